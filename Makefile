@@ -1,0 +1,76 @@
+# Every target but `help` and `clean` first brings .venv up to date, and does nothing if it is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.up-to-date
+NOTEBOOK_STAMP := $(VENV)/.notebooks-up-to-date
+
+DATA ?= synthetic
+DATA_DIR ?=
+ARGS ?=
+# DATA=synthetic, the embedded data set, is what `oaa reproduce` runs when nothing is said.
+EXPERIMENT := $(if $(filter-out synthetic,$(DATA)),experiment=$(DATA))
+DATA_ROOT := $(if $(DATA_DIR),data.root='$(DATA_DIR)')
+
+# albumentations otherwise asks its server for a newer release at every import.
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce test test-all lint types check smoke bench notebooks clean
+
+help: ## This list
+	@echo "make TARGET [DATA=synthetic|voc12|...] [DATA_DIR=path] [ARGS='more arguments']"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv with the versions of constraints.txt (about 6 GB with a CUDA build of torch)
+
+reproduce: $(STAMP) ## Run every stage, skipping finished ones: DATA=voc12 DATA_DIR=path for real photos
+	$(BIN)/oaa reproduce $(EXPERIMENT) $(DATA_ROOT) $(ARGS)
+
+test: export WANDB_MODE := offline
+test: $(STAMP) ## Quick tests and the examples in docstrings: ARGS='-k store' for some of them
+	$(BIN)/python -m pytest -m "not slow and not reliability" $(ARGS)
+
+test-all: export WANDB_MODE := offline
+test-all: $(STAMP) ## All tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## Style and formatting, changing nothing
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+
+types: $(STAMP) ## mypy --strict on src
+	$(BIN)/python -m mypy
+
+check: lint types test ## What a change must pass: lint, types, test
+
+smoke: export WANDB_MODE := offline
+smoke: $(STAMP) ## The whole pipeline at toy size, in seconds
+	$(BIN)/oaa reproduce experiment=smoke $(ARGS)
+
+bench: $(STAMP) ## Speed of data loading, training steps and the store
+	$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+notebooks: $(NOTEBOOK_STAMP) ## Execute the tours in notebooks/
+	$(BIN)/python -m nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+clean: ## Remove caches and built files; keeps .venv, runs/ and data/
+	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp comes last, so a killed installation is taken up again. What pip was writing when it was
+# killed has no RECORD yet: pip would take such a package for installed, so it is dropped first.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "oaa_pl needs Python 3.11 or newer; say which with: make setup PYTHON=python3.11" >&2; exit 1; }
+	@test ! -d $(VENV) || find $(VENV) -name '*.dist-info' -type d ! -exec test -e {}/RECORD \; \
+		-prune -exec rm -rf {} +
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(NOTEBOOK_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,notebooks]'
+	@touch $@

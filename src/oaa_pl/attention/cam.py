@@ -1,0 +1,49 @@
+"""Class attention maps from a classifier's score map.
+
+Source: Jiang et al., ICCV 2019, section 3.1, Eq. (2); the score map of a class-aware 1 x 1
+convolution equals the class activation map of Zhou et al., CVPR 2016 (shown by Zhang et al.,
+CVPR 2018).
+
+Shapes: B images, C foreground classes, H x W cells.
+"""
+
+from torch import Tensor
+
+__all__ = ["class_attention", "min_max_attention"]
+
+
+def class_attention(score_map: Tensor) -> Tensor:
+    """Attention A = ReLU(F) / max(F) of each class, Eq. (2).
+
+    Args:
+        score_map: raw class scores F, (B, C, H, W).
+
+    Returns:
+        Attention in [0, 1], (B, C, H, W), float32. A map with no positive score is all zero: the
+        paper's quotient is undefined there, and the gate treats such a map as rejected.
+
+    Example:
+        >>> import torch
+        >>> class_attention(torch.tensor([[[[-1.0, 2.0, 4.0]], [[-3.0, -2.0, -1.0]]]])).tolist()
+        [[[[0.0, 0.5, 1.0]], [[0.0, 0.0, 0.0]]]]
+    """
+    positive = score_map.float().relu()
+    peak = positive.amax(dim=(2, 3), keepdim=True)
+    return positive / peak.where(peak > 0, 1)
+
+
+def min_max_attention(score_map: Tensor) -> Tensor:
+    """Attention (F - min F) / (max F - min F) of each class.
+
+    Release: the authors' Caffe code normalises so, where Eq. (2) cuts at zero.
+
+    Args:
+        score_map: raw class scores F, (B, C, H, W).
+
+    Returns:
+        Attention in [0, 1], (B, C, H, W), float32; all zero where the map is constant.
+    """
+    score_map = score_map.float()
+    low = score_map.amin(dim=(2, 3), keepdim=True)
+    span = score_map.amax(dim=(2, 3), keepdim=True) - low
+    return (score_map - low) / span.where(span > 0, 1)

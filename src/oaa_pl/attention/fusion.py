@@ -1,0 +1,108 @@
+"""Attention fusion AF: how a new attention map joins the cumulative map.
+
+Source: Jiang et al., ICCV 2019, section 3.2, Eqs. (3)-(5) and (10). The printed Eq. (10) lost its
+brackets: it is M_t = ((t - 1) M_{t-1} + A_t) / t.
+
+A fusion is a triple of pure functions over the *state* that a store keeps per map. The maximum
+keeps the map itself. The mean keeps a sum and a count per cell, so that a cell which a crop did
+not show is not averaged with a zero, and so that shards written apart can be merged exactly.
+
+Shapes: K maps of h x w cells. `inside` is true for the cells that the training view showed.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+__all__ = ["FUSIONS", "Fusion", "Maximum", "RunningMean"]
+
+Maps = NDArray[np.float32]
+Inside = NDArray[np.bool_]
+
+
+class Fusion(ABC):
+    """One rule AF(M, A), over planes of state: (K, planes, h, w).
+
+    Attributes:
+        name: the word used in configuration and in the store's header.
+        planes: arrays of h x w cells kept per map.
+        dtype: of the state.
+    """
+
+    name: str
+    planes: int
+    dtype: np.dtype[np.generic]
+
+    @abstractmethod
+    def update(self, state: np.ndarray, attention: Maps, inside: Inside) -> np.ndarray:
+        """State after fusing one attention map into each cumulative map, Eqs. (3)-(4).
+
+        Args:
+            state: (K, planes, h, w), zero where nothing was fused yet.
+            attention: in [0, 1], (K, h, w).
+            inside: cells to fuse; the others keep their state, (K, h, w).
+
+        Returns:
+            New state, (K, planes, h, w); the arguments are left alone.
+        """
+
+    @abstractmethod
+    def merge(self, state: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """State of two shards accumulated apart: (..., planes, h, w) each; order-free."""
+
+    @abstractmethod
+    def cumulative(self, state: np.ndarray) -> Maps:
+        """Cumulative attention M in [0, 1] of a state: (K, planes, h, w) -> (K, h, w)."""
+
+
+class Maximum(Fusion):
+    """M_t = max(M_{t-1}, A_t), Eq. (5). Exact in float16: a maximum never rounds twice."""
+
+    name = "maximum"
+    planes = 1
+    dtype = np.dtype(np.float16)
+
+    @override
+    def update(self, state: np.ndarray, attention: Maps, inside: Inside) -> np.ndarray:
+        fresh = np.where(inside, attention, 0).astype(self.dtype)
+        fused: np.ndarray = np.maximum(state, fresh[:, None])
+        return fused
+
+    @override
+    def merge(self, state: np.ndarray, other: np.ndarray) -> np.ndarray:
+        fused: np.ndarray = np.maximum(state, other)
+        return fused
+
+    @override
+    def cumulative(self, state: np.ndarray) -> Maps:
+        return state[:, 0].astype(np.float32)
+
+
+class RunningMean(Fusion):
+    """M_t = ((t - 1) M_{t-1} + A_t) / t, Eq. (10), as a sum and a count per cell."""
+
+    name = "running_mean"
+    planes = 2
+    dtype = np.dtype(np.float32)
+
+    @override
+    def update(self, state: np.ndarray, attention: Maps, inside: Inside) -> np.ndarray:
+        fresh = np.stack([np.where(inside, attention, 0), inside], axis=1).astype(self.dtype)
+        fused: np.ndarray = state + fresh
+        return fused
+
+    @override
+    def merge(self, state: np.ndarray, other: np.ndarray) -> np.ndarray:
+        fused: np.ndarray = state + other
+        return fused
+
+    @override
+    def cumulative(self, state: np.ndarray) -> Maps:
+        # At most 1 but for rounding in the sum, and the range is the store's promise.
+        mean: Maps = state[:, 0] / np.maximum(state[:, 1], 1)
+        return mean.clip(max=1)
+
+
+FUSIONS: dict[str, Fusion] = {fusion.name: fusion for fusion in (Maximum(), RunningMean())}

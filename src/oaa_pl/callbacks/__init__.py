@@ -1,0 +1,1 @@
+"""What happens besides training, and when: accumulation, progress, overlays."""

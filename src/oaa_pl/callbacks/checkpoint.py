@@ -1,0 +1,64 @@
+"""Checkpoints that are whole or absent, and end each epoch: what an exact resume starts from."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from typing_extensions import override
+
+from oaa_pl.errors import OutputError
+
+__all__ = ["LAST", "AtomicCheckpointIO", "epoch_checkpoint"]
+
+LAST = "last.ckpt"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write a checkpoint beside its final name, flush it to disk, and rename it.
+
+    A SIGKILL leaves the previous checkpoint, never half of one.
+    """
+
+    @override
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        final = Path(path)
+        partial = final.with_name(f".{final.name}.partial")
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(buffer.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(final)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(
+                f"{final} cannot be written ({error.strerror}); free disk space, or choose "
+                "another run folder"
+            ) from error
+
+
+def epoch_checkpoint(folder: Path) -> ModelCheckpoint:
+    """Keep one checkpoint, `last.ckpt`, replaced at the end of every training epoch.
+
+    Args:
+        folder: where it goes.
+    """
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename=Path(LAST).stem,
+        save_top_k=1,
+        monitor=None,
+        every_n_epochs=1,
+        # After the last batch and before any later epoch: an exact resume repeats whole epochs.
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )

@@ -1,0 +1,84 @@
+"""Keep a few images' cumulative maps of every epoch: the paper's Figure 1, as it happens.
+
+Shapes: K present classes of an image, h x w cells of the store's grid.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from typing_extensions import override
+
+from oaa_pl.attention.cam import class_attention
+from oaa_pl.attention.view import undo_view
+from oaa_pl.callbacks.accumulate import AttentionAccumulation
+from oaa_pl.types import Batch, StepOutput
+
+__all__ = ["AttentionGrowth"]
+
+
+class AttentionGrowth(Callback):
+    """Save the attention and the cumulative maps of chosen images at the end of each epoch.
+
+    Writes `<folder>/epoch-007.npz` with, for image i, `cumulative-i` and `attention-i`, (K, h, w)
+    float16: the second is the map of this epoch alone, before any gate. An epoch that is repeated
+    after a crash overwrites its file with the same bytes.
+
+    Args:
+        accumulation: the callback whose stores are watched.
+        images: places in the data set to watch.
+        folder: where the files go.
+        store: name of the store to watch.
+    """
+
+    def __init__(
+        self,
+        accumulation: AttentionAccumulation,
+        images: Sequence[int],
+        folder: Path,
+        store: str,
+    ) -> None:
+        self.accumulation, self.folder, self.store = accumulation, folder, store
+        self.images = frozenset(images)
+        self._seen: dict[int, np.ndarray] = {}
+
+    @override
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seen = {}
+
+    @override
+    def on_train_batch_end(  # type: ignore[override]  # narrows Lightning's Any to our dicts
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: StepOutput,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        index: Tensor = batch["index"]
+        for place, image in enumerate(index.tolist()):
+            if image in self.images:
+                here = slice(place, place + 1)
+                attention = class_attention(outputs["score_map"][here])[0]
+                present = batch["labels"][place] > 0
+                view = batch["view"][here].expand(int(present.sum()), 2, 3)
+                grid = self.accumulation.stores[self.store].header.grid
+                whole, _ = undo_view(attention[present], view, grid)
+                self._seen[image] = whole.numpy(force=True).astype(np.float16)
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Under several processes each rank sees its own images; rank 0 shows what it saw.
+        if not trainer.is_global_zero:
+            return
+        store = self.accumulation.stores[self.store]
+        arrays = {f"attention-{image}": maps for image, maps in self._seen.items()}
+        for image in self._seen:
+            arrays[f"cumulative-{image}"] = store.maps(image).attention.astype(np.float16)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"epoch-{trainer.current_epoch:03d}.npz"
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, allow_pickle=False, **arrays)
+        partial.replace(path)

@@ -1,0 +1,52 @@
+"""Weights & Biases, offline unless a key is configured, so that it never waits for a network."""
+
+import netrc
+import os
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import WandbLogger
+
+from oaa_pl.errors import ConfigError
+
+__all__ = ["has_key", "wandb_logger"]
+
+
+def has_key() -> bool:
+    """Whether a W&B key is configured, in the environment or in the netrc file."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("://")[-1].strip("/")
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def wandb_logger(settings: DictConfig, folder: Path, name: str) -> WandbLogger:
+    """A logger of one stage's training.
+
+    Args:
+        settings: `project`, `entity`, `tags`, and `offline`: true, false or "auto".
+        folder: the stage's folder; offline runs lie in it, ready for `wandb sync`.
+        name: of the run on the dashboard.
+
+    Raises:
+        ConfigError: if `offline` is something else.
+    """
+    offline = settings.offline
+    if offline == "auto":
+        offline = os.environ.get("WANDB_MODE") == "offline" or not has_key()
+    if not isinstance(offline, bool):
+        raise ConfigError(f"logger.wandb.offline must be auto, true or false, got {offline!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return WandbLogger(
+        name=name,
+        save_dir=folder,
+        project=settings.project,
+        entity=settings.entity,
+        tags=list(OmegaConf.to_object(settings.tags) or []),
+        offline=offline,
+        # A resumed stage goes on in the run that its folder began.
+        id=None,
+    )

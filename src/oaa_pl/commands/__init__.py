@@ -1,0 +1,1 @@
+"""The `oaa` command line over Hydra: one file per command."""

@@ -1,0 +1,167 @@
+"""`oaa attend`: a trained model's own attention maps, into a store."""
+
+import logging
+import pickle
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import nn
+
+from oaa_pl.attention.view import undo_view
+from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.progress import bar
+from oaa_pl.commands import build
+from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.data.datamodule import OaaDataModule
+from oaa_pl.errors import ConfigError, WeightsError
+from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.layout import Header
+from oaa_pl.store.memmap import MemmapStore
+
+__all__ = ["attend", "attend_method", "load_net", "run"]
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Export the maps of the model behind `cfg.method`."""
+    log.info("%s: finished", attend_method(cfg, cfg.method))
+
+
+def attend_method(cfg: DictConfig, method: str) -> Path:
+    """Export a method's maps: `cam` from the classifier, `oaa_plus_*` from its integral model.
+
+    Args:
+        cfg: the configuration; for an integral model, `loss` must be the one it was trained with.
+        method: whose maps.
+
+    Returns:
+        The stage's folder.
+
+    Raises:
+        MissingInputError: if the model is not trained yet.
+        ConfigError: if the method has no model of its own.
+    """
+    run = Run.of(cfg)
+    if method == "cam":
+        model, maker = run.classifier, "oaa fit stage=classifier"
+    elif method == cfg.loss.method:
+        model, maker = run.integral(cfg.loss.name), f"oaa fit stage=integral loss={cfg.loss.name}"
+    else:
+        raise ConfigError(
+            f"method must be cam or, with loss={cfg.loss.name}, {cfg.loss.method}; got {method!r}. "
+            "Accumulated maps (oaa_max, oaa_mean) are made by 'oaa fit stage=classifier'"
+        )
+    read_done(model, maker)
+    made_from = {"model": read_key(model), "grid": list(cfg.store.grid)}
+    record = StageRecord(run.attention(method), made_from)
+    if record.finished:
+        return record.folder
+    train, _ = build.sources(cfg)
+    record.begin(cfg)
+    pairs = build.pairs_of(train)
+    # One map per pair: fusing it by maximum with nothing keeps it as it is.
+    header = Header(
+        classes=pairs.classes,
+        fingerprint=pairs.fingerprint,
+        grid=tuple(cfg.store.grid),
+        fusion="maximum",
+        normalisation=cfg.attention._target_.rpartition(".")[2],
+    )
+    net = load_net(cfg, model, len(train.classes))
+    data = build.datamodule(cfg, train, None, cfg.loader.eval_batch_size)
+    with MemmapStore(record.folder / "store", header, pairs) as store:
+        store.roll_back(0)
+        attend(cfg, net, data, store, what=f"attend {method}")
+        empty = int((store.state.max(axis=(1, 2, 3)) == 0).sum()) if len(pairs.pairs) else 0
+        store.commit()
+    record.finish(pairs=len(pairs.pairs), empty=empty)
+    return record.folder
+
+
+@torch.no_grad()
+def attend(
+    cfg: DictConfig,
+    net: nn.Module,
+    data: OaaDataModule,
+    store: AttentionStore,
+    *,
+    only_missing: bool = False,
+    what: str = "attend",
+) -> None:
+    """Write a network's attention to every present class into a store, as fallback maps.
+
+    Args:
+        cfg: the configuration: normalisation, device, precision.
+        net: images (B, 3, H, W) to score maps (B, C, h, w).
+        data: its predict loader reads whole photos.
+        store: where the maps go; accepted maps in it are left alone.
+        only_missing: attend only to pairs that have no map yet.
+        what: shown on the progress bar.
+    """
+    normalise = instantiate(cfg.attention)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    half = "bf16" in cfg.trainer.precision
+    wanted = torch.from_numpy(store.pairs.labels.copy())
+    if only_missing:
+        missing = torch.from_numpy(store.missing())
+        wanted = torch.zeros_like(wanted)
+        wanted[missing[:, 0], missing[:, 1]] = True
+        if not len(missing):
+            return
+    net = net.to(device).eval()
+    with bar(len(store.pairs.ids), what) as progress:
+        for batch in data.predict_dataloader():
+            index = batch["index"]
+            present = wanted[index]
+            if present.any():
+                with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                    score_map = net(batch["image"].to(device))
+                attention = normalise(score_map).cpu()
+                image, category = present.nonzero(as_tuple=True)
+                maps, _ = undo_view(
+                    attention[image, category], batch["view"][image], store.header.grid
+                )
+                maps = maps.nan_to_num(0).clamp(0, 1)
+                store.fill(index[image].numpy(), category.numpy(), maps.numpy())
+            progress.update(len(index))
+
+
+def load_net(cfg: DictConfig, folder: Path, classes: int) -> nn.Module:
+    """The trained attention network of a stage.
+
+    Args:
+        cfg: the configuration that it was trained with.
+        folder: the stage's folder.
+        classes: C.
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+    """
+    return load_into(build.attention_net(build.without_weights(cfg), classes), folder / LAST)
+
+
+def load_into(net: nn.Module, path: Path) -> nn.Module:
+    """Load a stage's checkpoint into its network.
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        inner = {
+            name.removeprefix("net."): value
+            for name, value in state.items()
+            if name.startswith("net.")
+        }
+        net.load_state_dict(inner)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} does not exist; train the stage first") from error
+    except (  # all that a damaged or foreign file makes torch raise
+        OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.PickleError,
+    ) as error:  # fmt: skip
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{path} is no checkpoint of this network: {reason}") from error
+    return net

@@ -1,0 +1,182 @@
+"""`oaa evaluate`: score what a run has made against true masks; the only reader of masks.
+
+Each score is a row of `runs/<name>/results.csv`; see DESIGN for the metrics' names.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torchmetrics.classification import MultilabelAveragePrecision
+
+from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.progress import bar
+from oaa_pl.commands import build
+from oaa_pl.commands.attend import load_into, load_net
+from oaa_pl.commands.record import Run, write_json
+from oaa_pl.data.source import Source
+from oaa_pl.errors import MissingInputError
+from oaa_pl.labels.palette import load_label, save_label
+from oaa_pl.labels.resize import to_photo
+from oaa_pl.losses import image_scores
+from oaa_pl.metrics import SegmentationScore, ThresholdCurve
+from oaa_pl.nets.inference import SegmentPhoto
+from oaa_pl.report.results import Row, collect, write_rows
+from oaa_pl.store.memmap import StoreReader
+
+__all__ = ["evaluate_run", "run"]
+
+log = logging.getLogger(__name__)
+
+Scorer = Callable[[DictConfig, Run, Path, str, Source], list[Row]]
+
+
+def run(cfg: DictConfig) -> None:
+    """Score every finished stage of this run, and gather the results of all its seeds."""
+    scored = evaluate_run(cfg)
+    home = Run.of(cfg).home
+    if not scored:
+        raise MissingInputError(f"{Run.of(cfg).root} has nothing to score; run 'oaa fit' first")
+    collect(home)
+    log.info("%s: written", home / "results.csv")
+
+
+def evaluate_run(cfg: DictConfig) -> int:
+    """Score every finished stage that has no scores yet.
+
+    Args:
+        cfg: the configuration.
+
+    Returns:
+        Number of stages that have scores now.
+    """
+    run = Run.of(cfg)
+    train, val = build.sources(cfg)
+    jobs: list[tuple[Path, Scorer, str, Source]] = []
+    if val is not None:
+        jobs.append((run.classifier, _classification, "", val))
+    for method in cfg.methods:
+        if train.has_masks:
+            jobs.append((run.attention(method), _attention, method, train))
+            jobs.append((run.labels(method), _labels, method, train))
+        if val is not None and val.has_masks:
+            jobs.append((run.segmenter(method), _segmenter, method, val))
+    scored = 0
+    for folder, score, method, source in jobs:
+        if not (folder / "done.json").is_file():
+            continue
+        if not (folder / "metrics.csv").is_file():
+            write_rows(folder / "metrics.csv", score(cfg, run, folder, method, source))
+        scored += 1
+    return scored
+
+
+def _rows(
+    cfg: DictConfig, run: Run, source: Source, stage: str, method: str, **scores: float
+) -> list[Row]:
+    """Rows of the results table; two underscores in a keyword stand for the metric's slash."""
+    return [
+        Row(run.experiment, cfg.seed, source.name, source.split, stage, method,
+            metric.replace("__", "/"), float(value))
+        for metric, value in scores.items()
+    ]  # fmt: skip
+
+
+@torch.no_grad()
+def _classification(cfg: DictConfig, run: Run, folder: Path, method: str, val: Source) -> list[Row]:
+    """Mean average precision of the classifier on the validation photos."""
+    net = load_net(cfg, folder, len(val.classes)).eval()
+    metric = MultilabelAveragePrecision(len(val.classes), average="macro")
+    data = build.datamodule(cfg, val, None, cfg.loader.eval_batch_size)
+    half = "bf16" in cfg.trainer.precision
+    with bar(len(val.ids), "evaluate classifier") as progress:
+        for batch in data.predict_dataloader():
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                score_map = net(batch["image"])
+            metric.update(image_scores(score_map).sigmoid(), batch["labels"].long())
+            progress.update(len(batch["index"]))
+    score = 100 * float(metric.compute())
+    return _rows(cfg, run, val, "classifier", method, classification__map=score)
+
+
+def _attention(cfg: DictConfig, run: Run, folder: Path, method: str, train: Source) -> list[Row]:
+    """Maps against masks at every threshold; the best one is an oracle's."""
+    reader = StoreReader(folder / "store")
+    metric = ThresholdCurve(len(train.classes) + 1)
+    with bar(len(train.ids), f"evaluate attention {method}") as progress:
+        for index in range(len(train.ids)):
+            truth = train.mask(index)
+            categories, attention = reader.maps(index)
+            whole = to_photo(attention, (truth.shape[0], truth.shape[1]))
+            metric.update(*map(torch.from_numpy, (whole, categories, truth)))
+            progress.update(1)
+    curve = metric.compute()
+    write_json(folder / "curve.json", {key: v.tolist() for key, v in curve._asdict().items()})
+    fixed, best = curve.at(cfg.evaluate.threshold), int(np.nanargmax(curve.miou))
+    return _rows(
+        cfg, run, train, "attention", method,
+        attention__miou=100 * curve.miou[fixed],
+        attention__precision=100 * curve.precision[fixed],
+        attention__recall=100 * curve.recall[fixed],
+        attention__miou_best=100 * curve.miou[best],
+        attention__best_threshold=curve.thresholds[best],
+    )  # fmt: skip
+
+
+def _labels(cfg: DictConfig, run: Run, folder: Path, method: str, train: Source) -> list[Row]:
+    """Proxy labels against masks, with ignored pixels dropped and with none ignored."""
+    scores = {name: SegmentationScore(len(train.classes) + 1) for name in ("proxy", "hard")}
+    with bar(len(train.ids), f"evaluate labels {method}") as progress:
+        for index, image_id in enumerate(train.ids):
+            truth = torch.from_numpy(train.mask(index))
+            for name, score in scores.items():
+                made = load_label(folder / name / f"{image_id}.png")
+                score.update(torch.from_numpy(made), truth)
+            progress.update(1)
+    proxy, hard = scores["proxy"].compute(), scores["hard"].compute()
+    return _rows(
+        cfg, run, train, "labels", method,
+        proxy__miou=100 * float(proxy["miou"]),
+        proxy__coverage=100 * float(proxy["coverage"]),
+        proxy__miou_hard=100 * float(hard["miou"]),
+    )  # fmt: skip
+
+
+def _segmenter(cfg: DictConfig, run: Run, folder: Path, method: str, val: Source) -> list[Row]:
+    """Predictions on the validation photos against masks; a few are kept for the report."""
+    segment = segment_photo(cfg, folder / LAST, len(val.classes))
+    score = SegmentationScore(len(val.classes) + 1)
+    with bar(len(val.ids), f"evaluate segmenter {method}") as progress:
+        for index, image_id in enumerate(val.ids):
+            predicted = segment(val.photo(index)).argmax(dim=0).to(torch.uint8)
+            score.update(predicted, torch.from_numpy(val.mask(index)))
+            save_label(folder / "predictions" / f"{image_id}.png", predicted.numpy())
+            progress.update(1)
+    miou = 100 * float(score.compute()["miou"])
+    return _rows(cfg, run, val, "segmenter", method, segmentation__miou=miou)
+
+
+def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPhoto:
+    """A trained segmenter as a function of a photo.
+
+    Args:
+        cfg: the configuration that it was trained with.
+        checkpoint: its file.
+        classes: C.
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+    """
+    net = build.segmenter_net(build.without_weights(cfg), classes)
+    load_into(net, checkpoint)
+    return SegmentPhoto(
+        net.to("cuda" if torch.cuda.is_available() else "cpu").eval(),
+        cfg.net.mean,
+        cfg.net.std,
+        size=cfg.evaluate.size,
+        scales=list(cfg.evaluate.scales),
+        flip=cfg.evaluate.flip,
+    )

@@ -1,0 +1,119 @@
+"""`oaa label`: a store of maps and a background cue, into proxy labels."""
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from oaa_pl.callbacks.progress import bar
+from oaa_pl.commands import build
+from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.errors import NoForegroundError
+from oaa_pl.labels.produce import LabelMaker, MadeLabel
+from oaa_pl.store.memmap import StoreReader
+
+__all__ = ["label_key", "label_method", "run"]
+
+log = logging.getLogger(__name__)
+
+NAMED = 5  # ignored images named in the log; label.json has them all
+
+
+def run(cfg: DictConfig) -> None:
+    """Make the proxy labels of `cfg.method`."""
+    log.info("%s: finished", label_method(cfg, cfg.method))
+
+
+def label_key(cfg: DictConfig, method: str) -> dict[str, Any]:
+    """What determines a method's proxy labels."""
+    cue = OmegaConf.to_container(cfg.background, resolve=True)
+    # Where a cue is cached, or where saliency maps lie, does not change what they are.
+    plain = {key: value for key, value in cue.items() if key not in ("cache", "folder")}  # type: ignore[union-attr]  # a mapping
+    return {
+        "proxy": OmegaConf.to_container(cfg.proxy, resolve=True),
+        "background": plain,
+        "maps": read_key(Run.of(cfg).attention(method)),
+    }
+
+
+def label_method(cfg: DictConfig, method: str) -> Path:
+    """Make the proxy labels of every training image.
+
+    Args:
+        cfg: the configuration.
+        method: whose maps.
+
+    Returns:
+        The stage's folder.
+
+    Raises:
+        MissingInputError: if the maps are not finished, or the cue lacks an image.
+        NoForegroundError: if no image has any foreground.
+    """
+    run = Run.of(cfg)
+    accumulated = method in cfg.fusion.stores
+    maker = "oaa fit stage=classifier" if accumulated else f"oaa attend method={method}"
+    read_done(run.attention(method), maker)
+    record = StageRecord(run.labels(method), label_key(cfg, method))
+    if record.finished:
+        return record.folder
+    train, _ = build.sources(cfg)
+    record.begin(cfg)
+    reader = StoreReader(run.attention(method) / "store")
+    reader.pairs.require_same(build.pairs_of(train), reader.path)
+    for name in ("proxy", "hard"):
+        (record.folder / name).mkdir(exist_ok=True)
+    work = LabelMaker(
+        train.ids, train.photo, reader.maps, instantiate(cfg.background), instantiate(cfg.proxy),
+        record.folder,
+    )  # fmt: skip
+    made = []
+    with _workers(cfg.label.workers) as spread, bar(len(train.ids), f"label {method}") as progress:
+        for label in spread(work, range(len(train.ids))):
+            made.append(label)
+            progress.update(1)
+    empty = sorted(label.image_id for label in made if label.foreground == 0)
+    if len(empty) == len(made):
+        raise NoForegroundError(
+            f"{record.folder}: no image of {train.name}/{train.split} has any foreground left; "
+            "lower proxy.foreground, or look at the background cue"
+        )
+    if empty:
+        named = ", ".join(empty[:NAMED]) + (", ..." if len(empty) > NAMED else "")
+        log.warning("%s: %d images without foreground are ignored: %s", method, len(empty), named)
+    count = len(made)
+    record.finish(
+        images=count,
+        ignored_images=empty,
+        foreground=sum(label.foreground for label in made) / count,
+        ignored=sum(label.ignored for label in made) / count,
+    )
+    return record.folder
+
+
+Spread = Callable[[Callable[[int], MadeLabel], Iterable[int]], Iterator[MadeLabel]]
+
+
+@contextmanager
+def _workers(wanted: int | None) -> Iterator[Spread]:
+    """A `map` over that many processes (one per core if None), or over none."""
+    count = wanted or len(os.sched_getaffinity(0))
+    if count == 1:
+        yield map
+        return
+    # Spawned: a fork of a process that has run torch may inherit a lock that nobody releases.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, context, initializer=_one_thread) as pool:
+        yield lambda work, places: pool.map(work, places, chunksize=8)
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)  # the processes have the cores already

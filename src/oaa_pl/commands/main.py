@@ -1,0 +1,121 @@
+"""The `oaa` command line: dispatch, and every error as one line with an exit status."""
+
+import importlib
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+
+from oaa_pl import __version__
+from oaa_pl.commands.manual import COMMANDS, command_page, front_page
+from oaa_pl.errors import OaaError
+
+__all__ = ["main"]
+
+DONE, UNEXPECTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after `oaa`; those of the process if None.
+
+    Returns:
+        Exit status: 0 done, 2 bad input, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(front_page())
+        return DONE
+    if words[0] == "--version":
+        sys.stdout.write(f"oaa {__version__}\n")
+        return DONE
+    name, *overrides = words
+    if name not in COMMANDS:
+        return _refuse(f"unknown command {name!r}; expected one of {', '.join(COMMANDS)}")
+    if "-h" in overrides or "--help" in overrides:
+        sys.stdout.write(command_page(name))
+        return DONE
+    return _run(name, overrides)
+
+
+def _run(name: str, overrides: Sequence[str]) -> int:
+    _quieten()
+    # Imported here: torch takes seconds, which a page of the manual should not.
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from oaa_pl.commands.compose import run_job
+
+    # A polite kill leaves as Ctrl-C does: locks released, the run resumable.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        run_job(importlib.import_module(f"oaa_pl.commands.{name}").run, overrides)
+    except KeyboardInterrupt:
+        sys.stderr.write("\noaa: interrupted; run the same command again to go on from there\n")
+        return INTERRUPTED
+    except Exception as error:
+        known = _known_cause(error, (OaaError, HydraException, OmegaConfBaseException, OSError))
+        if known is None:
+            raise
+        return _refuse(_one_line(known))
+    return DONE
+
+
+def _known_cause(
+    error: BaseException, kinds: tuple[type[BaseException], ...]
+) -> BaseException | None:
+    """The error that a person can act on: ours, if there is one below the wrapping of others."""
+    chain = [error]
+    while (below := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(below)
+    ours = [one for one in chain if isinstance(one, OaaError)]
+    if ours:
+        return ours[0]
+    # Hydra wraps whatever a constructor raises; if that is a defect, its traceback must be seen.
+    root = chain[-1]
+    if not isinstance(root, kinds):
+        return None
+    return next((one for one in chain if isinstance(one, kinds)), None)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OaaError):
+        return " ".join(str(error).split())
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    hint = "; see 'oaa COMMAND --help' for what can be chosen"
+    return f"{type(error).__name__}: {' '.join(lines[:2])}{hint}"
+
+
+def _refuse(message: str) -> int:
+    sys.stderr.write(f"oaa: {message}\n")
+    return BAD_INPUT
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _quieten() -> None:
+    """Keep what others say about themselves out of the way of what this program says."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    import pytorch_lightning  # sets its own level when imported, so it comes first
+
+    logging.getLogger(pytorch_lightning.__name__).setLevel(logging.WARNING)
+    from pytorch_lightning.utilities.warnings import PossibleUserWarning
+
+    # Advice about loader workers, logging intervals, folders that exist: all of it is meant so.
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    # A tiny validation split may lack a class; torchmetrics says so at every epoch.
+    warnings.filterwarnings("ignore", message="No positive samples found in target")
+    # Lightning 2.6 against torch's newer pytree.
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""What `oaa --help` and `oaa <command> --help` say."""
+
+from oaa_pl.commands.compose import root_of
+
+__all__ = ["COMMANDS", "command_page", "front_page"]
+
+COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "reproduce": (
+        "run every stage in order, then score and report",
+        """Trains the classifier while accumulating attention, the integral models, makes proxy
+labels, trains a segmenter on each, scores everything and writes the report. Finished
+stages are skipped, an interrupted one is resumed: run it again after a crash.
+
+Writes <runs>/<name>/results.csv and <runs>/<name>/report/index.html.""",
+        (
+            "oaa reproduce",
+            "oaa reproduce experiment=voc12_320 data.root=VOC net.weights=vgg16.safetensors",
+            "oaa reproduce data=folder data.root=photos data.tag_file=tags.csv name=mine",
+            "oaa reproduce -m seed=0,1,2",
+        ),
+    ),
+    "fit": (
+        "train one stage",
+        """stage=classifier   on tags; feeds the stores of cumulative maps (fusion=...)
+stage=integral     on the cumulative maps (loss=hybrid|cross_entropy|pooled_hybrid)
+stage=segmenter    on the proxy labels of method=...
+
+With -m, one training per combination, each in a folder named by what it overrides.""",
+        (
+            "oaa fit stage=classifier trainer=gpu",
+            "oaa fit -m fusion=maximum,running_mean seed=0,1",
+            "oaa fit stage=integral loss=cross_entropy",
+        ),
+    ),
+    "attend": (
+        "write a trained model's own maps into a store",
+        """method=cam              the classifier's final maps
+method=oaa_plus_hybrid  those of the integral model (loss=hybrid)
+method=oaa_plus_mce     the same for loss=cross_entropy""",
+        ("oaa attend method=cam", "oaa attend method=oaa_plus_mce loss=cross_entropy"),
+    ),
+    "label": (
+        "make proxy labels from a store of maps",
+        """Combines the maps of method=... with a background cue (background=folder|boundary|
+constant) by the rule of proxy=release. Writes palette PNGs, ids as in VOC.""",
+        (
+            "oaa label method=oaa_max",
+            "oaa label method=oaa_plus_hybrid background=folder data.saliency=VOC/Saliency",
+        ),
+    ),
+    "evaluate": (
+        "score finished stages against true masks",
+        """Scores what has no scores yet, and gathers <runs>/<name>/results.csv. The only command
+that reads masks. evaluate.threshold is fixed beforehand; attention/miou_best is an oracle.""",
+        ("oaa evaluate", "oaa evaluate evaluate.scales=[0.75,1.0,1.25] evaluate.flip=true"),
+    ),
+    "predict": (
+        "masks and overlays for a folder of new photos",
+        """Files that are no photo are named and left out; the status is non-zero only if nothing
+could be read.""",
+        (
+            "oaa predict predict.photos=holiday",
+            "oaa predict predict.checkpoint=runs/synthetic/seed-0/segmenter/oaa_max/last.ckpt \\\n"
+            "    predict.photos=holiday predict.output=masks",
+        ),
+    ),
+    "report": (
+        "write the page of tables, curves and pictures",
+        "Gathers the results of all seeds, and shows the pictures of seed=...",
+        ("oaa report", "oaa report experiment=voc12_320 data.root=VOC"),
+    ),
+}
+
+
+def front_page() -> str:
+    """The manual's first page."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {what}" for name, (what, _, _) in COMMANDS.items())
+    return f"""oaa: from image tags to pixel masks by online attention accumulation
+
+usage: oaa COMMAND [KEY=VALUE ...] [-m]
+
+commands:
+{commands}
+
+Every value of the configuration is a KEY=VALUE; -m runs one job per combination of
+comma-separated values. What can be chosen:
+{_groups()}
+
+  oaa COMMAND --help    a command's page, with examples
+  oaa COMMAND --cfg job the configuration that would be used
+  oaa --version
+
+status: 0 done, 1 unexpected error, 2 bad input (one line says what to do), 130 interrupted
+"""
+
+
+def command_page(name: str) -> str:
+    """The manual's page of one command."""
+    what, text, examples = COMMANDS[name]
+    indented = "\n".join(f"  {line}" for line in text.splitlines())
+    shown = "\n".join(f"  {line}" for line in examples)
+    return f"""oaa {name}: {what}
+
+usage: oaa {name} [KEY=VALUE ...] [-m]
+
+{indented}
+
+examples:
+{shown}
+
+What can be chosen:
+{_groups()}
+
+Values used most often:
+  seed=0            of initialisation, order and augmentation
+  runs=runs         folder of all runs; a run lies in <runs>/<name>/seed-<seed>
+  name=NAME         of the run, the experiment's by default
+  trainer.precision=bf16-mixed        on recent CPUs and GPUs
+  logger=wandb      W&B beside the CSV; offline unless a key is configured
+"""
+
+
+def _groups() -> str:
+    """The configuration groups and their options, read from `conf` and `experiments`."""
+    conf = root_of("conf")
+    options = {
+        group.name: sorted(file.stem for file in group.glob("*.yaml"))
+        for group in sorted(conf.iterdir())
+        if group.is_dir()
+    }
+    found = root_of("experiments").glob("*/experiment.yaml")
+    options["experiment"] = sorted(file.parent.name for file in found)
+    return "\n".join(f"  {group}={'|'.join(names)}" for group, names in sorted(options.items()))

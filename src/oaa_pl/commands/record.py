@@ -1,0 +1,232 @@
+"""Where a run's stages lie, and the record that each keeps of how it was made.
+
+    <runs>/<name>/[<variant>/]seed-<s>/classifier/
+                                       integral/<loss>/
+                                       attention/<method>/store/
+                                       labels/<method>/{proxy,hard}/
+                                       segmenter/<method>/
+
+A stage's folder has `stage.json` (what it was made from), `config.yaml` (the whole resolved
+configuration), what it makes, and last `done.json`. A finished stage is skipped, an interrupted
+one resumed, and one that was made from something else refused.
+"""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from oaa_pl import __version__
+from oaa_pl.commands.compose import root_of, variant
+from oaa_pl.errors import MissingInputError, OutputError, RunMismatchError
+
+__all__ = ["Run", "StageRecord", "provenance"]
+
+_PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "albumentations", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Folders of one seed's run.
+
+    Attributes:
+        root: `<runs>/<name>/[<variant>/]seed-<s>`.
+        experiment: name in the results: the experiment's, with its variant in a sweep.
+        home: `<runs>/<name>`, where the results of all seeds and variants meet.
+    """
+
+    root: Path
+    experiment: str
+    home: Path
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> "Run":
+        """The run that a configuration describes."""
+        home, job = Path(cfg.runs) / cfg.name, variant()
+        experiment = f"{cfg.name}[{job}]" if job else cfg.name
+        return cls(home / job.replace("/", "-") / f"seed-{cfg.seed}", experiment, home)
+
+    @property
+    def classifier(self) -> Path:
+        """Folder of the classifier."""
+        return self.root / "classifier"
+
+    def integral(self, loss: str) -> Path:
+        """Folder of the integral model trained with that loss."""
+        return self.root / "integral" / loss
+
+    def attention(self, method: str) -> Path:
+        """Folder of a method's attention maps."""
+        return self.root / "attention" / method
+
+    def labels(self, method: str) -> Path:
+        """Folder of the proxy labels made from a method's maps."""
+        return self.root / "labels" / method
+
+    def segmenter(self, method: str) -> Path:
+        """Folder of the segmenter trained on a method's proxy labels."""
+        return self.root / "segmenter" / method
+
+
+class StageRecord:
+    """The record of one stage's folder.
+
+    Args:
+        folder: the stage's folder.
+        made_from: plain values that determine what the stage makes; compared when it is met again.
+    """
+
+    def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
+        self.folder = folder
+        # Through JSON and back: tuples become lists, as they will be when read again.
+        self.made_from: dict[str, Any] = json.loads(json.dumps(made_from, sort_keys=True))
+        self._started = time.time()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage is complete; checks that it is the same stage.
+
+        Raises:
+            RunMismatchError: if the folder was made from something else.
+        """
+        self._require_same()
+        return (self.folder / "done.json").is_file()
+
+    def begin(self, cfg: DictConfig, **facts: Any) -> None:
+        """Make the folder and write down what is about to be made.
+
+        Raises:
+            RunMismatchError: if the folder was made from something else.
+            OutputError: if the folder cannot be written.
+        """
+        self._require_same()
+        self._started = time.time()
+        record = {"made_from": self.made_from, **facts, **provenance()}
+        write_json(self.folder / "stage.json", record)
+        write_text(self.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+
+    def finish(self, **facts: Any) -> None:
+        """Mark the stage complete, with its wall time since `begin` and other facts."""
+        seconds = round(time.time() - self._started, 1)
+        write_json(self.folder / "done.json", {"seconds": seconds, **facts})
+
+    def _require_same(self) -> None:
+        path = self.folder / "stage.json"
+        if not path.is_file():
+            return
+        try:
+            old = json.loads(path.read_text())["made_from"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunMismatchError(
+                f"{path} is damaged ({error!r}); remove the folder to make the stage anew"
+            ) from error
+        different = first_difference(old, self.made_from)
+        if different:
+            raise RunMismatchError(
+                f"{self.folder} was made with {different}; give the run another name "
+                "(name=...), or remove the folder to make the stage anew"
+            )
+
+
+def read_done(folder: Path, maker: str) -> dict[str, Any]:
+    """Facts of a finished stage.
+
+    Args:
+        folder: the stage's folder.
+        maker: the command that makes it, for the error.
+
+    Raises:
+        MissingInputError: if the stage is not finished.
+    """
+    path = folder / "done.json"
+    if not path.is_file():
+        raise MissingInputError(f"{folder} is not finished, or was never made; first run '{maker}'")
+    facts: dict[str, Any] = json.loads(path.read_text())
+    return facts
+
+
+def read_key(folder: Path) -> dict[str, Any]:
+    """What an upstream stage was made from.
+
+    Raises:
+        MissingInputError: if the stage was never begun.
+    """
+    path = folder / "stage.json"
+    if not path.is_file():
+        raise MissingInputError(f"{folder} was never made")
+    key: dict[str, Any] = json.loads(path.read_text())["made_from"]
+    return key
+
+
+def first_difference(old: Any, new: Any, where: str = "") -> str:
+    """The first value in which two nested records differ, as `key=old, not new`; else empty."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            inner = f"{where}.{key}" if where else key
+            found = first_difference(old.get(key), new.get(key), inner)
+            if found:
+                return found
+        return ""
+    return "" if old == new else f"{where}={old!r}, asked for is {new!r}"
+
+
+def provenance() -> dict[str, Any]:
+    """Commit, versions and command line of this process."""
+    versions = {"oaa_pl": __version__, "python": sys.version.split()[0]}
+    versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+    command = " ".join(["oaa", *sys.argv[1:]])
+    return {"commit": _commit(), "versions": versions, "command": command}
+
+
+def _commit() -> str:
+    """The checkout's commit, marked if it has changes; `release` outside a checkout."""
+    checkout = root_of("conf").parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(checkout), *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != checkout:
+            return f"release {__version__}"
+        changes = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
+    except (OSError, subprocess.CalledProcessError):
+        return f"release {__version__}"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, making its folder.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); free disk space, or choose another "
+            "run folder (runs=...)"
+        ) from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all, making its folder.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")

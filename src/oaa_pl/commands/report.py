@@ -1,0 +1,190 @@
+"""`oaa report`: the tables, curves and pictures of a run on one page."""
+
+import json
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from oaa_pl.commands import build
+from oaa_pl.commands.record import Run
+from oaa_pl.data.source import Source
+from oaa_pl.errors import MissingInputError
+from oaa_pl.labels.palette import load_label, voc_palette
+from oaa_pl.labels.resize import to_photo
+from oaa_pl.report.curves import IouCurve, mean_curve
+from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
+from oaa_pl.report.page import ReportData, RunFacts, build_page
+from oaa_pl.report.pictures import heat_overlay, label_overlay
+from oaa_pl.report.results import collect
+from oaa_pl.store.memmap import StoreReader
+
+__all__ = ["run", "write_report"]
+
+log = logging.getLogger(__name__)
+
+Picture = NDArray[np.uint8]
+
+_PANEL_OF = {"cam": "CAM", "oaa_mean": "mean", "oaa_max": "max", "oaa_plus_hybrid": "OAA+"}
+_FRAMES = 9
+
+
+def run(cfg: DictConfig) -> None:
+    """Write the report of everything under `<runs>/<name>`."""
+    log.info("%s: written", write_report(cfg))
+
+
+def write_report(cfg: DictConfig) -> Path:
+    """Gather results of all seeds, and show this seed's pictures.
+
+    Args:
+        cfg: the configuration.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        MissingInputError: if nothing was scored yet.
+    """
+    run = Run.of(cfg)
+    rows = [row for row in collect(run.home) if row.experiment == run.experiment]
+    train, val = build.sources(cfg)
+    page = run.home / "report" / "index.html"
+    sizes = {train.split: len(train.ids)}
+    if val is not None:
+        sizes[val.split] = len(val.ids)
+    grid = [*_training_rows(cfg, run, train), *_validation_rows(cfg, run, val)]
+    data = ReportData(
+        title=f"{cfg.name}: from tags to masks",
+        facts=_facts(cfg, run, train, sizes),
+        rows=rows,
+        curves=_curves(cfg, run),
+        fixed_threshold=cfg.evaluate.threshold,
+        grid=grid,
+        growth=list(_growth(run, train)),
+        classes=train.classes,
+    )
+    build_page(data, page)
+    if grid:
+        save_contact_sheet(page.parent / "grid.png", grid)
+    return page
+
+
+def _facts(cfg: DictConfig, run: Run, train: Source, sizes: dict[str, int]) -> RunFacts:
+    seconds: dict[str, float] = {}
+    record: dict[str, object] = {}
+    for done in sorted(run.root.rglob("done.json"), key=lambda path: path.stat().st_mtime):
+        stage = done.parent.relative_to(run.root).as_posix()
+        seconds[stage] = json.loads(done.read_text())["seconds"]
+        record = record or json.loads((done.parent / "stage.json").read_text())
+    if not record:
+        raise MissingInputError(f"{run.root} has no finished stage; run 'oaa reproduce' first")
+    return RunFacts(
+        experiment=cfg.name,
+        dataset=train.name,
+        sizes=sizes,
+        commit=str(record["commit"]),
+        command=str(record["command"]),
+        versions=dict(record["versions"]),  # type: ignore[call-overload]  # a JSON mapping
+        seconds=seconds,
+        settings={
+            "network": cfg.net.name,
+            "input": f"{cfg.data.input_size} px",
+            "precision": cfg.trainer.precision,
+            "background cue": cfg.background._target_.rpartition(".")[2],
+            "gate": cfg.gate._target_.rpartition(".")[2],
+            "threshold of attention/miou": f"{cfg.evaluate.threshold}, fixed beforehand",
+        },
+    )
+
+
+def _curves(cfg: DictConfig, run: Run) -> dict[str, IouCurve]:
+    """Each method's curve, averaged over the seeds."""
+    found: dict[str, list[IouCurve]] = defaultdict(list)
+    for seed in sorted(run.root.parent.glob("seed-*")):
+        for method in cfg.methods:
+            path = seed / "attention" / method / "curve.json"
+            if path.is_file():
+                curve = json.loads(path.read_text())
+                miou = [100 * value for value in curve["miou"]]
+                found[method].append(IouCurve(curve["thresholds"], miou))
+    return {method: mean_curve(curves) for method, curves in found.items()}
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Places of up to `wanted` images, spread evenly over the data set."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(wanted, count))})
+
+
+def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow]:
+    """Training images: maps and proxy labels, beside the truth if there is one."""
+    readers = {
+        name: StoreReader(run.attention(method) / "store")
+        for method, name in _PANEL_OF.items()
+        if (run.attention(method) / "done.json").is_file()
+    }
+    last = next((m for m in reversed(cfg.methods) if (run.labels(m) / "done.json").is_file()), None)
+    palette = voc_palette()
+    for index in _spread(len(train.ids), cfg.report.images):
+        photo = train.photo(index)
+        size = (photo.shape[0], photo.shape[1])
+        panels: dict[str, Picture] = {"photo": photo}
+        for name, reader in readers.items():
+            whole = to_photo(reader.maps(index).attention, size)
+            panels[name] = heat_overlay(photo, whole.max(axis=0))
+        if last is not None:
+            proxy = load_label(run.labels(last) / "proxy" / f"{train.ids[index]}.png")
+            panels["proxy"] = label_overlay(photo, proxy, palette)
+        if train.has_masks:
+            panels["truth"] = label_overlay(photo, train.mask(index), palette)
+        yield GridRow(f"{train.split} {train.ids[index]}", _tags(train, index), panels)
+
+
+def _validation_rows(cfg: DictConfig, run: Run, val: Source | None) -> Iterator[GridRow]:
+    """Validation images: predictions of the segmenter, beside the truth if there is one."""
+    last = next(
+        (m for m in reversed(cfg.methods) if (run.segmenter(m) / "predictions").is_dir()), None
+    )
+    if val is None or last is None:
+        return
+    palette = voc_palette()
+    for index in _spread(len(val.ids), cfg.report.images):
+        photo = val.photo(index)
+        path = run.segmenter(last) / "predictions" / f"{val.ids[index]}.png"
+        panels = {"photo": photo, "prediction": label_overlay(photo, load_label(path), palette)}
+        if val.has_masks:
+            panels["truth"] = label_overlay(photo, val.mask(index), palette)
+        yield GridRow(f"{val.split} {val.ids[index]}", _tags(val, index), panels)
+
+
+def _growth(run: Run, train: Source) -> Iterator[GrowthStrip]:
+    """One image's cumulative map after each epoch: the first that was watched."""
+    files = sorted((run.classifier / "growth").glob("epoch-*.npz"))
+    for index in _watched(files)[:2]:
+        photo = train.photo(index)
+        size = (photo.shape[0], photo.shape[1])
+        category = int(np.flatnonzero(train.labels[index])[0])
+        frames = []
+        for place in _spread(len(files), _FRAMES):
+            epoch = int(files[place].stem.removeprefix("epoch-"))
+            with np.load(files[place]) as maps:
+                grown = maps[f"cumulative-{index}"][:1].astype(np.float32)
+            frames.append((epoch + 1, heat_overlay(photo, to_photo(grown, size)[0])))
+        yield GrowthStrip(train.ids[index], train.classes[category], photo, frames)
+
+
+def _watched(files: list[Path]) -> list[int]:
+    if not files:
+        return []
+    with np.load(files[0]) as maps:
+        found = (re.fullmatch(r"cumulative-(\d+)", name) for name in maps.files)
+        return sorted(int(match[1]) for match in found if match)
+
+
+def _tags(source: Source, index: int) -> list[str]:
+    return [source.classes[c] for c in np.flatnonzero(source.labels[index])]

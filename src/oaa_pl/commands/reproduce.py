@@ -1,0 +1,91 @@
+"""`oaa reproduce`: every stage in order; finished ones skipped, an interrupted one resumed."""
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from oaa_pl.commands.attend import attend_method
+from oaa_pl.commands.compose import compose_group, overridden
+from oaa_pl.commands.evaluate import evaluate_run
+from oaa_pl.commands.fit import fit_classifier, fit_integral, fit_segmenter
+from oaa_pl.commands.label import label_method
+from oaa_pl.commands.record import Run
+from oaa_pl.commands.report import write_report
+from oaa_pl.errors import ConfigError
+from oaa_pl.report.results import collect
+
+__all__ = ["run", "steps"]
+
+log = logging.getLogger(__name__)
+
+Step = tuple[str, Callable[[], Path]]
+
+# The loss behind each integral method; the others come from the classifier.
+_LOSS_OF = {
+    "oaa_plus_hybrid": "hybrid",
+    "oaa_plus_mce": "cross_entropy",
+    "oaa_plus_pooled": "pooled_hybrid",
+}
+_ACCUMULATED = ("oaa_max", "oaa_mean")
+
+
+def run(cfg: DictConfig) -> None:
+    """Run every stage that `cfg.methods` needs, score them, and write the report."""
+    todo = list(steps(cfg))
+    for number, (what, step) in enumerate(todo, 1):
+        log.info("[%d/%d] %s", number, len(todo), what)
+        step()
+    log.info("scores")
+    evaluate_run(cfg)
+    home = Run.of(cfg).home
+    collect(home)
+    page = write_report(cfg)
+    log.info("%s\n%s", home / "results.csv", page)
+
+
+def steps(cfg: DictConfig) -> Iterator[Step]:
+    """The stages in order, each with its name and what runs it.
+
+    Raises:
+        ConfigError: if a method is unknown, or its store is not fed by the classifier.
+    """
+    for method in cfg.methods:
+        if method in _ACCUMULATED and method not in cfg.fusion.stores:
+            raise ConfigError(
+                f"methods has {method}, but fusion feeds {list(cfg.fusion.stores)}; "
+                "say fusion=both, or leave it out of methods"
+            )
+        if method != "cam" and method not in _ACCUMULATED and method not in _LOSS_OF:
+            known = ["cam", *_ACCUMULATED, *_LOSS_OF]
+            raise ConfigError(f"methods must be among {known}, got {method!r}")
+    yield "classifier, accumulating attention", partial(fit_classifier, cfg, alone=False)
+    for method in cfg.methods:
+        if method == "cam":
+            yield "attention of cam", partial(attend_method, cfg, "cam")
+        elif method in _LOSS_OF:
+            with_loss = _with_loss(cfg, _LOSS_OF[method])
+            yield (
+                f"integral attention model, {with_loss.loss.name} loss",
+                partial(fit_integral, with_loss, alone=False),
+            )
+            yield (
+                f"attention of {method}",
+                partial(attend_method, with_loss, method),
+            )
+    for method in cfg.methods:
+        yield f"proxy labels of {method}", partial(label_method, cfg, method)
+    for method in cfg.methods:
+        yield (
+            f"segmenter on {method}",
+            partial(fit_segmenter, cfg, method, alone=False),
+        )
+
+
+def _with_loss(cfg: DictConfig, name: str) -> DictConfig:
+    """The configuration with another loss, as `loss=<name>` would make it."""
+    if cfg.loss.name == name:
+        return cfg
+    return overridden(cfg, {"loss": None}, {"loss": compose_group("loss", name)})

@@ -1,0 +1,125 @@
+"""The one LightningDataModule: classifier, integral model and segmenter read from it alike."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader
+from typing_extensions import override
+
+from oaa_pl.data.dataset import PhotoDataset, collate
+from oaa_pl.data.sampler import EpochSampler
+from oaa_pl.data.source import Source
+from oaa_pl.data.transforms import ViewTransform
+from oaa_pl.errors import ConfigError
+from oaa_pl.types import Batch
+
+__all__ = ["OaaDataModule"]
+
+
+class OaaDataModule(LightningDataModule):
+    """Batches (`oaa_pl.types.Batch`) for every stage; a stage differs only in what is added.
+
+    | loader | source | order | adds |
+    |---|---|---|---|
+    | `train_dataloader` | train | shuffled, new each epoch | `soft_label`, `target` if given |
+    | `val_dataloader` | val | as listed | nothing |
+    | `predict_dataloader` | train | as listed | nothing |
+
+    Every image of a source comes once an epoch, the last batch being smaller where need be.
+    Several processes each read their share; where they do not divide the images, a few come
+    twice, marked `repeat`. Use `Trainer(use_distributed_sampler=False)`: the loaders have split
+    the images already, and Lightning's own sampler would lose the epoch and the marks.
+
+    Args:
+        train: photos and tags to train on, and to make attention and proxy labels for.
+        val: photos and tags to validate on; None: no validation.
+        train_transform: what the networks see in training.
+        eval_transform: what they see otherwise; the whole photo at one size.
+        batch_size: per process, 1 or more.
+        num_workers: processes that decode photos; 0: the training process does.
+        seed: of order and augmentation, 0 or more.
+        soft_labels: index in `train` to cumulative attention, (C, h, w) in [0, 1]: integral stage.
+        proxy_labels: index in `train` to label map, (H, W) in {0..C, 255}: segmenter stage.
+        eval_batch_size: per process; None: `batch_size`.
+
+    Raises:
+        ConfigError: if a number is out of range, or `train` and `val` differ in their classes.
+    """
+
+    def __init__(
+        self,
+        train: Source,
+        val: Source | None,
+        train_transform: ViewTransform,
+        eval_transform: ViewTransform,
+        batch_size: int,
+        num_workers: int = 0,
+        seed: int = 0,
+        soft_labels: Callable[[int], NDArray[np.float32]] | None = None,
+        proxy_labels: Callable[[int], NDArray[np.uint8]] | None = None,
+        eval_batch_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("eval_batch_size", eval_batch_size, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < least:
+                raise ConfigError(f"{name} must be {least} or more, got {value}")
+        if val is not None and val.classes != train.classes:
+            raise ConfigError(
+                f"train has the classes {', '.join(train.classes)} but val has "
+                f"{', '.join(val.classes)}: give both the same list, in the same order"
+            )
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.train_set = PhotoDataset(train, train_transform, seed, soft_labels, proxy_labels)
+        self.val_set = None if val is None else PhotoDataset(val, eval_transform, seed)
+        self.predict_set = PhotoDataset(train, eval_transform, seed)
+
+    @override
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return self._loader(self.train_set, self.batch_size, shuffle=True)
+
+    @override
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        if self.val_set is None:
+            return []
+        return self._loader(self.val_set, self.eval_batch_size, shuffle=False)
+
+    @override
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        return self._loader(self.predict_set, self.eval_batch_size, shuffle=False)
+
+    def _loader(self, dataset: PhotoDataset, batch_size: int, shuffle: bool) -> DataLoader[Batch]:
+        rank = self.trainer.global_rank if self.trainer is not None else 0
+        world_size = self.trainer.world_size if self.trainer is not None else 1
+        sampler: Any = EpochSampler(len(dataset), self.seed, shuffle, rank, world_size)
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            # Workers outlive an epoch: a draw carries its epoch, so they need not be told.
+            persistent_workers=self.num_workers > 0,
+            worker_init_fn=_one_thread,
+            # A loader draws a number for its workers at each start. From the global generator
+            # that would shift the dropout of a resumed run, which starts its loaders anew.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+
+def _one_thread(_worker: int) -> None:
+    # OpenCV takes every core by itself: with several workers they fight over them.
+    cv2.setNumThreads(1)

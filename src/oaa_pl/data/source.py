@@ -1,0 +1,189 @@
+"""What every data set is to the rest of the package: photos, tags, perhaps masks.
+
+Shapes: N images, C foreground classes, H x W pixels of a photo.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oaa_pl.data.images import check_mask, photo_size, read_mask, read_photo
+from oaa_pl.errors import (
+    ConfigError,
+    EmptySplitError,
+    MissingMaskError,
+    UntaggedImageError,
+)
+
+__all__ = ["FileSource", "Source", "fingerprint"]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A list of tagged photos. An image's place in it is its `index` everywhere else.
+
+    Attributes:
+        name: of the data set, for results and run folders: "voc12", "synthetic", ...
+        split: of the data set.
+        classes: names of the C foreground classes, in the order of their ids.
+        ids: one per image, unique and safe as a file name, N.
+        labels: the tags, 1 where the class is in the image, (N, C) uint8; no row is all zero.
+        has_masks: whether `mask` can be asked at all.
+    """
+
+    name: str
+    split: str
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    labels: NDArray[np.uint8]
+    has_masks: bool
+
+    def photo(self, index: int) -> NDArray[np.uint8]:
+        """The photo as upright RGB, (H, W, 3) uint8; raises `BadImageError`."""
+        ...
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """The true mask, (H, W) uint8 in {0..C, 255}, for evaluation only.
+
+        Raises `MissingMaskError` and `BadMaskError`.
+        """
+        ...
+
+    def photo_path(self, index: int) -> Path:
+        """The photo's file."""
+        ...
+
+
+class FileSource:
+    """A `Source` whose photos and masks are files; checks them once, before training starts.
+
+    Every photo's header is read (0.3 ms each); a photo that is damaged further on is named when
+    it is decoded.
+
+    Args:
+        name: of the data set.
+        split: of the data set.
+        classes: names of the C foreground classes.
+        ids: one per image, N.
+        labels: tags in {0, 1}, (N, C).
+        photos: one path per image, N.
+        masks: one path per image, N; a mask may lack until it is asked for. None: no masks.
+
+    Raises:
+        EmptySplitError: if there is no image.
+        ConfigError: if an id or a class comes twice.
+        UntaggedImageError: if a row of `labels` is all zero.
+        MissingImageError: if a photo has no file.
+        BadImageError: if a photo is empty or of no known format.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        classes: Sequence[str],
+        ids: Sequence[str],
+        labels: NDArray[np.uint8],
+        photos: Sequence[Path],
+        masks: Sequence[Path] | None = None,
+    ) -> None:
+        self.name = name
+        self.split = split
+        self.classes = tuple(classes)
+        self.ids = tuple(ids)
+        self.labels = labels
+        self.has_masks = masks is not None
+        self._photos = tuple(photos)
+        self._masks = tuple(masks or ())
+        self._check()
+
+    def _check(self) -> None:
+        where = f"split {self.split!r} of {self.name}"
+        if not self.ids:
+            raise EmptySplitError(f"{where} lists no image: choose another split or fill it")
+        _refuse_twins(self.ids, f"{where} lists the image")
+        _refuse_twins(self.classes, f"{where} names the class")
+        bare = np.flatnonzero(self.labels.sum(axis=1) == 0)
+        if len(bare):
+            raise UntaggedImageError(
+                f"{where}: image {self.ids[bare[0]]!r} has no tag ({len(bare)} such): tag it or "
+                "take it off the list"
+            )
+        with ThreadPoolExecutor() as pool:  # most of a check is waiting for the disk
+            list(pool.map(photo_size, self._photos))
+
+    def photo(self, index: int) -> NDArray[np.uint8]:
+        """The photo as upright RGB.
+
+        Args:
+            index: in 0..N-1.
+
+        Returns:
+            (H, W, 3) uint8.
+
+        Raises:
+            BadImageError: if the file is damaged.
+        """
+        return read_photo(self._photos[index])
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """The true mask, for evaluation only.
+
+        Args:
+            index: in 0..N-1.
+
+        Returns:
+            (H, W) uint8 in {0..C, 255}, of the photo's size.
+
+        Raises:
+            MissingMaskError: if the data set has no masks, or not this one.
+            BadMaskError: if its size or its ids are wrong.
+        """
+        if not self.has_masks:
+            raise MissingMaskError(
+                f"split {self.split!r} of {self.name} has no masks, so image {self.ids[index]!r} "
+                "cannot be evaluated: evaluate a split that has some"
+            )
+        mask = read_mask(self._masks[index])
+        size = photo_size(self._photos[index])
+        check_mask(mask, self._masks[index], len(self.classes), size)
+        return mask
+
+    def photo_path(self, index: int) -> Path:
+        """The photo's file.
+
+        Args:
+            index: in 0..N-1.
+        """
+        return self._photos[index]
+
+
+def fingerprint(source: Source) -> str:
+    """What an attention store is made for: changes with the classes, the images or their tags.
+
+    The split's name is left out: the same list under another name is the same data.
+
+    Args:
+        source: any data set.
+
+    Returns:
+        SHA-256 as 64 hexadecimal digits.
+    """
+    # JSON, since a plain join could not tell ("ab", "c") from ("a", "bc").
+    header = json.dumps([list(source.classes), list(source.ids)], ensure_ascii=False)
+    digest = hashlib.sha256(header.encode())
+    digest.update(np.ascontiguousarray(source.labels, dtype=np.uint8).tobytes())
+    return digest.hexdigest()
+
+
+def _refuse_twins(names: tuple[str, ...], what: str) -> None:
+    if len(set(names)) < len(names):
+        name, times = Counter(names).most_common(1)[0]
+        raise ConfigError(f"{what} {name!r} {times} times, expected once: remove the repeats")

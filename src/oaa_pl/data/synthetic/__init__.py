@@ -1,0 +1,1 @@
+"""The embedded data set: articulated objects of eight classes, drawn from a seed."""

@@ -1,0 +1,178 @@
+"""Augmentation that knows its view: what the network sees, and where in the photo that is.
+
+Any list of albumentations' transforms will do, as long as what they do to the geometry is affine.
+
+Shapes: photos (H, W, 3) uint8 RGB; network inputs (3, h, w) float32; views (2, 3) float32, from
+whole-photo coordinates to view coordinates, both in [-1, 1] from edge to edge.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import albumentations as A  # as its own manual abbreviates it
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import override
+
+from oaa_pl.data.geometry import MOVES, STAYS, Matrix, warp_label
+from oaa_pl.data.images import IGNORED
+from oaa_pl.errors import ConfigError, NonAffineTransformError
+
+__all__ = ["View", "ViewTransform"]
+
+_AUGMENTATION = 2  # see sampler.py: no two purposes share a seed
+_LOG = "drawn_moves"
+_COMPOSITIONS = (A.Compose, A.Sequential, A.OneOf, A.SomeOf, A.RandomOrder, A.OneOrOther)
+_NORMALISERS = (A.Normalize, A.ToFloat, A.FromFloat, A.ToTensorV2)
+
+
+class View(NamedTuple):
+    """One sample as the network sees it.
+
+    Attributes:
+        image: normalised, (3, h, w) float32.
+        view: whole-photo coordinates to view coordinates, (2, 3) float32.
+        target: class ids, 255 outside the photo, (h, w) int64; None where no label was given.
+    """
+
+    image: Tensor
+    view: Tensor
+    target: Tensor | None
+
+
+class ViewTransform:
+    """Augment, normalise and say exactly which affine view of the photo came out.
+
+    The label map does not go through the library: it is sampled through the view itself, so the
+    two cannot disagree, and it is ignored (255) wherever the network sees padding.
+
+    Args:
+        augmentations: albumentations' transforms in their order; must end at one size, or
+            batches cannot be stacked. `fill_mask`, where there is one, may be anything but 1.
+        mean: of the network's input, per channel, for pixel values in 0..1.
+        std: likewise, above 0.
+
+    Raises:
+        NonAffineTransformError: if an augmentation, however deeply nested, moves pixels in a way
+            that is not affine or not known.
+        ConfigError: if `mean` or `std` are not three numbers, or an augmentation has an argument
+            that it does not know, normalises (this class does), or needs more than the photo.
+    """
+
+    def __init__(
+        self, augmentations: Sequence[Any], mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:  # RGB
+            raise ConfigError(
+                f"mean and std must be 3 numbers, std above 0, got {list(mean)} and {list(std)}"
+            )
+        self._scale = torch.tensor([1 / (255 * s) for s in std]).view(3, 1, 1)
+        self._offset = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(3, 1, 1)
+        self._moves: list[A.BasicTransform] = []
+        for transform in _leaves(augmentations):
+            _check(transform)
+            if type(transform) in MOVES:
+                # Albumentations' own replay mechanism: each run writes what it drew to the log.
+                transform.set_deterministic(True, save_key=_LOG)
+                self._moves.append(transform)
+        self._pipeline = A.Compose(list(augmentations))
+
+    def augment(
+        self, photo: NDArray[Any], seed: Sequence[int]
+    ) -> tuple[NDArray[Any], Matrix, NDArray[np.bool_]]:
+        """Augment without normalising.
+
+        Args:
+            photo: (H, W, 3) uint8 RGB, or float32 in [0, 1].
+            seed: whole numbers, 0 or more. The result is a pure function of them and the photo.
+
+        Returns:
+            The augmented photo (h, w, 3) in the same dtype, its view (3, 3) float64, and where it
+            is not padding, (h, w) bool.
+        """
+        generator = np.random.default_rng([_AUGMENTATION, *seed])
+        # Left alone, the library seeds every transform alike, and draws would be correlated.
+        self._pipeline.set_random_state(generator, random.Random(int(generator.integers(2**63))))
+        log = _Log()
+        ones = np.ones(photo.shape[:2], dtype=np.uint8)
+        seen = self._pipeline(image=photo, mask=ones, **{_LOG: log})
+        # By identity, looked up anew: unpickled in a worker, the transforms are other objects.
+        known = {id(transform): MOVES[type(transform)] for transform in self._moves}
+        view = np.eye(3)
+        for key, params in log.entries:
+            view = known[key](params) @ view
+        return seen["image"], view, seen["mask"] == 1
+
+    def __call__(
+        self, photo: NDArray[np.uint8], seed: Sequence[int], label: NDArray[np.uint8] | None = None
+    ) -> View:
+        """Augment and normalise a photo, and show its label through the same view.
+
+        Args:
+            photo: (H, W, 3) uint8 RGB.
+            seed: whole numbers, 0 or more; (seed, epoch, index) in training.
+            label: class ids of the whole photo in {0..C, 255}, any resolution; None: none.
+
+        Returns:
+            Image, view and target.
+
+        Raises:
+            ConfigError: if the augmentations left no 8-bit RGB picture.
+        """
+        image, view, shown = self.augment(photo, seed)
+        if image.dtype != np.uint8 or image.shape[2:] != (3,):
+            raise ConfigError(
+                f"the augmentations gave a picture of shape {image.shape} and type {image.dtype}, "
+                "expected (h, w, 3) uint8: leave out those that normalise or drop channels"
+            )
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        target = None
+        if label is not None:
+            # A crop that is padded again covers photo in its view, but shows padding there.
+            seen = np.where(shown, warp_label(label, view, shown.shape), IGNORED)
+            target = torch.from_numpy(seen.astype(np.int64))
+        return View(
+            image=torch.addcmul(self._offset, pixels.float(), self._scale),
+            view=torch.from_numpy(view[:2].astype(np.float32)),
+            target=target,
+        )
+
+
+class _Log(dict[int, Mapping[str, Any]]):
+    """Keeps every entry in order: as a plain dict, a transform drawn twice would count once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[tuple[int, Mapping[str, Any]]] = []
+
+    @override
+    def __setitem__(self, key: int, params: Mapping[str, Any]) -> None:
+        self.entries.append((key, params))
+
+
+def _leaves(transforms: Sequence[Any]) -> Iterator[Any]:
+    for transform in transforms:
+        if type(transform) in _COMPOSITIONS:
+            yield from _leaves(transform.transforms)
+        else:
+            yield transform
+
+
+def _check(transform: Any) -> None:
+    name = type(transform).__name__
+    if isinstance(transform, _NORMALISERS):
+        raise ConfigError(f"{name} must go: normalisation comes by itself, after the augmentations")
+    known = type(transform) in MOVES or type(transform) in STAYS
+    if not known and not isinstance(transform, A.ImageOnlyTransform):
+        affine = ", ".join(sorted(t.__name__ for t in (*MOVES, *STAYS)))
+        raise NonAffineTransformError(
+            f"{name} moves pixels in a way that is not known to be affine, so attention could not "
+            f"be brought back to the photo: use those that only change colours, or {affine}"
+        )
+    if transform.invalid_args:
+        raise ConfigError(f"{name} knows no argument {', '.join(transform.invalid_args)}")
+    if transform.targets_as_params:
+        raise ConfigError(f"{name} needs {', '.join(transform.targets_as_params)}: leave it out")

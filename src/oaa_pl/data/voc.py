@@ -1,0 +1,163 @@
+"""Folders in the layout of PASCAL VOC 2012; tags from masks, annotations or a tag file.
+
+Source: Everingham et al., IJCV 2015, for the layout; Table 3 of the paper for `fraction`.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from oaa_pl.data.images import find_photo, image_id
+from oaa_pl.data.source import FileSource
+from oaa_pl.data.tags import read_tag_file, tags_from_annotation, tags_from_mask, to_labels
+from oaa_pl.errors import (
+    ConfigError,
+    EmptySplitError,
+    MissingImageError,
+    MissingSplitError,
+    UntaggedImageError,
+)
+
+__all__ = ["VOC_CLASSES", "VocSource", "draw_fraction"]
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+
+_TAGS = ("masks", "annotations", "file")
+
+
+class VocSource(FileSource):
+    """One split of a folder in VOC layout.
+
+    Reads `ImageSets/Segmentation/<split>.txt` and `JPEGImages/<id>.jpg`. Masks are opened to
+    take tags from them (`tags="masks"`) and for evaluation, never else: with tags from another
+    place the mask folder may be missing.
+
+    Args:
+        root: the folder that holds `JPEGImages` and `ImageSets`.
+        split: name of a list of ids, e.g. "train".
+        tags: where the tags come from: "masks", "annotations" (`Annotations/<id>.xml`, objects
+            marked difficult included) or "file" (`tag_file`).
+        tag_file: for tags="file", see `oaa_pl.data.tags.read_tag_file`; may list more images.
+        classes: names in the order of their ids in the masks.
+        fraction: share of the split's images that is used, in (0, 1]; Table 3.
+        fraction_seed: which images these are; the smaller share is part of the larger.
+        mask_folder: below `root`; train_aug's masks often lie in "SegmentationClassAug".
+        name: of the data set, in results.
+
+    Raises:
+        ConfigError: if `tags` or `fraction` is none of the above.
+        MissingSplitError: if the list does not exist.
+        EmptySplitError: if the list is empty.
+        MissingImageError: if a listed photo does not exist.
+        BadImageError: if a photo is empty or of no known format.
+        UntaggedImageError: if an image has no tag.
+        UnknownClassError: if a tag is not in `classes`.
+        BadTagFileError: if the tag file or an annotation cannot be read.
+        MissingMaskError: for tags="masks", if an image has no mask.
+        BadMaskError: for tags="masks", if a mask's size or its ids are wrong.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        tags: str = "masks",
+        tag_file: str | Path | None = None,
+        classes: Sequence[str] = VOC_CLASSES,
+        fraction: float = 1.0,
+        fraction_seed: int = 0,
+        mask_folder: str = "SegmentationClass",
+        name: str = "voc12",
+    ) -> None:
+        root = Path(root)
+        classes = tuple(classes)
+        if tags not in _TAGS:
+            raise ConfigError(f"tags must be one of {', '.join(_TAGS)}, got {tags!r}")
+        ids = draw_fraction(_read_split(root, split), fraction, fraction_seed)
+        photos = [_photo(root, split, i) for i in ids]
+        masks = [root / mask_folder / f"{i}.png" for i in ids]
+        if tags == "masks":
+            with ThreadPoolExecutor() as pool:  # inflating PNGs lets other threads run
+                found = list(pool.map(partial(tags_from_mask, classes=classes), masks, photos))
+        elif tags == "annotations":
+            found = [tags_from_annotation(root / "Annotations" / f"{i}.xml", classes) for i in ids]
+        else:
+            found = _tags_from_file(tag_file, ids, classes)
+        labels = to_labels(found, classes)
+        has_masks = (root / mask_folder).is_dir()
+        super().__init__(name, split, classes, ids, labels, photos, masks if has_masks else None)
+
+
+def draw_fraction(ids: Sequence[str], fraction: float, seed: int) -> list[str]:
+    """Draw a share of the images at random, as for Table 3.
+
+    Args:
+        ids: all images.
+        fraction: the share, in (0, 1]; at least one image is drawn.
+        seed: 0 or more. Shares of one seed are nested: 20 % are among the 50 %.
+
+    Returns:
+        The drawn ids in their old order.
+
+    Raises:
+        ConfigError: if `fraction` or `seed` is out of range.
+    """
+    if not 0 < fraction <= 1:
+        raise ConfigError(f"fraction must be above 0 and at most 1, got {fraction}")
+    if seed < 0:
+        raise ConfigError(f"fraction_seed must be 0 or more, got {seed}")
+    if fraction == 1:
+        return list(ids)
+    size = max(1, round(fraction * len(ids)))
+    drawn = np.random.default_rng(seed).permutation(len(ids))[:size]
+    return [ids[i] for i in np.sort(drawn)]
+
+
+def _read_split(root: Path, split: str) -> list[str]:
+    folder = root / "ImageSets" / "Segmentation"
+    path = folder / f"{split}.txt"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        others = ", ".join(sorted(p.stem for p in folder.glob("*.txt"))) or "none"
+        raise MissingSplitError(
+            f"{path} does not exist (splits found there: {others}): set data.root to a folder in "
+            "VOC layout and the split to one of its lists"
+        ) from None
+    # Some lists give the photo's path and the mask's beside it; the photo comes first.
+    ids = [image_id(Path(line.split()[0]).name) for line in text.splitlines() if line.strip()]
+    if not ids:
+        raise EmptySplitError(f"{path} lists no image: choose another split or fill it")
+    return ids
+
+
+def _photo(root: Path, split: str, name: str) -> Path:
+    path = find_photo(root / "JPEGImages", name)
+    if path is None:
+        raise MissingImageError(
+            f"{root / 'JPEGImages' / name}.jpg does not exist but split {split!r} lists {name!r}: "
+            "add it or take it off the list"
+        )
+    return path
+
+
+def _tags_from_file(
+    tag_file: str | Path | None, ids: Sequence[str], classes: Sequence[str]
+) -> list[tuple[str, ...]]:
+    if tag_file is None:
+        raise ConfigError("tags='file' needs the path of a tag file, got none: set tag_file")
+    rows = {image_id(Path(r.image).name): r.tags for r in read_tag_file(Path(tag_file), classes)}
+    bare = [i for i in ids if i not in rows]
+    if bare:
+        raise UntaggedImageError(
+            f"{tag_file} has no row for image {bare[0]!r} ({len(bare)} such): add one or take the "
+            "image off the split"
+        )
+    return [rows[i] for i in ids]

@@ -1,0 +1,103 @@
+"""Named errors: each says which argument, what was expected, what came and what to do.
+
+Every error here is an `OaaError`, which the command line turns into one line and exit status 2;
+each also subclasses the builtin that a caller without this package would expect.
+"""
+
+__all__ = [
+    "BadImageError",
+    "BadMaskError",
+    "BadTagFileError",
+    "ConfigError",
+    "EmptySplitError",
+    "MissingImageError",
+    "MissingInputError",
+    "MissingMaskError",
+    "MissingSplitError",
+    "NoForegroundError",
+    "NonAffineTransformError",
+    "OaaError",
+    "OutputError",
+    "RunMismatchError",
+    "StoreError",
+    "StoreMismatchError",
+    "UnknownClassError",
+    "UntaggedImageError",
+    "WeightsError",
+]
+
+
+class OaaError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class MissingSplitError(OaaError, FileNotFoundError):
+    """The list of a split does not exist."""
+
+
+class EmptySplitError(OaaError, ValueError):
+    """A split lists no image."""
+
+
+class MissingImageError(OaaError, FileNotFoundError):
+    """A split, or a tag file, names an image that has no file."""
+
+
+class BadImageError(OaaError, ValueError):
+    """An image file is empty, truncated or of no known format."""
+
+
+class MissingMaskError(OaaError, FileNotFoundError):
+    """Evaluation asked for a mask that the data set does not have."""
+
+
+class BadMaskError(OaaError, ValueError):
+    """A mask (or saliency map) has an id outside the classes, or another size than its photo."""
+
+
+class UntaggedImageError(OaaError, ValueError):
+    """An image has no tag at all, so nothing can be attended."""
+
+
+class UnknownClassError(OaaError, ValueError):
+    """A tag names a class that the data set does not have."""
+
+
+class BadTagFileError(OaaError, ValueError):
+    """A row of a tag file (or an annotation) cannot be read; the message has file and line."""
+
+
+class NonAffineTransformError(OaaError, ValueError):
+    """A training transform moves pixels in a way that no affine view can undo."""
+
+
+class WeightsError(OaaError, ValueError):
+    """Weights do not exist, cannot be read, or do not fit the network key by key."""
+
+
+class ConfigError(OaaError, ValueError):
+    """A value of the configuration is unknown or out of range."""
+
+
+class MissingInputError(OaaError, FileNotFoundError):
+    """A stage was asked for before the stage that makes its input."""
+
+
+class RunMismatchError(OaaError, ValueError):
+    """A run folder was made with another configuration than the one asked for."""
+
+
+class OutputError(OaaError, OSError):
+    """A run folder or an output file cannot be written."""
+
+
+class NoForegroundError(OaaError, ValueError):
+    """No image of a split has any foreground in its proxy label."""
+
+
+class StoreError(OaaError, OSError):
+    """An attention store cannot be opened, is damaged, or is in use."""
+
+
+class StoreMismatchError(StoreError, ValueError):
+    """An attention store was made for another data set, grid, fusion or gate."""

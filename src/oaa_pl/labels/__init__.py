@@ -1,0 +1,1 @@
+"""From attention maps and a background cue to proxy labels, and label files."""

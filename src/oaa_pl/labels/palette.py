@@ -1,0 +1,119 @@
+"""Label images: PASCAL VOC's palette, files, and a picture for people.
+
+Source: the palette is that of the PASCAL VOC development kit (`VOClabelcolormap`).
+
+Shapes: a label is (H, W) uint8, 0 background, 1..C classes, 255 ignored.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from oaa_pl.errors import BadMaskError, MissingMaskError
+from oaa_pl.labels.png import save_png
+
+__all__ = ["load_label", "overlay", "save_label", "voc_palette"]
+
+_BITS = 8
+
+
+def voc_palette() -> NDArray[np.uint8]:
+    """Colour of every label id.
+
+    The bits of the id, three at a time from the lowest, become the bits of red, green and blue
+    from the highest, so that small ids get colours far apart.
+
+    Returns:
+        RGB, (256, 3).
+
+    Example:
+        >>> voc_palette()[15].tolist()  # person
+        [192, 128, 128]
+    """
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    ids = np.arange(256)
+    for bit in range(_BITS):
+        for channel in range(3):
+            palette[:, channel] |= ((ids >> (3 * bit + channel) & 1) << (7 - bit)).astype(np.uint8)
+    return palette
+
+
+def save_label(path: Path, label: NDArray[np.uint8]) -> None:
+    """Write a label as a palette PNG, in one step: no reader ever meets half a file.
+
+    Args:
+        path: where to; an old file is replaced and folders are made.
+        label: ids, (H, W).
+
+    Raises:
+        BadMaskError: if the label is not a two-dimensional uint8 array.
+        OutputError: if the file cannot be written.
+    """
+    if label.ndim != 2 or label.dtype != np.uint8:
+        raise BadMaskError(
+            f"label for '{path.name}' must be (H, W) uint8, got {label.shape} {label.dtype}; "
+            f"use one id per pixel, 255 for ignored"
+        )
+    image = Image.fromarray(label)
+    image.putpalette(voc_palette().tobytes())  # turns 8-bit gray into palette ids as they are
+    save_png(path, image)
+
+
+def load_label(path: Path) -> NDArray[np.uint8]:
+    """Read a label written by `save_label`, or any 8-bit palette or grayscale PNG of ids.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Ids, (H, W).
+
+    Raises:
+        MissingMaskError: if there is no such file.
+        BadMaskError: if it cannot be read or is a colour picture, which holds no ids.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in {"P", "L"}:
+                raise BadMaskError(
+                    f"label '{path}' must be an 8-bit palette or grayscale PNG, got mode "
+                    f"{image.mode}; save class ids, not colours"
+                )
+            return np.array(image, dtype=np.uint8)
+    except FileNotFoundError as error:
+        raise MissingMaskError(f"label '{path}' does not exist; make the labels first") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise BadMaskError(
+            f"label '{path}' cannot be read as an image ({error}); delete it and make it again"
+        ) from error
+
+
+def overlay(
+    photo: NDArray[np.uint8], label: NDArray[np.uint8], strength: float = 0.55
+) -> NDArray[np.uint8]:
+    """The photo with every class tinted in its colour, for people to look at.
+
+    Background stays as it is, so that a reader sees at once what was taken for an object;
+    ignored pixels get the palette's pale beige.
+
+    Args:
+        photo: RGB, (H, W, 3).
+        label: ids, (H, W).
+        strength: share of the class's colour, 0..1.
+
+    Returns:
+        RGB, (H, W, 3).
+
+    Raises:
+        BadMaskError: if the two sizes differ.
+    """
+    if photo.shape[:2] != label.shape:
+        raise BadMaskError(
+            f"label is {label.shape} but its photo is {photo.shape[:2]}; resize the label first"
+        )
+    colour = voc_palette()[label].astype(np.float32)
+    share = np.where(label == 0, 0.0, strength).astype(np.float32)[..., None]
+    mixed: NDArray[np.uint8] = np.rint(photo * (1 - share) + colour * share).astype(np.uint8)
+    return mixed

@@ -1,0 +1,84 @@
+"""Make the proxy labels of one image after another: maps and background cue in, PNG out.
+
+The work of `oaa label`, written so that a pool of processes can share it without torch: what is
+pickled is this object, and each process maps the same store.
+
+Shapes: H x W pixels of a photo; K present classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oaa_pl.labels.palette import save_label
+from oaa_pl.labels.proxy import IGNORED, ProxyRule, hard_label, proxy_label
+from oaa_pl.labels.resize import to_photo
+
+__all__ = ["LabelMaker", "MadeLabel"]
+
+
+class _Maps(Protocol):
+    @property
+    def categories(self) -> NDArray[np.int64]: ...
+
+    @property
+    def attention(self) -> NDArray[np.float32]: ...
+
+
+class MadeLabel(NamedTuple):
+    """What is worth knowing of one label.
+
+    Attributes:
+        image_id: of the photo.
+        foreground: share of pixels with a class, in [0, 1].
+        ignored: share of pixels left out of training, in [0, 1]; 1 if the whole image is.
+    """
+
+    image_id: str
+    foreground: float
+    ignored: float
+
+
+@dataclass(frozen=True)
+class LabelMaker:
+    """Makes one image's labels, by its place in the data set.
+
+    Args:
+        ids: image ids, N.
+        photo: place to RGB photo, (H, W, 3) uint8.
+        maps: place to the image's categories (K,) and attention (K, h, w).
+        cue: (image id, photo) to saliency, (H, W) in [0, 1].
+        rule: thresholds of the proxy label.
+        folder: gets `proxy/<id>.png` and `hard/<id>.png`.
+    """
+
+    ids: tuple[str, ...]
+    photo: Callable[[int], NDArray[np.uint8]]
+    maps: Callable[[int], _Maps]
+    cue: Callable[[str, NDArray[np.uint8]], NDArray[np.float32]]
+    rule: ProxyRule
+    folder: Path
+
+    def __call__(self, index: int) -> MadeLabel:
+        """Write both labels of one image.
+
+        Raises:
+            MissingInputError: if the cue has nothing for this image.
+            BadMaskError: if the cue's size is not the photo's.
+            OutputError: if a file cannot be written.
+        """
+        image_id, photo = self.ids[index], self.photo(index)
+        maps = self.maps(index)
+        attention = to_photo(maps.attention, (photo.shape[0], photo.shape[1]))
+        saliency = self.cue(image_id, photo)
+        proxy = proxy_label(attention, maps.categories, saliency, self.rule)
+        hard = hard_label(attention, maps.categories, saliency, self.rule)
+        save_label(self.folder / "proxy" / f"{image_id}.png", proxy)
+        save_label(self.folder / "hard" / f"{image_id}.png", hard)
+        ignored = proxy == IGNORED
+        found = (proxy != 0) & ~ignored
+        return MadeLabel(image_id, float(found.mean()), float(ignored.mean()))

@@ -1,0 +1,134 @@
+"""Proxy labels: attention of the tagged classes and a background cue to one id per pixel.
+
+Source: Jiang et al., ICCV 2019, section 4.1 (background from saliency, arg-max); the thresholds
+and the ignored regions are those of the authors' PyTorch release, the paper gives none.
+
+Shapes: K tagged classes of one image, H x W pixels of the photo. Attention and saliency are in
+[0, 1]; a proxy label is (H, W) uint8, 0 background, c + 1 class c, 255 ignored.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oaa_pl.errors import BadMaskError, ConfigError
+
+__all__ = ["IGNORED", "ProxyRule", "hard_label", "proxy_label"]
+
+IGNORED = 255
+
+
+@dataclass(frozen=True)
+class ProxyRule:
+    """Thresholds of a proxy label, each in [0, 1]; the release's are in `conf/proxy/release.yaml`.
+
+    Attributes:
+        foreground: attention below this is no evidence of its class.
+        conflict: pixels where more than one channel, background included, is above this are
+            ignored.
+        salient_background: background pixels at least this salient are ignored.
+        attended_background: background pixels where some attention is above this are ignored.
+        minimum_foreground: an image with a smaller share of foreground is ignored whole.
+
+    Raises:
+        ConfigError: if a threshold is not in [0, 1].
+    """
+
+    foreground: float
+    conflict: float
+    salient_background: float
+    attended_background: float
+    minimum_foreground: float
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value <= 1:
+                raise ConfigError(f"proxy.{field.name} must be in [0, 1], got {value}")
+
+
+def proxy_label(
+    attention: NDArray[np.floating],
+    categories: NDArray[np.integer],
+    saliency: NDArray[np.floating],
+    rule: ProxyRule,
+) -> NDArray[np.uint8]:
+    """The label that trains the segmenter: arg-max where the evidence agrees, else ignored.
+
+    Release: the salient-background rule assumes a saliency map that knows where objects are. A
+    map of one single value (`ConstantCue`) knows nothing and would have the whole background
+    ignored, so the rule is left out for it.
+
+    Args:
+        attention: of the tagged classes, in [0, 1], (K, H, W).
+        categories: class of each map, 0..C-1, (K,).
+        saliency: 1 where an object is, 0 in the background, (H, W).
+        rule: the thresholds.
+
+    Returns:
+        Ids, (H, W): 0, `categories + 1`, or 255.
+
+    Raises:
+        BadMaskError: if the sizes of attention, categories and saliency do not agree.
+    """
+    evidence = _evidence(attention, categories, saliency, rule.foreground)
+    label = _winner(evidence, categories)
+    background = label == 0
+    salient = saliency >= rule.salient_background
+    if saliency.size and saliency.min() == saliency.max():
+        salient = np.zeros_like(salient)
+    attended = (attention > rule.attended_background).any(axis=0)
+    conflict = (evidence > rule.conflict).sum(axis=0) > 1
+    label[conflict | (background & (salient | attended))] = IGNORED
+    found = (label != 0) & (label != IGNORED)
+    if found.sum() < rule.minimum_foreground * found.size:
+        label[...] = IGNORED
+    return label
+
+
+def hard_label(
+    attention: NDArray[np.floating],
+    categories: NDArray[np.integer],
+    saliency: NDArray[np.floating],
+    rule: ProxyRule,
+) -> NDArray[np.uint8]:
+    """The plain arg-max of the same evidence, with no pixel ignored: for `proxy/miou_hard`.
+
+    Args:
+        attention: of the tagged classes, in [0, 1], (K, H, W).
+        categories: class of each map, 0..C-1, (K,).
+        saliency: 1 where an object is, 0 in the background, (H, W).
+        rule: only `foreground` is used.
+
+    Returns:
+        Ids, (H, W): 0 or `categories + 1`.
+
+    Raises:
+        BadMaskError: if the sizes of attention, categories and saliency do not agree.
+    """
+    return _winner(_evidence(attention, categories, saliency, rule.foreground), categories)
+
+
+def _evidence(
+    attention: NDArray[np.floating],
+    categories: NDArray[np.integer],
+    saliency: NDArray[np.floating],
+    foreground: float,
+) -> NDArray[np.floating]:
+    """Background first, then the classes, weak attention dropped: (K + 1, H, W)."""
+    if attention.shape != (len(categories), *saliency.shape):
+        raise BadMaskError(
+            f"attention must be (categories, H, W) = {(len(categories), *saliency.shape)} to go "
+            f"with {len(categories)} categories and the saliency map, got {attention.shape}; "
+            f"resize the maps to the photo first"
+        )
+    kept = np.where(attention < foreground, 0, attention)
+    return np.concatenate([1 - saliency[None], kept]).astype(np.float32, copy=False)
+
+
+def _winner(evidence: NDArray[np.floating], categories: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Id of the strongest channel; the first one on a tie, so background before any class."""
+    ids = np.concatenate([[0], categories + 1]).astype(np.uint8)
+    label: NDArray[np.uint8] = ids[evidence.argmax(axis=0)]
+    return label

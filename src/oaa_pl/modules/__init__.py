@@ -1,0 +1,1 @@
+"""The three stages as LightningModules: classifier, integral attention model, segmenter."""

@@ -1,0 +1,145 @@
+"""Optimiser and learning-rate schedules of the three stages.
+
+Source: Jiang et al., ICCV 2019, section 4.1 (momentum SGD, step schedule); Chen et al.,
+"DeepLab", TPAMI 2017 (poly schedule). The learning-rate groups are those of the Caffe models that
+the paper builds on: head faster than trunk, biases twice as fast as weights.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from oaa_pl.errors import ConfigError
+
+__all__ = [
+    "Rates",
+    "constant_schedule",
+    "parameter_groups",
+    "poly_schedule",
+    "sgd",
+    "step_schedule",
+]
+
+
+class Rates(NamedTuple):
+    """Learning-rate multipliers of the four parameter groups."""
+
+    trunk_weight: float = 1.0
+    trunk_bias: float = 2.0
+    head_weight: float = 10.0
+    head_bias: float = 20.0
+
+
+def parameter_groups(
+    net: nn.Module, lr: float, weight_decay: float, rates: Rates, decay_biases: bool = True
+) -> list[dict[str, Any]]:
+    """Split a network's trainable parameters into trunk and head, weights and biases.
+
+    Args:
+        net: a network with submodules `trunk` and `head`.
+        lr: base learning rate.
+        weight_decay: L2 penalty.
+        rates: multipliers of `lr`.
+        decay_biases: whether biases are decayed too (the Caffe release decays none).
+
+    Returns:
+        One dict per group that is not empty, with a `name` for the learning-rate log.
+    """
+    found: dict[str, list[Tensor]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            part = "trunk" if name.startswith("trunk.") else "head"
+            kind = "bias" if name.endswith("bias") else "weight"
+            found.setdefault(f"{part}_{kind}", []).append(parameter)
+    return [
+        {
+            "name": group,
+            "params": parameters,
+            "lr": lr * getattr(rates, group),
+            "weight_decay": weight_decay if decay_biases or group.endswith("weight") else 0.0,
+        }
+        for group, parameters in sorted(found.items())
+    ]
+
+
+def sgd(
+    net: nn.Module,
+    lr: float,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    rates: Sequence[float] = Rates(),
+    decay_biases: bool = True,
+    nesterov: bool = False,
+) -> Optimizer:
+    """Momentum SGD over trunk and head with their own learning rates.
+
+    Args:
+        net: a network with submodules `trunk` and `head`.
+        lr: base learning rate, above 0.
+        momentum: in [0, 1).
+        weight_decay: L2 penalty, 0 or more.
+        rates: multipliers of trunk weights, trunk biases, head weights, head biases.
+        decay_biases: whether biases are decayed too.
+        nesterov: Nesterov's momentum (the PyTorch release's choice).
+
+    Raises:
+        ConfigError: if `rates` has not four values, or `lr` is not positive.
+    """
+    if len(rates) != 4 or lr <= 0:
+        raise ConfigError(
+            f"sgd needs lr above 0 and four rates (trunk weight, bias, head weight, bias); "
+            f"got lr={lr} and rates={list(rates)}"
+        )
+    groups = parameter_groups(net, lr, weight_decay, Rates(*rates), decay_biases)
+    return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
+
+
+def step_schedule(
+    optimizer: Optimizer, steps: int, at: Sequence[float], factor: float = 0.1, warmup: int = 0
+) -> LambdaLR:
+    """Multiply the rate by `factor` at each of the given shares of the training.
+
+    Args:
+        optimizer: whose rates to schedule.
+        steps: optimiser steps of the whole training.
+        at: shares of the training in (0, 1], ascending; the paper's is 2/3.
+        factor: multiplier at each of them.
+        warmup: first steps over which the rate rises linearly; 0 in the paper.
+    """
+    edges = [round(share * steps) for share in at]
+
+    def rate(step: int) -> float:
+        return _rise(step, warmup) * cast(float, factor ** sum(step >= edge for edge in edges))
+
+    return LambdaLR(optimizer, rate)
+
+
+def poly_schedule(
+    optimizer: Optimizer, steps: int, power: float = 0.9, warmup: int = 0
+) -> LambdaLR:
+    """The rate falls as (1 - step / steps) ** power, DeepLab's schedule.
+
+    Args:
+        optimizer: whose rates to schedule.
+        steps: optimiser steps of the whole training.
+        power: exponent, above 0.
+        warmup: first steps over which the rate rises linearly.
+    """
+
+    def rate(step: int) -> float:
+        return _rise(step, warmup) * max(0.0, 1 - step / max(1, steps)) ** power
+
+    return LambdaLR(optimizer, rate)
+
+
+def constant_schedule(optimizer: Optimizer, steps: int) -> LambdaLR:
+    """The rate never changes; `steps` is accepted so that schedules are interchangeable."""
+    del steps
+    return LambdaLR(optimizer, lambda _: 1.0)
+
+
+def _rise(step: int, warmup: int) -> float:
+    return min(1.0, (step + 1) / (warmup + 1))

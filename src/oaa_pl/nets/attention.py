@@ -1,0 +1,58 @@
+"""The attention network: one net for the classifier and for the integral model.
+
+Source: Jiang et al., ICCV 2019, sections 3.1 and 3.4: a trunk, three 3 x 3 convolutions with ReLU
+and a 1 x 1 class-aware convolution; its output F is both the class score, by global average
+pooling, and the attention map, by Eq. (1).
+
+Shapes: (B, 3, H, W) -> score_map (B, C, H / stride, W / stride).
+"""
+
+from torch import Tensor, nn
+
+from oaa_pl.nets.trunk import he_init, trunk_channels
+
+__all__ = ["AttentionNet"]
+
+
+class AttentionNet(nn.Module):
+    """A trunk and the paper's class-aware head.
+
+    Args:
+        trunk: images (B, 3, H, W) to features (B, trunk.out_channels, h, w).
+        num_classes: C, foreground classes, without background.
+        hidden: channels of the three 3 x 3 convolutions.
+
+    Raises:
+        ConfigError: if the trunk has no `out_channels`.
+    """
+
+    def __init__(self, trunk: nn.Module, num_classes: int, hidden: int = 512) -> None:
+        super().__init__()
+        self.trunk = trunk
+        width = trunk_channels(trunk)
+        class_scores = nn.Conv2d(hidden, num_classes, kernel_size=1)
+        self.head = nn.Sequential(
+            nn.Conv2d(width, hidden, kernel_size=3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, hidden, kernel_size=3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, hidden, kernel_size=3, padding=1),
+            nn.ReLU(inplace=True),
+            class_scores,
+        )
+        # Release: normal with std 0.01 everywhere, which shrinks the features by three in each
+        # layer and made the classifier slower to start; the same learning rates train both.
+        he_init(self.head)
+        nn.init.normal_(class_scores.weight, std=0.01)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Raw class scores of every cell, F in the paper.
+
+        Args:
+            image: normalised for the trunk, (B, 3, H, W).
+
+        Returns:
+            Raw scores, (B, C, h, w).
+        """
+        score_map: Tensor = self.head(self.trunk(image))
+        return score_map

@@ -1,0 +1,65 @@
+"""DeepLab-LargeFOV, the segmentation network trained on the proxy labels.
+
+Source: Chen et al., ICLR 2015, section 4.2 ("LargeFOV": fc6 as 3 x 3 with 1024 channels and input
+stride 12); named by Jiang et al., ICCV 2019, section 4.1.
+
+Shapes: (B, 3, H, W) -> logits (B, C + 1, H / stride, W / stride), channel 0 the background.
+"""
+
+from torch import Tensor, nn
+
+from oaa_pl.nets.trunk import he_init, trunk_channels
+
+__all__ = ["DeepLabLargeFov"]
+
+
+class DeepLabLargeFov(nn.Module):
+    """A trunk and the LargeFOV classifier of every cell.
+
+    Args:
+        trunk: images (B, 3, H, W) to features (B, trunk.out_channels, h, w).
+        num_classes: C + 1, foreground classes and background.
+        hidden: channels of fc6 and fc7.
+        dilation: of fc6, in cells.
+        dropout: probability that a channel value behind fc6 and fc7 is dropped in training.
+
+    Raises:
+        ConfigError: if the trunk has no `out_channels`.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        num_classes: int,
+        hidden: int = 1024,
+        dilation: int = 12,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        width = trunk_channels(trunk)
+        class_scores = nn.Conv2d(hidden, num_classes, kernel_size=1)
+        self.head = nn.Sequential(
+            nn.Conv2d(width, hidden, kernel_size=3, padding=dilation, dilation=dilation),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Conv2d(hidden, hidden, kernel_size=1),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            class_scores,
+        )
+        # Source: fc6 and fc7 start from VGG-16's classifier, which trunk weights do not include.
+        he_init(self.head)
+        nn.init.normal_(class_scores.weight, std=0.01)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Raw class scores of every cell.
+
+        Args:
+            image: normalised for the trunk, (B, 3, H, W).
+
+        Returns:
+            Logits, (B, C + 1, h, w); resize to (H, W) before the loss or the arg-max.
+        """
+        logits: Tensor = self.head(self.trunk(image))
+        return logits

@@ -1,0 +1,75 @@
+"""What every trunk promises, and what is done to any of them: width, freezing.
+
+A trunk is an `nn.Module` from images (B, 3, H, W) to features (B, out_channels, h, w) with two
+integer attributes, `out_channels` and `stride` (h = H / stride). Heads ask for nothing else, so
+any network cut before its pooling layer can serve.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+from oaa_pl.errors import ConfigError
+
+__all__ = ["freeze_blocks", "he_init", "trunk_channels"]
+
+
+def trunk_channels(trunk: nn.Module) -> int:
+    """Number of feature channels a head must expect from `trunk`.
+
+    Args:
+        trunk: a module with an integer attribute `out_channels`.
+
+    Returns:
+        The number of channels, 1 or more.
+
+    Raises:
+        ConfigError: if the attribute is missing or not a positive integer.
+    """
+    channels = getattr(trunk, "out_channels", None)
+    if not isinstance(channels, int) or channels < 1:
+        raise ConfigError(
+            f"trunk must be a module with a positive integer `out_channels`, got "
+            f"{type(trunk).__name__} with out_channels={channels!r}; set the attribute to the "
+            f"number of channels its forward returns"
+        )
+    return channels
+
+
+def freeze_blocks(blocks: Sequence[Iterable[nn.Module]], freeze: int) -> None:
+    """Stop the gradient of the first `freeze` blocks of a trunk.
+
+    Autograd then records nothing below the first trained block, which saves its backward pass
+    and its activations: the early blocks of VGG-16 hold most of both.
+
+    Args:
+        blocks: the trunk's layers in order, grouped into blocks.
+        freeze: how many blocks to freeze, 0..len(blocks).
+
+    Raises:
+        ConfigError: if `freeze` is out of range.
+    """
+    if not 0 <= freeze <= len(blocks):
+        raise ConfigError(
+            f"freeze must be a number of blocks from 0 to {len(blocks)}, got {freeze}; "
+            f"0 trains the whole trunk"
+        )
+    for block in blocks[:freeze]:
+        for layer in block:
+            layer.requires_grad_(False)
+
+
+def he_init(module: nn.Module) -> None:
+    """Fresh weights for every convolution of `module`: He normal over the fan-in, biases zero.
+
+    Keeps the size of the features from layer to layer behind a ReLU.
+    Source: He et al., "Delving deep into rectifiers", ICCV 2015, Eq. (10).
+
+    Args:
+        module: changed in place.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

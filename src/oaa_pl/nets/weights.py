@@ -1,0 +1,141 @@
+"""Weights of a trunk: from torchvision, from a local file, or none.
+
+A file is read without executing anything in it (`weights_only`), and has to fit the network key
+by key: a trunk that silently keeps random layers trains to something plausible and wrong.
+"""
+
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum
+
+from oaa_pl.errors import WeightsError
+
+__all__ = ["load_weights", "read_weights"]
+
+# torchvision's published files hold the ImageNet classifier too; a trunk ends before it.
+_CLASSIFIER = ("classifier.", "fc.")
+_SHOWN = 6
+
+
+def load_weights(
+    module: nn.Module, weights: str | Path, published: WeightsEnum | None = None
+) -> None:
+    """Load weights into `module`, strictly.
+
+    Half precision is widened to the module's own dtype.
+
+    Args:
+        module: changed in place.
+        weights: `none` (leave as it is), `imagenet` (torchvision's file, downloaded once to its
+            cache), or a path to a local `.safetensors`, `.pth` or `.pt` file of tensors.
+        published: torchvision's weights that `imagenet` means for this module.
+
+    Raises:
+        WeightsError: if the file is missing, unreadable or of another kind, if any key is
+            missing, unexpected or of another shape, if a value is not finite, or if `imagenet`
+            is asked for and nothing is published or the download fails.
+    """
+    if str(weights) == "none":
+        return
+    if str(weights) == "imagenet":
+        state = _published_weights(module, published)
+    else:
+        state = read_weights(Path(weights))
+    _check_fit(module, state, str(weights))
+    module.load_state_dict(state)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a file of named tensors without executing anything in it.
+
+    Args:
+        path: a `.safetensors`, `.pth` or `.pt` file; `~` is expanded.
+
+    Returns:
+        Name to tensor, on the CPU, in the file's own dtype.
+
+    Raises:
+        WeightsError: if the file is missing, unreadable, of another kind, or holds anything but
+            named tensors.
+    """
+    path = path.expanduser()
+    if path.suffix not in {".safetensors", ".pth", ".pt"}:
+        raise WeightsError(
+            f"net.weights must be 'imagenet', 'none' or a .safetensors/.pth/.pt file, got '{path}'"
+        )
+    if not path.is_file():
+        raise WeightsError(
+            f"weights file '{path}' does not exist; give the path of a local file, "
+            f"net.weights=imagenet to download torchvision's, or net.weights=none"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"weights file '{path}' cannot be read as named tensors "
+            f"({_first_line(error)}); copy it again or save a plain state_dict"
+        ) from error
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise WeightsError(
+            f"weights file '{path}' must hold a dict of name to tensor, got "
+            f"{type(state).__name__}; save the network's state_dict() alone"
+        )
+    return dict(state)
+
+
+def _published_weights(module: nn.Module, published: WeightsEnum | None) -> dict[str, Tensor]:
+    if published is None:
+        raise WeightsError(
+            f"no ImageNet weights are published for {type(module).__name__}; "
+            f"use net.weights=none or the path of a local file"
+        )
+    try:
+        state = published.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:  # urllib's URLError is an OSError
+        raise WeightsError(
+            f"torchvision's weights {published} could not be downloaded ({_first_line(error)}); "
+            f"check the network, or use net.weights=none or the path of a local file"
+        ) from error
+    return {key: value for key, value in state.items() if not key.startswith(_CLASSIFIER)}
+
+
+def _check_fit(module: nn.Module, state: dict[str, Tensor], origin: str) -> None:
+    own = module.state_dict()
+    faults = {
+        "missing": sorted(own.keys() - state.keys()),
+        "unexpected": sorted(state.keys() - own.keys()),
+        "of another shape": [
+            f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
+            for key in own
+            if key in state and state[key].shape != own[key].shape
+        ],
+        "not finite": [
+            key
+            for key, value in state.items()
+            if value.is_floating_point() and not bool(torch.isfinite(value).all())
+        ],
+    }
+    found = "; ".join(f"{fault}: {_listed(keys)}" for fault, keys in faults.items() if keys)
+    if found:
+        raise WeightsError(
+            f"weights '{origin}' do not fit {type(module).__name__}, key by key: {found}; "
+            f"use weights saved for this trunk, with torchvision's names"
+        )
+
+
+def _listed(keys: list[str]) -> str:
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return ", ".join(keys[:_SHOWN]) + more
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

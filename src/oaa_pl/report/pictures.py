@@ -1,0 +1,141 @@
+"""Pictures of attention maps and label maps over their photo, and their way into a page.
+
+Shapes: H x W pixels of the photo, h x w cells of a map.
+"""
+
+import base64
+import io
+
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image
+
+from oaa_pl.errors import ConfigError
+
+__all__ = ["HEAT_STOPS", "Picture", "data_uri", "heat_overlay", "label_overlay", "shrink"]
+
+Picture = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+IGNORED = 255
+_HEAT = colormaps["inferno"]
+HEAT_STOPS = tuple(
+    "#{:02x}{:02x}{:02x}".format(*(round(255 * channel) for channel in _HEAT(place / 8)[:3]))
+    for place in range(9)
+)
+"""CSS colours of attention 0, 1/8, ..., 1, for a legend."""
+
+
+def heat_overlay(
+    photo: Picture, attention: NDArray[np.floating], strength: float = 0.62
+) -> Picture:
+    """Lay an attention map over its photo, in a map of even perceptual steps (inferno).
+
+    The photo loses its colour first, so that every hue in the picture means attention.
+
+    Args:
+        photo: RGB, (H, W, 3).
+        attention: in [0, 1], (h, w), stretched to the photo; NaN counts as 0.
+        strength: share of the colour against the photo, in [0, 1].
+
+    Returns:
+        RGB, (H, W, 3).
+
+    Raises:
+        ConfigError: if a shape is another one.
+    """
+    _check(photo, attention)
+    size = (photo.shape[1], photo.shape[0])
+    heat = np.clip(np.nan_to_num(attention.astype(np.float32)), 0.0, 1.0)
+    heat = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
+    colour = _HEAT(heat)[..., :3] * 255.0
+    return _to_bytes((1.0 - strength) * _grey(photo) + strength * colour)
+
+
+def label_overlay(photo: Picture, label: Picture, palette: Picture) -> Picture:
+    """Lay a label map over its photo: class colours with a light outline, ignored pixels hatched.
+
+    Args:
+        photo: RGB, (H, W, 3).
+        label: ids, 0 background, c + 1 class c, 255 ignored, (h, w) uint8; stretched to the photo
+            by nearest neighbour.
+        palette: colour of each id, (256, 3) uint8, as `labels.palette.voc_palette()`.
+
+    Returns:
+        RGB, (H, W, 3).
+
+    Raises:
+        ConfigError: if a shape is another one.
+    """
+    _check(photo, label)
+    if palette.shape != (256, 3):
+        raise ConfigError(f"palette: expected shape (256, 3), got {palette.shape}")
+    height, width = photo.shape[:2]
+    resized = Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST)
+    ids = np.asarray(resized)
+    grey = _grey(photo)
+    out = np.where((ids == 0)[..., None], 0.55 * grey, 0.3 * grey + 0.7 * palette[ids])
+    across, down = np.meshgrid(np.arange(width), np.arange(height))
+    # Stripes as wide as a fiftieth of the picture survive the page's downscaling.
+    period = max(4, (height + width) // 50)
+    stripes = np.where((across + down) % period < period // 2, 205.0, 120.0)
+    out = np.where((ids == IGNORED)[..., None], 0.25 * grey + 0.75 * stripes[..., None], out)
+    edge = np.zeros(ids.shape, dtype=bool)
+    edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
+    edge[1:, :] |= ids[1:, :] != ids[:-1, :]
+    out[edge] = 250.0
+    return _to_bytes(out)
+
+
+def shrink(picture: Picture, side: int) -> Image.Image:
+    """Scale a picture down until its long side is at most `side` pixels; never up.
+
+    Args:
+        picture: RGB, (H, W, 3) uint8.
+        side: pixels, 1 or more.
+
+    Raises:
+        ConfigError: if the picture is not (H, W, 3) uint8.
+    """
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise ConfigError(
+            f"picture: expected (H, W, 3) uint8 RGB, got {picture.shape} {picture.dtype}"
+        )
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
+
+
+def data_uri(picture: Picture, side: int, quality: int = 84) -> str:
+    """Encode a picture as a JPEG `data:` address, so that a page needs no file beside it.
+
+    Args:
+        picture: RGB, (H, W, 3) uint8.
+        side: pixels of the long side at most.
+        quality: of the JPEG, 1 to 95.
+
+    Raises:
+        ConfigError: if the picture is not (H, W, 3) uint8.
+    """
+    stream = io.BytesIO()
+    shrink(picture, side).save(stream, "JPEG", quality=quality, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _check(photo: Picture, overlay: NDArray[np.generic]) -> None:
+    if photo.ndim != 3 or photo.shape[2] != 3 or overlay.ndim != 2 or 0 in overlay.shape:
+        raise ConfigError(
+            "overlay: expected a photo (H, W, 3) and a map (h, w), got "
+            f"{photo.shape} and {overlay.shape}"
+        )
+
+
+def _grey(photo: Picture) -> NDArray[np.float64]:
+    """Luma (Rec. 601) on three equal channels, (H, W, 3) in [0, 255]."""
+    luma = photo.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    return np.repeat(luma[..., None], 3, axis=2)
+
+
+def _to_bytes(values: NDArray[np.float64]) -> Picture:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

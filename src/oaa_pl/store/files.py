@@ -1,0 +1,85 @@
+"""Durable file operations: whole or not at all, and a full disk is an error that says so."""
+
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from oaa_pl.errors import StoreError
+
+__all__ = ["checksum", "preallocate", "save_array", "sync_folder", "write_text"]
+
+_CHUNK = 1 << 22
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that a crash leaves the old file or the new one.
+
+    Raises:
+        StoreError: if the disk is full or the folder cannot be written.
+    """
+    _write_whole(path, lambda file: file.write(text.encode()))
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write a `.npy` file so that a crash leaves the old file or the new one.
+
+    Raises:
+        StoreError: if the disk is full or the folder cannot be written.
+    """
+    _write_whole(path, lambda file: np.lib.format.write_array(file, array, allow_pickle=False))
+
+
+def preallocate(path: Path, size: int) -> None:
+    """Make a file of that many zero bytes whose disk blocks exist.
+
+    A sparse file on a full disk is a SIGBUS at some later write to its map; here a full disk is
+    an error now.
+
+    Raises:
+        StoreError: if there is no room, or the folder cannot be written.
+    """
+    try:
+        with path.open("wb") as file:
+            if size:
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise StoreError(
+            f"{path}: cannot reserve {size} bytes ({error.strerror}); free disk space, or choose "
+            "another run folder"
+        ) from error
+
+
+def checksum(path: Path) -> int:
+    """CRC-32 of a file's bytes."""
+    value = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            value = zlib.crc32(chunk, value)
+    return value
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a power cut, where the file system allows it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written ({error.strerror or error})") from error

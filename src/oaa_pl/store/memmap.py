@@ -1,0 +1,243 @@
+"""The accumulation store on disk: memory-mapped, crash-safe, one shard per process.
+
+Every rank accumulates into its own preallocated live map. A commit gathers the shards into an
+immutable generation; the live maps are scratch, and are rebuilt from a generation when a run
+resumes. So a crash at any instant costs what came after the last commit, and nothing else: the
+checkpoint that names the generation repeats exactly that part.
+
+Shapes: R rows (present pairs), h x w cells of the grid.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from typing_extensions import override
+
+from oaa_pl.attention.fusion import Fusion
+from oaa_pl.errors import StoreError
+from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.files import preallocate, save_array, write_text
+from oaa_pl.store.generation import committed, drop, open_generation, write_generation
+from oaa_pl.store.layout import ROW, Header, Pairs
+from oaa_pl.store.lock import WriterLock
+
+__all__ = ["MemmapStore", "StoreReader", "read_identity"]
+
+
+def read_identity(path: Path) -> tuple[Header, Pairs]:
+    """Header and pairs of the store in a folder.
+
+    Raises:
+        StoreError: if there is none, or it is damaged.
+    """
+    try:
+        header = Header.parse((path / "header.json").read_text(), path / "header.json")
+        pairs = Pairs.parse((path / "images.txt").read_text(), header.classes, path / "images.txt")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StoreError(f"{path} holds no attention store; make one with 'oaa fit'") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path} is damaged: {error}; restore it") from error
+    if pairs.fingerprint != header.fingerprint:
+        raise StoreError(f"{path / 'images.txt'} is damaged: it does not match the header")
+    return header, pairs
+
+
+class MemmapStore(AttentionStore):
+    """The writer's handle on a store folder; made if absent, continued if it is the same.
+
+    Args:
+        path: the store's folder.
+        header: what the maps mean.
+        pairs: the present (image, class) pairs.
+        rank: this process's number; rank 0 alone commits.
+        world_size: number of processes that accumulate.
+        keep: committed generations to keep. Two, so that the checkpoint on disk keeps the one
+            it names while the next checkpoint is being written.
+
+    Raises:
+        StoreError: if the folder is another data set's or another rule's store, is in use, or
+            cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        header: Header,
+        pairs: Pairs,
+        rank: int = 0,
+        world_size: int = 1,
+        keep: int = 2,
+    ) -> None:
+        if not 0 <= rank < world_size:
+            raise StoreError(f"rank must be in 0..{world_size - 1} (world_size - 1), got {rank}")
+        self.path, self.header, self.pairs = path, header, pairs
+        self.rank, self.world_size, self.keep = rank, world_size, keep
+        self._lock: WriterLock | None = None
+        if rank == 0:
+            self._claim()
+        count = len(pairs.pairs)
+        self.rows = np.zeros(count, ROW)
+        self.state = self._map_live(header.state_shape(count), header.rule)
+
+    def _claim(self) -> None:
+        """Take the writer's lock, and make the folder or check that it is ours."""
+        try:
+            (self.path / "generations").mkdir(parents=True, exist_ok=True)
+            (self.path / "live").mkdir(exist_ok=True)
+            self._lock = WriterLock(self.path / "writer.lock")
+        except StoreError:
+            raise
+        except OSError as error:
+            raise StoreError(
+                f"{self.path} cannot be written ({error.strerror}); choose another run folder"
+            ) from error
+        if (self.path / "header.json").exists():
+            header, pairs = read_identity(self.path)
+            pairs.require_same(self.pairs, self.path)
+            header.require_same(self.header, self.path)
+        else:
+            write_text(self.path / "images.txt", self.pairs.text())
+            write_text(self.path / "header.json", self.header.dump())  # last: it names a store
+
+    def _map_live(self, shape: tuple[int, ...], rule: Fusion) -> np.ndarray:
+        live = self.path / "live"
+        live.mkdir(parents=True, exist_ok=True)
+        file = live / f"rank-{self.rank}.state"
+        preallocate(file, int(np.prod(shape)) * rule.dtype.itemsize)
+        if 0 in shape:  # an empty file cannot be mapped
+            return np.zeros(shape, rule.dtype)
+        return np.memmap(file, dtype=rule.dtype, mode="r+", shape=shape)
+
+    @override
+    def commit(self, barrier: Callable[[], None] | None = None) -> int:
+        """Gather every rank's shard into a new generation; all ranks must call it.
+
+        Args:
+            barrier: waits for all ranks; needed when there is more than one.
+
+        Returns:
+            The new generation's number, the same on every rank.
+
+        Raises:
+            StoreError: if the disk is full or the folder cannot be written.
+        """
+        if self.world_size > 1 and barrier is None:
+            raise StoreError("commit needs the strategy's barrier when world_size is above 1")
+        generation = max(self.generations(), default=0) + 1
+        wait = barrier or (lambda: None)
+        if self.rank > 0:
+            save_array(self._shard("state"), self.state)
+            save_array(self._shard("rows"), self.rows)
+        wait()  # every shard is on disk
+        if self.rank == 0:
+            for rank in range(1, self.world_size):
+                self._absorb(rank)
+            write_generation(self.path, generation, self.state, self.rows)
+            for old in self.generations()[: -self.keep]:
+                drop(self.path, old)
+        wait()  # the generation is in place
+        if self.rank > 0:
+            # What this rank held now lives in rank 0: it starts again from nothing.
+            self.state[:], self.rows[:] = 0, 0
+        return generation
+
+    def _shard(self, what: str, rank: int | None = None) -> Path:
+        return self.path / "live" / f"rank-{self.rank if rank is None else rank}.{what}.npy"
+
+    def _absorb(self, rank: int) -> None:
+        """Merge another rank's shard into this one's live maps."""
+        rows = np.load(self._shard("rows", rank), allow_pickle=False)
+        at = np.flatnonzero(rows["updates"])
+        other = np.load(self._shard("state", rank), mmap_mode="r", allow_pickle=False)[at]
+        self.state[at] = self.header.rule.merge(self.state[at], other)
+        self.rows["updates"][at] += rows["updates"][at]
+        for field in ("last_epoch", "origin"):
+            self.rows[field][at] = np.maximum(self.rows[field][at], rows[field][at])
+
+    @override
+    def roll_back(self, generation: int) -> None:
+        if self.rank > 0 or generation == 0:
+            self.state[:], self.rows[:] = 0, 0
+        else:
+            state, rows = open_generation(self.path, generation, self.header, len(self.rows))
+            self.state[:], self.rows[:] = state, rows
+        if self.rank == 0:
+            for newer in self.generations():
+                if newer > generation:
+                    drop(self.path, newer)
+
+    @override
+    def generations(self) -> list[int]:
+        return committed(self.path)
+
+    def close(self) -> None:
+        """Give up the right to write, and the live maps; what was committed stays."""
+        self.state = np.zeros(0)
+        if self._lock is not None:
+            self._lock.release()
+            for file in (self.path / "live").glob("rank-*"):
+                file.unlink()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class StoreReader(AttentionStore):
+    """A read-only handle on a store's newest (or a given) generation.
+
+    A generation never changes, so a reader never meets a half-written row. A handle may be
+    pickled into workers; each maps the same pages.
+
+    Args:
+        path: the store's folder.
+        generation: the generation to read; the newest if None.
+
+    Raises:
+        StoreError: if there is no store or no committed generation, or it is damaged.
+    """
+
+    def __init__(self, path: Path, generation: int | None = None) -> None:
+        self.path = path
+        self.header, self.pairs = read_identity(path)
+        known = committed(path)
+        if not known:
+            raise StoreError(f"{path} has no committed generation; let the training finish first")
+        self.generation = known[-1] if generation is None else generation
+        self._open()
+
+    def _open(self) -> None:
+        count = len(self.pairs.pairs)
+        self.state, self.rows = open_generation(self.path, self.generation, self.header, count)
+
+    @override
+    def __getstate__(self) -> dict[str, object]:
+        kept = ("path", "generation", "header", "pairs")
+        return {name: getattr(self, name) for name in kept}
+
+    def __setstate__(self, kept: dict[str, object]) -> None:
+        self.__dict__.update(kept)
+        self._open()
+
+    @override
+    def commit(self) -> int:
+        raise StoreError(f"{self.path} is open for reading; open a MemmapStore to write")
+
+    @override
+    def roll_back(self, generation: int) -> None:
+        raise StoreError(f"{self.path} is open for reading; open a MemmapStore to write")
+
+    @override
+    def generations(self) -> list[int]:
+        return committed(self.path)

@@ -1,0 +1,87 @@
+"""Fixtures of all tests: a tiny VOC folder, and real material where the machine has it."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(os.environ.get("OAA_SHARED", Path(__file__).parents[2] / "shared"))
+
+# VOC's ids: cat 8, dog 12, person 15. An image holds one block of each class.
+TINY = {
+    "2007_000001": ((48, 64), (8,)),
+    "2007_000002": ((64, 40), (12,)),
+    "2007_000003": ((40, 40), (15, 8)),
+    "2007_000004": ((56, 60), (12, 15)),
+    "2007_000005": ((50, 64), (8, 12)),
+    "2007_000006": ((64, 64), (15,)),
+}
+TINY_SPLITS = {"train": tuple(TINY)[:4], "val": tuple(TINY)[4:]}
+NAMES = {8: "cat", 12: "dog", 15: "person"}
+COLOURS = {8: (220, 60, 40), 12: (40, 200, 60), 15: (50, 70, 230)}
+
+
+@pytest.fixture
+def tiny_voc(tmp_path: Path) -> Path:
+    """Six photos of 40 to 64 px in VOC layout: splits train (4) and val (2), masks, annotations."""
+    root = tmp_path / "voc"
+    for folder in ("JPEGImages", "SegmentationClass", "Annotations", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for number, (name, (size, ids)) in enumerate(TINY.items()):
+        photo, mask = draw(size, ids, number)
+        Image.fromarray(photo).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
+        save_mask(root / "SegmentationClass" / f"{name}.png", mask)
+        (root / "Annotations" / f"{name}.xml").write_text(annotation(ids))
+    for split, names in TINY_SPLITS.items():
+        lines = "".join(f"{name}\n" for name in names)
+        (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(lines)
+    return root
+
+
+@pytest.fixture(scope="session")
+def voc2012_320() -> Path:
+    """Real VOC photos of at most 320 px, never part of the project."""
+    return shared("data/voc2012-320")
+
+
+@pytest.fixture(scope="session")
+def vgg16_weights() -> Path:
+    """ImageNet weights of VGG-16's trunk, never part of the project."""
+    return shared("weights/vgg16_features.safetensors")
+
+
+def shared(place: str) -> Path:
+    path = SHARED / place
+    if not path.exists():
+        pytest.skip(f"{place} is not on this machine: set OAA_SHARED to the folder that has it")
+    return path
+
+
+def draw(size: tuple[int, int], ids: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    height, width = size
+    photo = np.random.default_rng(seed).integers(90, 130, (height, width, 3), dtype=np.uint8)
+    mask = np.zeros(size, dtype=np.uint8)
+    for place, label in enumerate(ids):
+        left = 4 + place * width // 2
+        block = (slice(height // 4, 3 * height // 4), slice(left, left + width // 3))
+        photo[block] = COLOURS[label]
+        mask[block] = label
+    mask[0, :3] = 255
+    return photo, mask
+
+
+def save_mask(path: Path, mask: np.ndarray) -> None:
+    image = Image.frombytes("P", mask.shape[::-1], np.ascontiguousarray(mask).tobytes())
+    image.putpalette(np.random.default_rng(0).integers(0, 256, 768, dtype=np.uint8).tobytes())
+    image.save(path)
+
+
+def annotation(ids: tuple[int, ...]) -> str:
+    objects = "".join(
+        f"<object><name>{NAMES[label]}</name><difficult>{place % 2}</difficult>"
+        "<part><name>head</name></part></object>"
+        for place, label in enumerate(ids)
+    )
+    return f"<annotation><filename>photo.jpg</filename>{objects}</annotation>"

@@ -1,0 +1,197 @@
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import save_mask
+
+from oaa_pl.data.source import Source, fingerprint
+from oaa_pl.data.voc import VOC_CLASSES, VocSource, draw_fraction
+from oaa_pl.errors import (
+    BadImageError,
+    BadMaskError,
+    BadTagFileError,
+    ConfigError,
+    EmptySplitError,
+    MissingImageError,
+    MissingMaskError,
+    MissingSplitError,
+    UnknownClassError,
+    UntaggedImageError,
+)
+
+TAGS = [{"cat"}, {"dog"}, {"cat", "person"}, {"dog", "person"}]
+
+
+def names(source: Source) -> list[set[str]]:
+    return [{VOC_CLASSES[c] for c in np.flatnonzero(row)} for row in source.labels]
+
+
+def tag_file(root: Path) -> Path:
+    path = root / "tags.txt"
+    path.write_text(
+        "2007_000004 person dog\n2007_000001 cat\n2007_000002 dog\n2007_000003 14 7\nelse bus\n"
+    )
+    return path
+
+
+def test_a_split_is_read_with_tags_from_masks(tiny_voc: Path) -> None:
+    source = VocSource(tiny_voc, "train")
+    assert isinstance(source, Source)
+    assert source.ids == ("2007_000001", "2007_000002", "2007_000003", "2007_000004")
+    assert names(source) == TAGS
+    assert source.photo(0).shape == (48, 64, 3)
+    assert set(np.unique(source.mask(2))) == {0, 8, 15, 255}
+
+
+@pytest.mark.parametrize("tags", ["annotations", "file"])
+def test_training_needs_no_masks(tiny_voc: Path, tags: str) -> None:
+    shutil.rmtree(tiny_voc / "SegmentationClass")
+    source = VocSource(tiny_voc, "train", tags=tags, tag_file=tag_file(tiny_voc))
+    assert names(source) == TAGS
+    assert not source.has_masks
+    with pytest.raises(MissingMaskError, match="has no masks"):
+        source.mask(0)
+
+
+def test_tags_of_all_origins_have_one_fingerprint(tiny_voc: Path) -> None:
+    tags = ("masks", "annotations", "file")
+    sources = [VocSource(tiny_voc, "train", tags=t, tag_file=tag_file(tiny_voc)) for t in tags]
+    assert len({fingerprint(source) for source in sources}) == 1
+
+
+def test_masks_are_not_opened_for_tags_from_elsewhere(tiny_voc: Path) -> None:
+    for path in (tiny_voc / "SegmentationClass").iterdir():
+        path.write_text("broken")
+    assert VocSource(tiny_voc, "train", tags="annotations").has_masks
+
+
+def test_a_list_of_photo_and_mask_paths_is_a_split(tiny_voc: Path) -> None:
+    listed = tiny_voc / "ImageSets" / "Segmentation" / "both.txt"
+    listed.write_text("/JPEGImages/2007_000002.jpg /SegmentationClass/2007_000002.png\n")
+    assert VocSource(tiny_voc, "both").ids == ("2007_000002",)
+
+
+def test_a_missing_split_names_those_that_are_there(tiny_voc: Path) -> None:
+    with pytest.raises(MissingSplitError, match=r"test\.txt does not exist .*: train, val\)"):
+        VocSource(tiny_voc, "test")
+
+
+def test_a_missing_root_is_a_missing_split(tmp_path: Path) -> None:
+    with pytest.raises(MissingSplitError, match=r"set data\.root to a folder in VOC layout"):
+        VocSource(tmp_path / "gone", "train")
+
+
+def test_an_empty_split_is_named(tiny_voc: Path) -> None:
+    (tiny_voc / "ImageSets" / "Segmentation" / "train.txt").write_text("\n\n")
+    with pytest.raises(EmptySplitError, match=r"train\.txt lists no image"):
+        VocSource(tiny_voc, "train")
+
+
+def test_an_image_without_file_is_named(tiny_voc: Path) -> None:
+    (tiny_voc / "JPEGImages" / "2007_000003.jpg").unlink()
+    with pytest.raises(MissingImageError, match=r"2007_000003\.jpg does not exist but split"):
+        VocSource(tiny_voc, "train")
+
+
+def test_a_zero_byte_image_is_named(tiny_voc: Path) -> None:
+    (tiny_voc / "JPEGImages" / "2007_000003.jpg").write_bytes(b"")
+    with pytest.raises(BadImageError, match=r"2007_000003\.jpg is empty"):
+        VocSource(tiny_voc, "train", tags="annotations")
+
+
+def test_an_unreadable_image_is_named(tiny_voc: Path) -> None:
+    (tiny_voc / "JPEGImages" / "2007_000003.jpg").write_text("no photo")
+    with pytest.raises(BadImageError, match=r"2007_000003\.jpg is no readable image"):
+        VocSource(tiny_voc, "train", tags="annotations")
+
+
+def test_a_missing_mask_is_named_where_tags_come_from_it(tiny_voc: Path) -> None:
+    (tiny_voc / "SegmentationClass" / "2007_000003.png").unlink()
+    with pytest.raises(MissingMaskError, match=r"2007_000003\.png does not exist"):
+        VocSource(tiny_voc, "train")
+
+
+def test_an_id_outside_the_classes_is_named(tiny_voc: Path) -> None:
+    with pytest.raises(BadMaskError, match=r"2007_000001\.png has the ids \[8\], expected 0\.\.7"):
+        VocSource(tiny_voc, "train", classes=VOC_CLASSES[:7])
+
+
+def test_a_mask_without_object_leaves_its_image_untagged(tiny_voc: Path) -> None:
+    shutil.copy(tiny_voc / "JPEGImages" / "2007_000001.jpg", tiny_voc / "JPEGImages" / "bare.jpg")
+
+    save_mask(tiny_voc / "SegmentationClass" / "bare.png", np.zeros((48, 64), dtype=np.uint8))
+    (tiny_voc / "ImageSets" / "Segmentation" / "train.txt").write_text("2007_000001\nbare\n")
+    with pytest.raises(UntaggedImageError, match="image 'bare' has no tag"):
+        VocSource(tiny_voc, "train")
+
+
+def test_an_image_without_row_in_the_tag_file_is_named(tiny_voc: Path) -> None:
+    path = tag_file(tiny_voc)
+    path.write_text("2007_000001 cat\n2007_000002 dog\n")
+    match = r"tags\.txt has no row for image '2007_000003' \(2 such\)"
+    with pytest.raises(UntaggedImageError, match=match):
+        VocSource(tiny_voc, "train", tags="file", tag_file=path)
+
+
+def test_an_unknown_class_in_the_tag_file_is_named(tiny_voc: Path) -> None:
+    path = tiny_voc / "tags.csv"
+    path.write_text("image,tags\n2007_000001,unicorn\n")
+    with pytest.raises(UnknownClassError, match=r"tags\.csv:2: unknown class 'unicorn'"):
+        VocSource(tiny_voc, "train", tags="file", tag_file=path)
+
+
+def test_an_unknown_class_in_an_annotation_is_named(tiny_voc: Path) -> None:
+    path = tiny_voc / "Annotations" / "2007_000002.xml"
+    path.write_text("<a><object><name>unicorn</name></object></a>")
+    with pytest.raises(UnknownClassError, match=r"2007_000002\.xml: unknown class 'unicorn'"):
+        VocSource(tiny_voc, "train", tags="annotations")
+
+
+def test_a_tag_file_must_be_given(tiny_voc: Path) -> None:
+    with pytest.raises(ConfigError, match="needs the path of a tag file"):
+        VocSource(tiny_voc, "train", tags="file")
+    with pytest.raises(BadTagFileError, match=r"gone\.csv does not exist"):
+        VocSource(tiny_voc, "train", tags="file", tag_file="gone.csv")
+
+
+def test_tags_of_unknown_origin_are_refused(tiny_voc: Path) -> None:
+    with pytest.raises(ConfigError, match="one of masks, annotations, file, got 'guess'"):
+        VocSource(tiny_voc, "train", tags="guess")
+
+
+def test_a_fraction_of_a_split_is_used(tiny_voc: Path) -> None:
+    half = VocSource(tiny_voc, "train", fraction=0.5, fraction_seed=1)
+    assert len(half.ids) == len(half.labels) == 2
+    assert set(half.ids) < set(VocSource(tiny_voc, "train").ids)
+
+
+def test_fractions_of_one_seed_are_nested_and_keep_the_order() -> None:
+    ids = [f"{i:03}" for i in range(100)]
+    drawn = [draw_fraction(ids, share, seed=4) for share in (0.2, 0.5, 0.8, 1.0)]
+    assert [len(share) for share in drawn] == [20, 50, 80, 100]
+    for smaller, larger in pairwise(drawn):
+        assert set(smaller) < set(larger)
+    assert all(share == sorted(share) for share in drawn)
+    assert draw_fraction(ids, 0.2, seed=5) != drawn[0]
+    assert draw_fraction(ids, 0.001, seed=5)
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.1])
+def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
+    with pytest.raises(ConfigError, match="fraction must be above 0 and at most 1"):
+        draw_fraction(["a"], fraction, seed=0)
+
+
+def test_a_negative_fraction_seed_is_refused() -> None:
+    with pytest.raises(ConfigError, match="fraction_seed must be 0 or more, got -1"):
+        draw_fraction(["a"], 0.5, seed=-1)
+
+
+def test_real_photos_are_read(voc2012_320: Path) -> None:
+    source = VocSource(voc2012_320, "train_mini")
+    assert len(source.ids) == 658
+    assert source.labels.sum(axis=0).min() == 18
+    for index in range(0, 658, 100):
+        assert source.mask(index).shape == source.photo(index).shape[:2]

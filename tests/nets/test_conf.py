@@ -1,0 +1,43 @@
+"""Every network that conf/net names can be built, and is what the stages expect."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+CONF = Path(__file__).parents[2] / "conf" / "net"
+NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
+SMALLER = {"resnet101": {"depth": 18}}
+
+
+def net_config(name: str) -> DictConfig:
+    config = OmegaConf.create({"net": OmegaConf.load(CONF / f"{name}.yaml")})
+    config.net.merge_with({"weights": "none"} | SMALLER.get(name, {}))
+    return config.net
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("role", ["attention", "segmenter"])
+def test_a_network_is_built_from_its_configuration(name: str, role: str) -> None:
+    config = net_config(name)
+    net = instantiate(config[role])(num_classes=5).eval()
+    with torch.no_grad():
+        output = net(torch.zeros(1, 3, 32, 48))
+    assert output.shape == (1, 5, 32 // net.trunk.stride, 48 // net.trunk.stride)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_normalisation_has_three_channels_in_units_of_one(name: str) -> None:
+    config = net_config(name)
+    assert config.name == name
+    assert len(config.mean) == len(config.std) == 3
+    assert all(0 < value <= 1 for value in (*config.mean, *config.std))
+
+
+def test_vgg16_is_normalised_as_its_weights_were_trained() -> None:
+    config = net_config("vgg16")
+    for pixel, mean in zip((123.68, 116.779, 103.939), config.mean, strict=True):
+        assert pixel / 255 == pytest.approx(mean, abs=5e-5)
+    assert [1 / std for std in config.std] == pytest.approx([255, 255, 255])

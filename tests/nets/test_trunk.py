@@ -1,0 +1,50 @@
+import pytest
+import torch
+from torch import nn
+
+from oaa_pl.errors import ConfigError
+from oaa_pl.nets.trunk import freeze_blocks, he_init, trunk_channels
+
+
+def blocks() -> list[list[nn.Module]]:
+    return [[nn.Conv2d(3, 4, 1), nn.ReLU()], [nn.Conv2d(4, 4, 1)], [nn.Conv2d(4, 4, 1)]]
+
+
+def trained(block: list[nn.Module]) -> set[bool]:
+    return {parameter.requires_grad for layer in block for parameter in layer.parameters()}
+
+
+def test_the_width_of_a_trunk_is_its_own_word() -> None:
+    trunk = nn.Identity()
+    trunk.out_channels = 7
+    assert trunk_channels(trunk) == 7
+
+
+@pytest.mark.parametrize("width", [None, 0, "512"])
+def test_a_trunk_that_does_not_say_its_width_is_refused(width: object) -> None:
+    trunk = nn.Identity()
+    trunk.out_channels = width
+    with pytest.raises(ConfigError, match="positive integer `out_channels`, got Identity"):
+        trunk_channels(trunk)
+
+
+@pytest.mark.parametrize("freeze", [0, 1, 3])
+def test_only_the_first_blocks_are_frozen(freeze: int) -> None:
+    parts = blocks()
+    freeze_blocks(parts, freeze)
+    assert [trained(part) for part in parts] == [{i >= freeze} for i in range(3)]
+
+
+@pytest.mark.parametrize("freeze", [-1, 4])
+def test_more_blocks_than_there_are_cannot_be_frozen(freeze: int) -> None:
+    with pytest.raises(ConfigError, match=f"from 0 to 3, got {freeze}"):
+        freeze_blocks(blocks(), freeze)
+
+
+def test_he_init_keeps_the_size_of_features_behind_a_relu() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(*(nn.Sequential(nn.Conv2d(64, 64, 3), nn.ReLU()) for _ in range(4)))
+    he_init(net)
+    features = torch.randn(4, 64, 24, 24).relu()
+    ratio = net(features).pow(2).mean() / features.pow(2).mean()
+    assert 0.5 < ratio < 2

@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.models.vgg import cfgs, make_layers
+
+from oaa_pl.errors import ConfigError, WeightsError
+from oaa_pl.nets.vgg import Vgg16Trunk
+
+POOL4 = 23
+
+
+@pytest.fixture(scope="module")
+def trunk() -> Vgg16Trunk:
+    torch.manual_seed(0)
+    return Vgg16Trunk("none")
+
+
+def torchvision_layers(trunk: Vgg16Trunk) -> nn.Sequential:
+    """torchvision's own VGG-16 features with the trunk's weights."""
+    layers = make_layers(cfgs["D"], batch_norm=False)
+    layers.load_state_dict(trunk.features.state_dict())
+    return layers
+
+
+@pytest.mark.parametrize(
+    ("size", "cells"), [((32, 48), (4, 6)), ((33, 55), (4, 6)), ((8, 63), (1, 7))]
+)
+def test_there_is_a_cell_for_every_whole_eight_pixels(
+    trunk: Vgg16Trunk, size: tuple[int, int], cells: tuple[int, int]
+) -> None:
+    features = trunk(torch.zeros(2, 3, *size))
+    assert features.shape == (2, trunk.out_channels, *cells)
+    assert trunk.stride == 8
+
+
+def test_up_to_pool4_it_is_torchvisions_network(trunk: Vgg16Trunk) -> None:
+    image = torch.randn(1, 3, 40, 48)
+    expected = torchvision_layers(trunk)[:POOL4](image)
+    assert torch.equal(trunk.features[:POOL4](image), expected)
+
+
+def test_pool4_keeps_every_cell(trunk: Vgg16Trunk) -> None:
+    features = torch.randn(1, 512, 5, 6)
+    assert torch.equal(trunk.features[POOL4](features), F.max_pool2d(features, 3, 1, 1))
+
+
+def test_conv5_meets_the_samples_it_was_trained_on(trunk: Vgg16Trunk) -> None:
+    # Behind a pool4 that strides by 2, torchvision's conv5 sees every other cell of ours.
+    dense = torch.randn(1, 512, 12, 16)
+    coarse = torchvision_layers(trunk)[POOL4 + 1 : -1](dense[..., ::2, ::2])
+    torch.testing.assert_close(trunk.features[POOL4 + 1 :](dense)[..., ::2, ::2], coarse)
+
+
+def test_there_is_no_pool5(trunk: Vgg16Trunk) -> None:
+    pools = [layer for layer in trunk.features if isinstance(layer, nn.MaxPool2d)]
+    assert [pool.stride for pool in pools] == [2, 2, 2, 1]
+
+
+@pytest.mark.parametrize(("freeze", "first"), [(0, 0), (2, 10), (5, None)])
+def test_frozen_blocks_get_no_gradient(freeze: int, first: int | None) -> None:
+    trunk = Vgg16Trunk("none", freeze=freeze)
+    names = [name for name, p in trunk.named_parameters() if p.requires_grad]
+    assert (names[0] if names else None) == (f"features.{first}.weight" if names else None)
+    assert bool(names) == (first is not None)
+    if names:
+        trunk(torch.randn(1, 3, 8, 8)).sum().backward()
+        assert all((p.grad is not None) == p.requires_grad for p in trunk.parameters())
+
+
+def test_there_are_five_blocks_to_freeze() -> None:
+    with pytest.raises(ConfigError, match="from 0 to 5, got 6"):
+        Vgg16Trunk("none", freeze=6)
+
+
+def test_channels_last_survives_the_trunk(trunk: Vgg16Trunk) -> None:
+    image = torch.randn(2, 3, 16, 16)
+    last = trunk(image.contiguous(memory_format=torch.channels_last))
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(last, trunk(image), rtol=1e-3, atol=1e-4)
+
+
+def test_a_file_with_torchvisions_names_is_loaded(tmp_path: Path, trunk: Vgg16Trunk) -> None:
+    path = tmp_path / "vgg.safetensors"
+    save_file({key: value.half() for key, value in trunk.state_dict().items()}, path)
+    loaded = Vgg16Trunk(path)
+    image = torch.randn(1, 3, 16, 16)
+    torch.testing.assert_close(loaded(image), trunk(image), rtol=0.02, atol=0.02)
+
+
+def test_a_file_for_another_network_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"features.0.weight": torch.ones(64, 3, 3, 3)}, path)
+    with pytest.raises(WeightsError, match=r"do not fit Vgg16Trunk.*missing: features.0.bias"):
+        Vgg16Trunk(path)
+
+
+def test_the_given_imagenet_weights_load_and_see_an_edge(vgg16_weights: Path) -> None:
+    trunk = Vgg16Trunk(vgg16_weights).eval()
+    assert {p.dtype for p in trunk.parameters()} == {torch.float32}
+    image = torch.full((1, 3, 64, 64), -100.0)
+    image[..., 32:] = 100.0
+    with torch.no_grad():
+        features = trunk(image)
+        expected = torchvision_layers(trunk)[:POOL4](image)
+        assert torch.equal(trunk.features[:POOL4](image), expected)
+    # The size that the heads and their learning rates are made for: see nets.attention.
+    assert 1 < features.pow(2).mean().sqrt() < 50
+    across = features.std(dim=3).mean()
+    assert across > features.std(dim=2).mean()

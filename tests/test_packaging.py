@@ -1,0 +1,153 @@
+"""What is shipped: the wheel, the pinned versions, and the two commands of the README."""
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from oaa_pl import __version__
+
+ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+TARGETS = ["setup", "reproduce", "test", "test-all", "lint", "types", "check", "smoke", "bench"]
+TARGETS += ["notebooks", "clean"]
+
+
+def pins() -> dict[str, str]:
+    """Version of every package that constraints.txt pins on this machine."""
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {
+        canonicalize_name(pin.name): next(iter(pin.specifier)).version
+        for pin in found
+        if pin.marker is None or pin.marker.evaluate()
+    }
+
+
+def requirements() -> list[Requirement]:
+    """Everything that `pip install -e '.[dev,notebooks]'` asks for by name."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    lines = PROJECT["project"]["dependencies"] + extras["dev"] + extras["notebooks"]
+    return [Requirement(line) for line in lines]
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda requirement: requirement.name)
+def test_the_tested_version_of_a_dependency_is_pinned_within_its_bounds(
+    requirement: Requirement,
+) -> None:
+    pinned = pins()[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(Version(pinned), prereleases=True)
+
+
+def test_what_torch_needs_for_its_platform_is_left_to_torch() -> None:
+    assert [name for name in pins() if name.startswith(("nvidia", "cuda", "triton"))] == []
+
+
+def test_every_bound_and_every_ignored_warning_has_a_reason_beside_it() -> None:
+    lines = (ROOT / "pyproject.toml").read_text("utf-8").splitlines()
+    bare = [
+        line.strip()
+        for before, line in itertools.pairwise(lines)
+        if re.match(r'\s+"([\w.\[\]-]+[<>=]=|ignore:)', line)
+        and "#" not in line
+        and "#" not in before
+    ]
+    assert bare == []
+
+
+def test_the_citation_names_the_version_of_the_package() -> None:
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+
+
+def make(*arguments: str) -> str:
+    # The surroundings of a `make test` around this test must not leak in.
+    surroundings = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+    surroundings.pop("ARGS", None)
+    done = subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=ROOT,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_make_alone_lists_every_target() -> None:
+    listed = re.findall(r"^  ([a-z-]+)  ", make(), flags=re.MULTILINE)
+    assert listed == ["help", *TARGETS]
+
+
+def test_make_reproduce_runs_the_embedded_data_when_nothing_is_said() -> None:
+    command = make("-n", "reproduce").splitlines()[-1]
+    assert command.split() == [".venv/bin/oaa", "reproduce"]
+
+
+def test_make_reproduce_hands_data_folder_and_further_arguments_on() -> None:
+    command = make("-n", "reproduce", "DATA=voc12", "DATA_DIR=../a b", "ARGS=seed=1")
+    assert command.splitlines()[-1].endswith(
+        "oaa reproduce experiment=voc12 data.root='../a b' seed=1"
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The built wheel, opened."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    (path,) = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+@pytest.mark.slow
+class TestWheel:
+    @pytest.mark.parametrize("folder", ["conf", "experiments"])
+    def test_configuration_and_experiments_lie_inside_the_package(
+        self, wheel: zipfile.ZipFile, folder: str
+    ) -> None:
+        expected = {
+            f"oaa_pl/{path.relative_to(ROOT).as_posix()}"
+            for path in (ROOT / folder).rglob("*.yaml")
+        }
+        assert expected, f"{folder}/ holds no configuration"
+        assert expected <= set(wheel.namelist())
+
+    def test_every_source_file_is_in(self, wheel: zipfile.ZipFile) -> None:
+        sources = {
+            path.relative_to(ROOT / "src").as_posix()
+            for path in (ROOT / "src").rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        assert sources <= set(wheel.namelist())
+
+    def test_nothing_else_is_in(self, wheel: zipfile.ZipFile) -> None:
+        tops = {name.partition("/")[0] for name in wheel.namelist()}
+        assert tops == {"oaa_pl", f"oaa_pl-{__version__}.dist-info"}
+
+    def test_types_and_licence_are_shipped(self, wheel: zipfile.ZipFile) -> None:
+        names = set(wheel.namelist())
+        assert "oaa_pl/py.typed" in names
+        assert f"oaa_pl-{__version__}.dist-info/licenses/LICENSE" in names
+
+    def test_it_stays_small(self, wheel: zipfile.ZipFile) -> None:
+        assert max(entry.file_size for entry in wheel.infolist()) < 1_000_000
+
+    def test_the_command_is_called_oaa(self, wheel: zipfile.ZipFile) -> None:
+        scripts = wheel.read(f"oaa_pl-{__version__}.dist-info/entry_points.txt").decode()
+        assert "oaa = oaa_pl.commands.main:main" in scripts
