@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -26,6 +27,15 @@ def test_a_network_is_built_from_its_configuration(name: str, role: str) -> None
     with torch.no_grad():
         output = net(torch.zeros(1, 3, 32, 48))
     assert output.shape == (1, 5, 32 // net.trunk.stride, 48 // net.trunk.stride)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("role", ["attention", "segmenter"])
+def test_weights_are_one_value_that_no_network_ignores(name: str, role: str) -> None:
+    config = net_config(name)
+    config.weights = "absent.safetensors"
+    with pytest.raises(InstantiationException, match=r"absent.safetensors' does not exist"):
+        instantiate(config[role])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,7 +15,8 @@ def features_of(net: ResNet, image: torch.Tensor) -> torch.Tensor:
 
 
 def like(trunk: ResNetTrunk, net: ResNet) -> ResNet:
-    net.load_state_dict(trunk.state_dict() | {k: v for k, v in net.state_dict().items() if "fc" in k})
+    classifier = {key: value for key, value in net.state_dict().items() if key.startswith("fc.")}
+    net.load_state_dict(trunk.state_dict() | classifier)
     return net
 
 

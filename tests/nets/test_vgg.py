@@ -98,16 +98,14 @@ def test_a_file_for_another_network_is_refused(tmp_path: Path) -> None:
         Vgg16Trunk(path)
 
 
-def test_the_given_imagenet_weights_load_and_see_an_edge(vgg16_weights: Path) -> None:
+def test_imagenet_weights_give_features_of_the_size_that_the_heads_expect(
+    vgg16_weights: Path,
+) -> None:
     trunk = Vgg16Trunk(vgg16_weights).eval()
     assert {p.dtype for p in trunk.parameters()} == {torch.float32}
-    image = torch.full((1, 3, 64, 64), -100.0)
-    image[..., 32:] = 100.0
+    image = torch.randn(1, 3, 64, 64) * 60  # the spread of a photo minus its mean, in 0..255
     with torch.no_grad():
         features = trunk(image)
         expected = torchvision_layers(trunk)[:POOL4](image)
         assert torch.equal(trunk.features[:POOL4](image), expected)
-    # The size that the heads and their learning rates are made for: see nets.attention.
-    assert 1 < features.pow(2).mean().sqrt() < 50
-    across = features.std(dim=3).mean()
-    assert across > features.std(dim=2).mean()
+    assert 1 < features.pow(2).mean().sqrt() < 50  # wrongly normalised input gives 0.1

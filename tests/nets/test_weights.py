@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from oaa_pl.errors import WeightsError
-from oaa_pl.nets.weights import load_weights, read_weights
+from oaa_pl.nets.weights import load_weights, read_weights, with_weights
 
 
 class Published:
@@ -81,6 +81,15 @@ def test_imagenet_drops_the_classifier_that_a_trunk_does_not_have(
     assert torch.equal(module.bias, state["bias"])
 
 
+def test_any_trunk_can_be_wrapped(
+    tmp_path: Path, module: nn.Module, state: dict[str, Tensor]
+) -> None:
+    assert with_weights(module, save(tmp_path, state, ".pth")) is module
+    assert torch.equal(module.bias, state["bias"])
+    with pytest.raises(WeightsError, match="no ImageNet weights are published"):
+        with_weights(module, "imagenet")
+
+
 def test_imagenet_needs_something_published(module: nn.Module) -> None:
     with pytest.raises(WeightsError, match="no ImageNet weights are published for Conv2d"):
         load_weights(module, "imagenet")
@@ -151,7 +160,7 @@ def test_a_truncated_file_is_refused(
 
 def test_a_file_never_runs_code(tmp_path: Path) -> None:
     path, trace = tmp_path / "weights.pth", tmp_path / "trace"
-    path.write_bytes(pickle.dumps(Bomb(trace)))
+    path.write_bytes(pickle.dumps(Bomb(trace), protocol=2))
     with pytest.raises(WeightsError, match="cannot be read as named tensors"):
         read_weights(path)
     torch.save({"bomb": Bomb(trace)}, path)

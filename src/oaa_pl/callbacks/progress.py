@@ -48,13 +48,10 @@ class StageProgress(Callback):
         if not trainer.is_global_zero:
             return
         # Batches, as Lightning counts them; the last of an epoch may be smaller.
-        epochs = int(trainer.max_epochs or 0)
         batches = int(trainer.num_training_batches)
-        done = trainer.current_epoch * batches
-        total = epochs * batches
-        if trainer.max_steps > 0:
-            total = min(total, trainer.max_steps) if epochs > 0 else trainer.max_steps
-        self._bar = bar(total, self.what, "batch", done)
+        steps, epochs = trainer.max_steps, trainer.max_epochs or 0
+        total = steps * trainer.accumulate_grad_batches if steps > 0 else epochs * batches
+        self._bar = bar(total, self.what, "batch", trainer.current_epoch * batches)
 
     @override
     def on_train_batch_end(
@@ -72,8 +69,7 @@ class StageProgress(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._bar is not None:
             loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
-            epochs = int(trainer.max_epochs or 0)
-            self._bar.set_postfix_str(f"epoch {trainer.current_epoch + 1}/{epochs} loss {loss:.3f}")
+            self._bar.set_postfix_str(f"epoch {trainer.current_epoch + 1}, loss {loss:.3f}")
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -102,7 +102,6 @@ def attend(
         what: shown on the progress bar.
     """
     normalise = instantiate(cfg.attention)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     half = "bf16" in cfg.trainer.precision
     wanted = torch.from_numpy(store.pairs.labels.copy())
     if only_missing:
@@ -111,7 +110,8 @@ def attend(
         wanted[missing[:, 0], missing[:, 1]] = True
         if not len(missing):
             return
-    net = net.to(device).eval()
+    net = build.on_device(cfg, net)
+    device = next(net.parameters()).device
     with bar(len(store.pairs.ids), what) as progress:
         for batch in data.predict_dataloader():
             index = batch["index"]

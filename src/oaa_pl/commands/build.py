@@ -1,30 +1,22 @@
-"""From a composed configuration to the objects of a stage: sources, networks, loaders, trainer."""
+"""From a composed configuration to the objects of a stage: sources, networks, loaders."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import LearningRateMonitor
-from pytorch_lightning.loggers.logger import Logger
 from torch import nn
 
-from oaa_pl.callbacks.checkpoint import AtomicCheckpointIO, epoch_checkpoint
-from oaa_pl.callbacks.epoch_seed import EpochSeed
-from oaa_pl.callbacks.history import HistoryLogger
-from oaa_pl.callbacks.progress import StageProgress
-from oaa_pl.callbacks.throughput import Throughput
-from oaa_pl.callbacks.wandb import wandb_logger
-from oaa_pl.commands.compose import in_sweep, overridden
+from oaa_pl.commands.compose import overridden
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.data.transforms import ViewTransform
-from oaa_pl.errors import ConfigError, MissingInputError
+from oaa_pl.errors import MissingInputError
 from oaa_pl.store.layout import Pairs
 
 __all__ = ["attention_net", "datamodule", "made_from", "pairs_of", "segmenter_net", "sources"]
@@ -50,6 +42,14 @@ def segmenter_net(cfg: DictConfig, classes: int) -> nn.Module:
     """The segmentation network, for C classes and the background."""
     net: nn.Module = instantiate(cfg.net.segmenter)(num_classes=classes + 1)
     return net
+
+
+def on_device(cfg: DictConfig, net: nn.Module) -> nn.Module:
+    """A network ready to be asked: on the trainer's device, in its memory format, not training."""
+    gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    layout = torch.channels_last if cfg.net.channels_last else torch.contiguous_format
+    # Not `net.to(device, memory_format=...)`: its annotation knows only one of the two.
+    return net.to("cuda" if gpu else "cpu").to(memory_format=layout).eval()
 
 
 def without_weights(cfg: DictConfig) -> DictConfig:
@@ -108,63 +108,6 @@ def datamodule(
         proxy_labels=proxy_labels,
         eval_batch_size=cfg.loader.eval_batch_size,
     )
-
-
-def trainer(
-    cfg: DictConfig,
-    stage: DictConfig,
-    what: str,
-    folder: Path,
-    callbacks: Sequence[Callback],
-    *,
-    alone: bool,
-    **more: Any,
-) -> tuple[Trainer, list[Logger]]:
-    """A trainer that checkpoints each epoch, logs, and repeats exactly what it is told to.
-
-    Args:
-        cfg: the configuration.
-        stage: the stage's part of it: `epochs`, `steps`.
-        what: the stage's name, for the progress bar and the run's name.
-        folder: the stage's folder.
-        callbacks: the stage's own.
-        alone: whether this training is all that the command line does.
-        **more: further arguments of the trainer.
-    """
-    settings = OmegaConf.to_container(cfg.trainer, resolve=True)
-    if not isinstance(settings, dict):
-        raise ConfigError(f"trainer must be a mapping, got {settings!r}; say trainer=cpu|gpu|ddp")
-    if settings.get("strategy") == "ddp" and (in_sweep() or not alone):
-        # `ddp` starts its other processes by repeating the command line: every job of a sweep and
-        # every stage of a pipeline would be repeated with it.
-        settings["strategy"] = "ddp_spawn"
-    if stage.epochs < 1 and stage.steps < 1:
-        raise ConfigError(f"{what}: epochs or steps must be 1 or more, got both below")
-    loggers: list[Logger] = [HistoryLogger(folder)]
-    if cfg.logger.wandb is not None:
-        loggers.append(wandb_logger(cfg.logger.wandb, folder, f"{cfg.name} seed {cfg.seed} {what}"))
-    built: Trainer = instantiate(
-        settings,
-        max_epochs=stage.epochs,
-        max_steps=stage.steps,
-        logger=loggers,
-        callbacks=[
-            *callbacks,
-            EpochSeed(cfg.seed),
-            Throughput(),
-            StageProgress(what),
-            LearningRateMonitor("epoch"),
-            epoch_checkpoint(folder),
-        ],
-        plugins=[AtomicCheckpointIO()],
-        use_distributed_sampler=False,  # the loaders have split the images already
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,  # StageProgress shows one for the whole stage
-        enable_model_summary=False,
-        default_root_dir=folder,
-        **more,
-    )
-    return built, loggers
 
 
 def made_from(cfg: DictConfig, train: Source, **parts: Any) -> dict[str, Any]:

@@ -88,15 +88,16 @@ def _rows(
 @torch.no_grad()
 def _classification(cfg: DictConfig, run: Run, folder: Path, method: str, val: Source) -> list[Row]:
     """Mean average precision of the classifier on the validation photos."""
-    net = load_net(cfg, folder, len(val.classes)).eval()
+    net = build.on_device(cfg, load_net(cfg, folder, len(val.classes)))
+    device = next(net.parameters()).device
     metric = MultilabelAveragePrecision(len(val.classes), average="macro")
     data = build.datamodule(cfg, val, None, cfg.loader.eval_batch_size)
     half = "bf16" in cfg.trainer.precision
     with bar(len(val.ids), "evaluate classifier") as progress:
         for batch in data.predict_dataloader():
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                score_map = net(batch["image"])
-            metric.update(image_scores(score_map).sigmoid(), batch["labels"].long())
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                score_map = net(batch["image"].to(device))
+            metric.update(image_scores(score_map).sigmoid().cpu(), batch["labels"].long())
             progress.update(len(batch["index"]))
     score = 100 * float(metric.compute())
     return _rows(cfg, run, val, "classifier", method, classification__map=score)
@@ -173,10 +174,11 @@ def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPho
     net = build.segmenter_net(build.without_weights(cfg), classes)
     load_into(net, checkpoint)
     return SegmentPhoto(
-        net.to("cuda" if torch.cuda.is_available() else "cpu").eval(),
+        build.on_device(cfg, net),
         cfg.net.mean,
         cfg.net.std,
         size=cfg.evaluate.size,
         scales=list(cfg.evaluate.scales),
         flip=cfg.evaluate.flip,
+        half="bf16" in cfg.trainer.precision,
     )

@@ -106,11 +106,13 @@ def _quieten() -> None:
     import pytorch_lightning  # sets its own level when imported, so it comes first
 
     logging.getLogger(pytorch_lightning.__name__).setLevel(logging.WARNING)
-    from pytorch_lightning.utilities.warnings import PossibleUserWarning
+    from lightning_fabric.utilities.warnings import PossibleUserWarning
 
     # Advice about loader workers, logging intervals, folders that exist: all of it is meant so.
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    # The one DataModule has validation photos; two of the three stages do not look at them.
+    warnings.filterwarnings("ignore", message="You passed in a `val_dataloader`")
     # A tiny validation split may lack a class; torchmetrics says so at every epoch.
     warnings.filterwarnings("ignore", message="No positive samples found in target")
     # Lightning 2.6 against torch's newer pytree.

@@ -10,7 +10,9 @@ from omegaconf import DictConfig
 from oaa_pl.commands.attend import attend_method
 from oaa_pl.commands.compose import compose_group, overridden
 from oaa_pl.commands.evaluate import evaluate_run
-from oaa_pl.commands.fit import fit_classifier, fit_integral, fit_segmenter
+from oaa_pl.commands.fit_classifier import fit_classifier
+from oaa_pl.commands.fit_integral import fit_integral
+from oaa_pl.commands.fit_segmenter import fit_segmenter
 from oaa_pl.commands.label import label_method
 from oaa_pl.commands.record import Run
 from oaa_pl.commands.report import write_report

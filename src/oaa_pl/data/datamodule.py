@@ -78,6 +78,9 @@ class OaaDataModule(LightningDataModule):
                 f"train has the classes {', '.join(train.classes)} but val has "
                 f"{', '.join(val.classes)}: give both the same list, in the same order"
             )
+        # A forked worker inherits OpenCV's pool without its threads, and would wait for them for
+        # ever; and several workers with a pool each would fight over the cores.
+        cv2.setNumThreads(1)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
@@ -85,6 +88,13 @@ class OaaDataModule(LightningDataModule):
         self.train_set = PhotoDataset(train, train_transform, seed, soft_labels, proxy_labels)
         self.val_set = None if val is None else PhotoDataset(val, eval_transform, seed)
         self.predict_set = PhotoDataset(train, eval_transform, seed)
+
+    @override
+    def setup(self, stage: str) -> None:
+        # The only way to tell Lightning that there is nothing to validate on: a hook that returns
+        # no loader earns a warning.
+        if self.val_set is None and self.trainer is not None:
+            self.trainer.limit_val_batches = 0
 
     @override
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -113,13 +123,7 @@ class OaaDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             # Workers outlive an epoch: a draw carries its epoch, so they need not be told.
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=_one_thread,
             # A loader draws a number for its workers at each start. From the global generator
             # that would shift the dropout of a resumed run, which starts its loaders anew.
             generator=torch.Generator().manual_seed(self.seed),
         )
-
-
-def _one_thread(_worker: int) -> None:
-    # OpenCV takes every core by itself: with several workers they fight over them.
-    cv2.setNumThreads(1)

@@ -46,7 +46,8 @@ def superpixels(photo: NDArray[np.uint8], count: int, compactness: float) -> Sup
         The patches and their relations.
     """
     # RGB goes in: SLIC scales whatever it gets to [0, 1] before its own conversion to Lab.
-    found = slic(photo, n_segments=count, compactness=compactness, start_label=0)
+    # A blur of one pixel: in raw noise the patches crumble, and SLIC merges crumbs without end.
+    found = slic(photo, n_segments=count, compactness=compactness, sigma=1, start_label=0)
     lab = rgb2lab(photo)
     _, patch = np.unique(found, return_inverse=True)  # numbers without gaps
     patch = patch.reshape(found.shape)

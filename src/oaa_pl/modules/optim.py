@@ -5,8 +5,9 @@ Source: Jiang et al., ICCV 2019, section 4.1 (momentum SGD, step schedule); Chen
 the paper builds on: head faster than trunk, biases twice as fast as weights.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
@@ -112,7 +113,7 @@ def step_schedule(
     edges = [round(share * steps) for share in at]
 
     def rate(step: int) -> float:
-        return _rise(step, warmup) * cast(float, factor ** sum(step >= edge for edge in edges))
+        return _rise(step, warmup) * factor ** sum(step >= edge for edge in edges)
 
     return LambdaLR(optimizer, rate)
 
@@ -130,7 +131,7 @@ def poly_schedule(
     """
 
     def rate(step: int) -> float:
-        return _rise(step, warmup) * max(0.0, 1 - step / max(1, steps)) ** power
+        return _rise(step, warmup) * math.pow(max(0.0, 1 - step / max(1, steps)), power)
 
     return LambdaLR(optimizer, rate)
 

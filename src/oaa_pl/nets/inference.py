@@ -29,6 +29,7 @@ class SegmentPhoto:
         size: side of the square that the photo is brought to; None: the photo's own size.
         scales: input scales to average over, each above 0.
         flip: whether to average with the mirrored photo.
+        half: whether to compute in bfloat16, as the network may have been trained.
 
     Raises:
         ConfigError: if there is no scale, or one is not positive.
@@ -42,13 +43,14 @@ class SegmentPhoto:
         size: int | None = None,
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
+        half: bool = False,
     ) -> None:
         if not scales or min(scales) <= 0:
             raise ConfigError(f"scales must be one or more numbers above 0, got {list(scales)}")
         self.net = net
         self.mean = torch.tensor(mean).view(1, 3, 1, 1)
         self.std = torch.tensor(std).view(1, 3, 1, 1)
-        self.size, self.scales, self.flip = size, tuple(scales), flip
+        self.size, self.scales, self.flip, self.half = size, tuple(scales), flip, half
         self.device = next(net.parameters()).device
 
     @torch.no_grad()
@@ -76,6 +78,9 @@ class SegmentPhoto:
         return torch.stack(views).mean(dim=0)
 
     def _probabilities(self, image: Tensor, size: tuple[int, int]) -> Tensor:
-        logits = self.net(image.to(self.device)).float()
+        # The weights' memory format decides; a channels-last image spares a copy in each layer.
+        image = image.to(self.device, memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits = self.net(image).float()
         whole = F.interpolate(logits, size, mode="bilinear", align_corners=False)
         return whole[0].softmax(dim=0).cpu()

@@ -3,7 +3,7 @@
 Shapes: (B, 3, H, W) -> (B, out_channels, H / stride, W / stride); H and W multiples of the stride.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -14,54 +14,52 @@ __all__ = ["SmallTrunk"]
 
 
 class SmallTrunk(nn.Module):
-    """Convolutions of 3 x 3, the stride taken by the first ones; no pretrained weights exist.
+    """Convolutions of 3 x 3, each normalised, the stride taken by the first ones.
 
-    The field of view is kept narrow on purpose (19 pixels with the default widths and stride 4):
-    a wider one lets a cell score for an emblem that lies beside it, and attention blurs.
+    The field of view is narrow on purpose (19 pixels with four layers at stride 4): a wider one
+    lets a cell score for an emblem that lies beside it, and attention blurs.
 
     Args:
-        widths: output channels of the convolutions, at least as many as the stride has factors
-            of two; the second, fourth, ... do not stride, the last gives `out_channels`.
-        stride: 2, 4 or 8.
-        groups: groups of the group normalisation behind each convolution; 0 leaves it out.
+        widths: output channels of the convolutions; the first, third and fifth of them stride,
+            as many as the stride asks for, and the last gives `out_channels`.
+        stride: pixels of the input per cell of the features: 2, 4 or 8.
+        norm: channels to the normalisation behind a convolution. Batch normalisation is what
+            makes a minute's training enough: on the embedded data, group normalisation or none
+            reach after 6 epochs what it reaches after 3.
 
     Attributes:
         out_channels: channels of the features.
-        stride: pixels of the input per cell of the features.
+        stride: as given.
 
     Raises:
-        ConfigError: if `stride` is not 2, 4 or 8, if there are too few widths, or if a width is
-            not a positive multiple of `groups`.
+        ConfigError: if `stride` is not 2, 4 or 8, if there are too few widths for it, or if a
+            width is below 1.
     """
 
     def __init__(
-        self, widths: Sequence[int] = (24, 32, 64, 64), stride: int = 4, groups: int = 8
+        self,
+        widths: Sequence[int],
+        stride: int = 4,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
         if stride not in (2, 4, 8):
             raise ConfigError(f"stride must be 2, 4 or 8, got {stride}; 4 fits inputs near 96 px")
-        strided = range(0, 2 * (stride.bit_length() - 1), 2)  # positions of the halving layers
-        if len(widths) <= strided[-1]:
+        striding = range(0, 2 * (stride.bit_length() - 1), 2)
+        if len(widths) <= striding[-1] or min(widths) < 1:
             raise ConfigError(
-                f"widths must list at least {strided[-1] + 1} layers for stride {stride}, "
+                f"widths must be {striding[-1] + 1} or more positive numbers for stride {stride}, "
                 f"got {list(widths)}; add layers or lower the stride"
-            )
-        if any(width < 1 or (groups and width % groups) for width in widths):
-            raise ConfigError(
-                f"widths must be positive multiples of groups={groups}, got {list(widths)}; "
-                f"groups=0 leaves the normalisation out"
             )
         self.out_channels = widths[-1]
         self.stride = stride
         layers: list[nn.Module] = []
         width = 3
-        for position, wider in enumerate(widths):
-            step = 2 if position in strided else 1
-            # The normalisation has its own shift, which makes a bias before it idle.
-            layers.append(nn.Conv2d(width, wider, 3, stride=step, padding=1, bias=groups == 0))
-            if groups:
-                layers.append(nn.GroupNorm(groups, wider))
-            layers.append(nn.ReLU(inplace=True))
+        for place, wider in enumerate(widths):
+            step = 2 if place in striding else 1
+            # No bias: the normalisation shifts the channels itself.
+            layers.append(nn.Conv2d(width, wider, 3, stride=step, padding=1, bias=False))
+            layers += [norm(wider), nn.ReLU(inplace=True)]
             width = wider
         self.features = nn.Sequential(*layers)
         he_init(self.features)

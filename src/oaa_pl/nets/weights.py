@@ -15,7 +15,7 @@ from torchvision.models import WeightsEnum
 
 from oaa_pl.errors import WeightsError
 
-__all__ = ["load_weights", "read_weights"]
+__all__ = ["load_weights", "read_weights", "with_weights"]
 
 # torchvision's published files hold the ImageNet classifier too; a trunk ends before it.
 _CLASSIFIER = ("classifier.", "fc.")
@@ -48,6 +48,23 @@ def load_weights(
         state = read_weights(Path(weights))
     _check_fit(module, state, str(weights))
     module.load_state_dict(state)
+
+
+def with_weights(module: nn.Module, weights: str | Path) -> nn.Module:
+    """Any trunk with weights from a local file, for trunks that do not load their own.
+
+    Args:
+        module: changed in place.
+        weights: `none` or a path; see `load_weights`.
+
+    Returns:
+        The module itself, so that a configuration can wrap it.
+
+    Raises:
+        WeightsError: as `load_weights` does; `imagenet` is refused, as nothing is published.
+    """
+    load_weights(module, weights)
+    return module
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

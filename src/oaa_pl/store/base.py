@@ -75,6 +75,8 @@ class AttentionStore(ABC):
         rows = self._rows_of(index, category)
         attention = self._checked(attention, len(rows))
         inside = np.ones(attention.shape, bool) if inside is None else inside
+        if inside.shape != attention.shape:
+            raise StoreError(f"inside must be {attention.shape} (K, h, w), got {inside.shape}")
         for wave in _without_repeats(rows):
             at = rows[wave]
             old = self.state[at]
@@ -105,13 +107,33 @@ class AttentionStore(ABC):
         rows = self._rows_of(index, category)
         attention = self._checked(attention, len(rows))
         for wave in _without_repeats(rows):
-            wave = wave[self.rows["origin"][rows[wave]] != ORIGIN_ACCEPTED]
-            at = rows[wave]
-            shown = np.ones(attention[wave].shape, bool)
+            never = wave[self.rows["origin"][rows[wave]] != ORIGIN_ACCEPTED]
+            at, fallback = rows[never], attention[never]
+            shown = np.ones(fallback.shape, bool)
             empty = np.zeros_like(self.state[at])
-            self.state[at] = self.header.rule.update(empty, attention[wave], shown)
+            self.state[at] = self.header.rule.update(empty, fallback, shown)
             self.rows["last_epoch"][at] = epoch
             self.rows["origin"][at] = ORIGIN_FALLBACK
+
+    def absorb(self, state: np.ndarray, rows: np.ndarray) -> None:
+        """Merge what another shard of the same store accumulated into this one, in any order.
+
+        Args:
+            state: the other shard's state, (R, planes, h, w).
+            rows: its `layout.ROW` records, (R,).
+        """
+        at = np.flatnonzero(rows["origin"] == ORIGIN_ACCEPTED)
+        # As in `fuse`: a fallback was never accepted, so what it was starts from nothing.
+        fallback = at[self.rows["origin"][at] == ORIGIN_FALLBACK]
+        self.state[fallback], self.rows[fallback] = 0, 0
+        self.state[at] = self.header.rule.merge(self.state[at], state[at])
+        self.rows["updates"][at] += rows["updates"][at]
+        self.rows["origin"][at] = ORIGIN_ACCEPTED
+        last = np.maximum(self.rows["last_epoch"], rows["last_epoch"])
+        self.rows["last_epoch"][at] = last[at]
+        filled = rows["origin"] == ORIGIN_FALLBACK
+        at = np.flatnonzero(filled & (self.rows["origin"] != ORIGIN_ACCEPTED))
+        self.state[at], self.rows[at] = state[at], rows[at]
 
     def missing(self) -> Ints:
         """Pairs (image, class) with neither an accepted nor a fallback map: (K, 2)."""

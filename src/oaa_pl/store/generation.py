@@ -18,7 +18,15 @@ from oaa_pl.errors import StoreError
 from oaa_pl.store.files import checksum, save_array, sync_folder, write_text
 from oaa_pl.store.layout import ROW, Header
 
-__all__ = ["committed", "drop", "folder_of", "open_generation", "seal_rows", "write_generation"]
+__all__ = [
+    "committed",
+    "drop",
+    "folder_of",
+    "open_generation",
+    "seal_rows",
+    "sweep",
+    "write_generation",
+]
 
 _FILES = ("state.npy", "rows.npy")
 
@@ -40,6 +48,15 @@ def drop(store: Path, generation: int) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
     folder_of(store, generation).rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sweep(store: Path) -> None:
+    """Delete what a killed writer left half made or half dropped; for the one writer alone."""
+    for file in store.glob(".*.partial"):
+        file.unlink()
+    for ending in ("partial", "dropped"):
+        for folder in (store / "generations").glob(f"*.{ending}"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def seal_rows(state: np.ndarray, rows: np.ndarray) -> np.ndarray:

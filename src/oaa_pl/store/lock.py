@@ -8,11 +8,17 @@ import fcntl
 import json
 import os
 import socket
+import weakref
 from pathlib import Path
 
 from oaa_pl.errors import StoreError
 
 __all__ = ["WriterLock"]
+
+# A record lock never refuses its own process, and is lost when any handle on the file is closed
+# there: what this process holds must be known before the file is opened again. With the process's
+# id, since a fork inherits the list but not the locks.
+_held: set[tuple[int, Path]] = set()
 
 
 class WriterLock:
@@ -22,27 +28,37 @@ class WriterLock:
         path: the lock file; made if absent, left behind when released.
 
     Raises:
-        StoreError: if another process holds it; the message has its pid and host.
+        StoreError: if it is held, by this process or by another; then the message has its pid and
+            host.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        key = os.getpid(), path.resolve()
+        if key in _held:
+            raise StoreError(f"{path.parent} is being written by this very process; close it first")
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(self._file, 4096, 0).decode(errors="replace").strip() or "unknown"
-            os.close(self._file)
+            holder = os.pread(file, 4096, 0).decode(errors="replace").strip() or "unknown"
+            os.close(file)
             raise StoreError(
                 f"{path.parent} is being written by another process ({holder}); wait for it, "
                 "or stop it"
             ) from error
+        _held.add(key)
+        # Also when the lock is forgotten: a descriptor is no object that Python would close.
+        self._let_go = weakref.finalize(self, _let_go, file, key)
         # Whoever held it before is gone: its record is replaced by ours.
         record = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, record, 0)
+        os.ftruncate(file, 0)
+        os.pwrite(file, record, 0)
 
     def release(self) -> None:
         """Let the next writer in; harmless when already released."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        self._let_go()
+
+
+def _let_go(file: int, key: tuple[int, Path]) -> None:
+    os.close(file)
+    _held.discard(key)

@@ -20,7 +20,7 @@ from oaa_pl.attention.fusion import Fusion
 from oaa_pl.errors import StoreError
 from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.files import preallocate, save_array, write_text
-from oaa_pl.store.generation import committed, drop, open_generation, write_generation
+from oaa_pl.store.generation import committed, drop, open_generation, sweep, write_generation
 from oaa_pl.store.layout import ROW, Header, Pairs
 from oaa_pl.store.lock import WriterLock
 
@@ -34,8 +34,9 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
         StoreError: if there is none, or it is damaged.
     """
     try:
-        header = Header.parse((path / "header.json").read_text(), path / "header.json")
-        pairs = Pairs.parse((path / "images.txt").read_text(), header.classes, path / "images.txt")
+        header = Header.parse((path / "header.json").read_text("utf-8"), path / "header.json")
+        images = (path / "images.txt").read_text("utf-8")
+        pairs = Pairs.parse(images, header.classes, path / "images.txt")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(f"{path} holds no attention store; make one with 'oaa fit'") from error
     except UnicodeDecodeError as error:
@@ -73,14 +74,20 @@ class MemmapStore(AttentionStore):
     ) -> None:
         if not 0 <= rank < world_size:
             raise StoreError(f"rank must be in 0..{world_size - 1} (world_size - 1), got {rank}")
+        if header.fingerprint != pairs.fingerprint:
+            raise StoreError("header.fingerprint must be that of the pairs; take pairs.fingerprint")
         self.path, self.header, self.pairs = path, header, pairs
         self.rank, self.world_size, self.keep = rank, world_size, keep
         self._lock: WriterLock | None = None
-        if rank == 0:
-            self._claim()
         count = len(pairs.pairs)
         self.rows = np.zeros(count, ROW)
-        self.state = self._map_live(header.state_shape(count), header.rule)
+        try:
+            if rank == 0:
+                self._claim()
+            self.state = self._map_live(header.state_shape(count), header.rule)
+        except StoreError:
+            self.close()
+            raise
 
     def _claim(self) -> None:
         """Take the writer's lock, and make the folder or check that it is ours."""
@@ -88,6 +95,7 @@ class MemmapStore(AttentionStore):
             (self.path / "generations").mkdir(parents=True, exist_ok=True)
             (self.path / "live").mkdir(exist_ok=True)
             self._lock = WriterLock(self.path / "writer.lock")
+            sweep(self.path)
         except StoreError:
             raise
         except OSError as error:
@@ -150,12 +158,8 @@ class MemmapStore(AttentionStore):
     def _absorb(self, rank: int) -> None:
         """Merge another rank's shard into this one's live maps."""
         rows = np.load(self._shard("rows", rank), allow_pickle=False)
-        at = np.flatnonzero(rows["updates"])
-        other = np.load(self._shard("state", rank), mmap_mode="r", allow_pickle=False)[at]
-        self.state[at] = self.header.rule.merge(self.state[at], other)
-        self.rows["updates"][at] += rows["updates"][at]
-        for field in ("last_epoch", "origin"):
-            self.rows[field][at] = np.maximum(self.rows[field][at], rows[field][at])
+        state = np.load(self._shard("state", rank), mmap_mode="r", allow_pickle=False)
+        self.absorb(state, rows)
 
     @override
     def roll_back(self, generation: int) -> None:
@@ -178,7 +182,7 @@ class MemmapStore(AttentionStore):
         self.state = np.zeros(0)
         if self._lock is not None:
             self._lock.release()
-            for file in (self.path / "live").glob("rank-*"):
+            for file in (self.path / "live").iterdir():
                 file.unlink()
             self._lock = None
 

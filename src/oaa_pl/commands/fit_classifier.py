@@ -1,0 +1,128 @@
+"""Stage 1: train the classifier while its attention is accumulated.
+
+Source: Jiang et al., ICCV 2019, sections 3.1 and 3.2.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from oaa_pl.callbacks.accumulate import AttentionAccumulation
+from oaa_pl.callbacks.growth import AttentionGrowth
+from oaa_pl.callbacks.overlays import Overlays
+from oaa_pl.commands import build
+from oaa_pl.commands.attend import attend, load_net
+from oaa_pl.commands.pictures import CumulativePicture, watched_images
+from oaa_pl.commands.record import Run, StageRecord
+from oaa_pl.commands.training import train_stage
+from oaa_pl.data.source import Source
+from oaa_pl.modules.classifier import Classifier
+from oaa_pl.store.layout import Header, Pairs
+from oaa_pl.store.memmap import MemmapStore
+
+__all__ = ["fit_classifier"]
+
+
+def classifier_key(cfg: DictConfig, train: Source) -> dict[str, Any]:
+    """What determines the classifier and the maps that it accumulates."""
+    return build.made_from(
+        cfg,
+        train,
+        classifier=cfg.classifier,
+        gate=cfg.gate,
+        fusion=cfg.fusion,
+        attention=cfg.attention,
+        grid=list(cfg.store.grid),
+    )
+
+
+def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
+    """Stage 1: train on tags while accumulating attention; then fill never-accepted pairs.
+
+    Args:
+        cfg: the configuration.
+        alone: whether this training is all that the command line does.
+
+    Returns:
+        The stage's folder.
+    """
+    run = Run.of(cfg)
+    train, val = build.sources(cfg)
+    record = StageRecord(run.classifier, classifier_key(cfg, train))
+    if record.finished:
+        return record.folder
+    record.begin(cfg, classes=list(train.classes))
+    pairs = build.pairs_of(train)
+    paths = {method: run.attention(method) / "store" for method in cfg.fusion.stores}
+    accumulation = AttentionAccumulation(
+        {
+            method: partial(_open_store, paths[method], store_header(cfg, pairs, fusion), pairs)
+            for method, fusion in cfg.fusion.stores.items()
+        },
+        gate=instantiate(cfg.gate),
+        normalise=instantiate(cfg.attention),
+        first_epoch=cfg.classifier.first_epoch,
+    )
+    first = next(iter(paths))
+    watched = watched_images(train)
+    growth = AttentionGrowth(accumulation, watched, record.folder / "growth", first)
+
+    classes = len(train.classes)
+    pl.seed_everything(cfg.seed, verbose=False)
+    module = Classifier(
+        build.attention_net(cfg, classes),
+        instantiate(cfg.classifier.optimizer),
+        instantiate(cfg.classifier.schedule),
+        classes,
+        channels_last=cfg.net.channels_last,
+    )
+    data = build.datamodule(cfg, train, val, cfg.classifier.batch_size)
+    callbacks = [
+        accumulation,
+        growth,
+        Overlays("attention", watched, CumulativePicture(accumulation, first, train)),
+    ]
+    every = cfg.classifier.validate_every if val is not None else None
+    how = {"check_val_every_n_epoch": every, "limit_val_batches": 1.0} if every else {}
+    if not train_stage(
+        cfg, cfg.classifier, "classifier", record, module, data, callbacks, alone, **how
+    ):
+        return record.folder
+    # The paper does not say what becomes of pairs that no epoch's gate let through: they get the
+    # final model's map, recorded as a fallback.
+    net = load_net(cfg, record.folder, classes)
+    for method, fusion in cfg.fusion.stores.items():
+        header = store_header(cfg, pairs, fusion)
+        done = StageRecord(run.attention(method), {"classifier": record.made_from})
+        done.begin(cfg, classes=list(train.classes))
+        with MemmapStore(paths[method], header, pairs) as store:
+            store.roll_back(max(store.generations()))
+            filled = len(store.missing())
+            attend(cfg, net, data, store, only_missing=True, what=f"finalize {method}")
+            store.commit()
+        done.finish(fallback=filled, pairs=len(pairs.pairs))
+    record.finish()
+    return record.folder
+
+
+def store_header(cfg: DictConfig, pairs: Pairs, fusion: str) -> Header:
+    """What the maps of this run mean."""
+    return Header(
+        classes=pairs.classes,
+        fingerprint=pairs.fingerprint,
+        grid=tuple(cfg.store.grid),
+        fusion=fusion,
+        gate=cfg.gate._target_.rpartition(".")[2],
+        first_epoch=cfg.classifier.first_epoch,
+        normalisation=cfg.attention._target_.rpartition(".")[2],
+    )
+
+
+def _open_store(
+    path: Path, header: Header, pairs: Pairs, rank: int, world_size: int
+) -> MemmapStore:
+    return MemmapStore(path, header, pairs, rank, world_size)

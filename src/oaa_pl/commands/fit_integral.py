@@ -1,0 +1,73 @@
+"""Stage 2: train the integral attention model on the cumulative maps.
+
+Source: Jiang et al., ICCV 2019, section 3.3.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from oaa_pl.commands import build
+from oaa_pl.commands.attend import load_net
+from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.commands.training import train_stage
+from oaa_pl.data.source import Source
+from oaa_pl.errors import ConfigError
+from oaa_pl.modules.integral import IntegralAttention
+from oaa_pl.store.memmap import StoreReader
+
+__all__ = ["fit_integral"]
+
+
+def integral_key(cfg: DictConfig, train: Source) -> dict[str, Any]:
+    """What determines an integral model."""
+    maps = read_key(Run.of(cfg).attention(cfg.integral.soft_labels))
+    return build.made_from(cfg, train, integral=cfg.integral, loss=cfg.loss, maps=maps)
+
+
+def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
+    """Stage 2: train the integral attention model on the cumulative maps.
+
+    Args:
+        cfg: the configuration; `loss` says which one.
+        alone: whether this training is all that the command line does.
+
+    Returns:
+        The stage's folder.
+
+    Raises:
+        MissingInputError: if the cumulative maps are not finished.
+    """
+    run = Run.of(cfg)
+    train, _ = build.sources(cfg)
+    source_maps = run.attention(cfg.integral.soft_labels)
+    read_done(source_maps, "oaa fit stage=classifier")
+    record = StageRecord(run.integral(cfg.loss.name), integral_key(cfg, train))
+    if record.finished:
+        return record.folder
+    record.begin(cfg, classes=list(train.classes))
+    reader = StoreReader(source_maps / "store")
+    reader.pairs.require_same(build.pairs_of(train), reader.path)
+    classes = len(train.classes)
+    pl.seed_everything(cfg.seed, verbose=False)
+    if cfg.integral.init == "classifier":
+        net = load_net(cfg, run.classifier, classes)
+    elif cfg.integral.init == "net":
+        net = build.attention_net(cfg, classes)
+    else:
+        raise ConfigError(f"integral.init must be net or classifier, got {cfg.integral.init!r}")
+    module = IntegralAttention(
+        net,
+        instantiate(cfg.loss.function),
+        instantiate(cfg.integral.optimizer),
+        instantiate(cfg.integral.schedule),
+        channels_last=cfg.net.channels_last,
+    )
+    data = build.datamodule(cfg, train, None, cfg.integral.batch_size, soft_labels=reader.dense)
+    what = f"integral {cfg.loss.name}"
+    if train_stage(cfg, cfg.integral, what, record, module, data, [], alone):
+        record.finish()
+    return record.folder

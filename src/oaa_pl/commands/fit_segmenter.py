@@ -1,0 +1,93 @@
+"""Stage 3: train a segmentation network on proxy labels.
+
+Source: Jiang et al., ICCV 2019, section 4.1.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from oaa_pl.callbacks.overlays import Overlays
+from oaa_pl.commands import build
+from oaa_pl.commands.pictures import ProxyPicture, watched_images
+from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.commands.training import train_stage
+from oaa_pl.data.source import Source
+from oaa_pl.labels.palette import load_label
+from oaa_pl.modules.segmenter import Segmenter
+
+__all__ = ["fit_segmenter"]
+
+
+def segmenter_key(cfg: DictConfig, train: Source, method: str) -> dict[str, Any]:
+    """What determines a segmenter; `labels` is the key of its proxy labels."""
+    return build.made_from(
+        cfg,
+        train,
+        segmenter=cfg.segmenter,
+        transform=str(cfg.data.segmenter_train_transform),
+        labels=read_key(Run.of(cfg).labels(method)),
+    )
+
+
+def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
+    """Stage 3: train a segmentation network on a method's proxy labels.
+
+    Args:
+        cfg: the configuration.
+        method: whose proxy labels.
+        alone: whether this training is all that the command line does.
+
+    Returns:
+        The stage's folder.
+
+    Raises:
+        MissingInputError: if the proxy labels are not finished.
+    """
+    run = Run.of(cfg)
+    train, _ = build.sources(cfg)
+    read_done(run.labels(method), f"oaa label method={method}")
+    record = StageRecord(run.segmenter(method), segmenter_key(cfg, train, method))
+    if record.finished:
+        return record.folder
+    record.begin(cfg, classes=list(train.classes))
+    proxy = ProxyFolder(run.labels(method) / "proxy", train.ids)
+    classes = len(train.classes)
+    pl.seed_everything(cfg.seed, verbose=False)
+    module = Segmenter(
+        build.segmenter_net(cfg, classes),
+        instantiate(cfg.segmenter.optimizer),
+        instantiate(cfg.segmenter.schedule),
+        channels_last=cfg.net.channels_last,
+    )
+    data = build.datamodule(
+        cfg, train, None, cfg.segmenter.batch_size,
+        transform="segmenter_train_transform", proxy_labels=proxy,
+    )  # fmt: skip
+
+    pictures = Overlays("proxy", watched_images(train), ProxyPicture(train, proxy), once=True)
+    what = f"segmenter {method}"
+    if train_stage(cfg, cfg.segmenter, what, record, module, data, [pictures], alone):
+        record.finish()
+    return record.folder
+
+
+class ProxyFolder:
+    """Proxy labels by an image's place in the data set.
+
+    Args:
+        folder: of `<id>.png`.
+        ids: of the data set's images, N.
+    """
+
+    def __init__(self, folder: Path, ids: tuple[str, ...]) -> None:
+        self.folder, self.ids = folder, ids
+
+    def __call__(self, index: int) -> NDArray[np.uint8]:
+        """The label map of one image, (H, W) uint8 in {0..C, 255}."""
+        return load_label(self.folder / f"{self.ids[index]}.png")

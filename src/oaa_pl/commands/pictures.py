@@ -1,0 +1,57 @@
+"""The pictures that a training sends to the dashboard, and of which images."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oaa_pl.callbacks.accumulate import AttentionAccumulation
+from oaa_pl.data.source import Source
+from oaa_pl.labels.palette import overlay
+from oaa_pl.report.pictures import heat_overlay
+
+__all__ = ["CumulativePicture", "ProxyPicture", "watched_images"]
+
+WATCHED = 4  # images whose maps are kept for every epoch
+
+
+def watched_images(source: Source) -> list[int]:
+    """A few images, of different classes where possible: the first of each class."""
+    firsts = (int(np.flatnonzero(column)[0]) for column in source.labels.T if column.any())
+    return sorted(dict.fromkeys(firsts))[:WATCHED]
+
+
+class CumulativePicture:
+    """A photo under its cumulative attention, the strongest class at each pixel.
+
+    A class, not a closure: a training that spawns its processes pickles its callbacks.
+
+    Args:
+        accumulation: the callback whose stores are shown.
+        store: name of the store.
+        source: of the photos.
+    """
+
+    def __init__(self, accumulation: AttentionAccumulation, store: str, source: Source) -> None:
+        self.accumulation, self.store, self.source = accumulation, store, source
+
+    def __call__(self, index: int) -> NDArray[np.uint8]:
+        """Picture of one image, RGB, (H, W, 3) uint8."""
+        maps = self.accumulation.stores[self.store].maps(index).attention
+        return heat_overlay(self.source.photo(index), maps.max(axis=0))
+
+
+class ProxyPicture:
+    """A photo under its proxy label.
+
+    Args:
+        source: of the photos.
+        proxy: place to label map, (H, W) uint8 in {0..C, 255}.
+    """
+
+    def __init__(self, source: Source, proxy: Callable[[int], NDArray[np.uint8]]) -> None:
+        self.source, self.proxy = source, proxy
+
+    def __call__(self, index: int) -> NDArray[np.uint8]:
+        """Picture of one image, RGB, (H, W, 3) uint8."""
+        return overlay(self.source.photo(index), self.proxy(index))

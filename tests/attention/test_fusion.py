@@ -1,0 +1,142 @@
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oaa_pl.attention.fusion import FUSIONS, Fusion, Maximum, RunningMean
+
+BOTH = pytest.mark.parametrize("rule", FUSIONS.values(), ids=list(FUSIONS))
+QUICK = settings(max_examples=25, deadline=None, derandomize=True)
+SEEDS = st.integers(0, 10_000)
+
+
+def drawn(seed: int, times: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Attention of one map at several times, (T, 1, 3, 4), and the cells that were shown."""
+    generator = np.random.default_rng(seed)
+    attention = generator.random((times, 1, 3, 4), dtype=np.float32)
+    # Steps of 1/256 are exact in float16, so that the oracle needs no rounding of its own.
+    return np.round(attention * 256) / np.float32(256), generator.random((times, 1, 3, 4)) < 0.7
+
+
+def empty(rule: Fusion) -> np.ndarray:
+    return np.zeros((1, rule.planes, 3, 4), rule.dtype)
+
+
+def fused(rule: Fusion, attention: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    state = empty(rule)
+    for one, shown in zip(attention, inside, strict=True):
+        state = rule.update(state, one, shown)
+    return state
+
+
+@QUICK
+@given(SEEDS)
+def test_the_maximum_is_equation_5_in_plain_loops(seed: int) -> None:
+    attention, inside = drawn(seed)
+    cumulative = Maximum().cumulative(fused(Maximum(), attention, inside))
+    for y in range(3):
+        for x in range(4):
+            value = 0.0
+            for t in range(5):
+                if inside[t, 0, y, x]:
+                    value = max(value, float(attention[t, 0, y, x]))
+            assert cumulative[0, y, x] == value
+
+
+@QUICK
+@given(SEEDS)
+def test_the_running_mean_is_equation_10_in_plain_loops(seed: int) -> None:
+    attention, inside = drawn(seed)
+    cumulative = RunningMean().cumulative(fused(RunningMean(), attention, inside))
+    for y in range(3):
+        for x in range(4):
+            value, t = 0.0, 0
+            for now in range(5):
+                if inside[now, 0, y, x]:
+                    t += 1
+                    value = ((t - 1) * value + float(attention[now, 0, y, x])) / t
+            assert cumulative[0, y, x] == pytest.approx(value, abs=1e-6)
+
+
+@BOTH
+@QUICK
+@given(seed=SEEDS)
+def test_the_order_of_the_maps_does_not_matter(rule: Fusion, seed: int) -> None:
+    attention, inside = drawn(seed, times=3)
+    states = [
+        fused(rule, attention[list(order)], inside[list(order)]) for order in permutations(range(3))
+    ]
+    assert all(np.array_equal(states[0], state) for state in states)
+
+
+@BOTH
+def test_shards_merge_to_what_one_process_accumulates(rule: Fusion) -> None:
+    attention, inside = drawn(1, times=6)
+    whole = fused(rule, attention, inside)
+    odd, even = (fused(rule, attention[k::2], inside[k::2]) for k in (1, 0))
+    assert np.array_equal(rule.merge(odd, even), whole)
+    assert np.array_equal(rule.merge(even, odd), whole)
+
+
+@BOTH
+def test_merging_with_nothing_changes_nothing(rule: Fusion) -> None:
+    state = fused(rule, *drawn(2))
+    assert np.array_equal(rule.merge(state, empty(rule)), state)
+
+
+@BOTH
+def test_cumulative_attention_lies_in_zero_to_one(rule: Fusion) -> None:
+    ones = np.ones((50, 1, 3, 4), np.float32) * np.float32(0.9999999)
+    cumulative = rule.cumulative(fused(rule, ones, np.ones(ones.shape, bool)))
+    assert cumulative.dtype == np.float32
+    assert cumulative.min() >= 0
+    assert cumulative.max() <= 1
+
+
+@BOTH
+def test_a_cell_that_was_never_shown_is_zero(rule: Fusion) -> None:
+    attention, _ = drawn(3)
+    cumulative = rule.cumulative(fused(rule, attention, np.zeros(attention.shape, bool)))
+    assert not cumulative.any()
+
+
+@BOTH
+def test_the_arguments_are_left_alone(rule: Fusion) -> None:
+    attention, inside = drawn(4)
+    state = fused(rule, attention, inside)
+    kept = state.copy(), attention.copy(), inside.copy()
+    rule.update(state, attention[0], inside[0])
+    rule.merge(state, state)
+    for now, before in zip((state, attention, inside), kept, strict=True):
+        assert np.array_equal(now, before)
+
+
+@BOTH
+def test_updating_keeps_the_dtype(rule: Fusion) -> None:
+    assert fused(rule, *drawn(5)).dtype == rule.dtype
+
+
+def test_fusing_the_same_map_again_changes_no_maximum() -> None:
+    attention, inside = drawn(6, times=1)
+    once = fused(Maximum(), attention, inside)
+    assert np.array_equal(Maximum().update(once, attention[0], inside[0]), once)
+
+
+def test_a_maximum_never_falls() -> None:
+    attention, inside = drawn(7, times=20)
+    before = empty(Maximum())
+    for one, shown in zip(attention, inside, strict=True):
+        after = Maximum().update(before, one, shown)
+        assert (after >= before).all()
+        before = after
+
+
+def test_a_mean_is_not_darkened_by_a_crop_that_did_not_show_the_cell() -> None:
+    attention = np.full((2, 1, 3, 4), 0.5, np.float32)
+    inside = np.ones((2, 1, 3, 4), bool)
+    inside[1, 0, :, :2] = False
+    attention[1, 0, :, :2] = 0
+    mean = RunningMean().cumulative(fused(RunningMean(), attention, inside))
+    assert (mean == 0.5).all()

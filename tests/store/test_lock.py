@@ -1,0 +1,99 @@
+import gc
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from oaa_pl.errors import StoreError
+from oaa_pl.store.lock import WriterLock
+
+# Holds the lock, says so, and waits to be killed.
+HOLD = "import sys, pathlib, oaa_pl.store.lock as l; held = l.WriterLock(pathlib.Path(sys.argv[1]))"
+WAIT = "; print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def other_process(tmp_path: Path):
+    """Another process that holds `tmp_path / "lock"`."""
+    command = [sys.executable, "-c", HOLD + WAIT, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.kill()
+
+
+def test_another_process_is_refused_with_its_pid(
+    tmp_path: Path, other_process: "subprocess.Popen[bytes]"
+) -> None:
+    with pytest.raises(StoreError, match=rf'written by another process .*"pid": {other_process.pid}'):
+        WriterLock(tmp_path / "lock")
+    # Being refused must not have freed it.
+    with pytest.raises(StoreError, match="wait for it, or stop it"):
+        WriterLock(tmp_path / "lock")
+
+
+def test_a_killed_process_leaves_no_lock(
+    tmp_path: Path, other_process: "subprocess.Popen[bytes]"
+) -> None:
+    os.kill(other_process.pid, signal.SIGKILL)
+    other_process.wait()
+    WriterLock(tmp_path / "lock").release()
+
+
+def test_the_same_process_is_refused_too(tmp_path: Path) -> None:
+    lock = WriterLock(tmp_path / "lock")
+    with pytest.raises(StoreError, match="written by this very process; close it first"):
+        WriterLock(tmp_path / "lock")
+    # And still holds it against others.
+    assert _try_in_fork(tmp_path / "lock").startswith("StoreError")
+    lock.release()
+
+
+def test_a_released_lock_can_be_taken_again(tmp_path: Path) -> None:
+    lock = WriterLock(tmp_path / "lock")
+    lock.release()
+    lock.release()
+    second = WriterLock(tmp_path / "lock")
+    lock.release()  # must not free what somebody else holds now
+    assert _try_in_fork(tmp_path / "lock").startswith("StoreError")
+    second.release()
+    assert _try_in_fork(tmp_path / "lock") == "held"
+
+
+def test_a_forgotten_lock_is_released(tmp_path: Path) -> None:
+    lock = WriterLock(tmp_path / "lock")
+    del lock
+    gc.collect()
+    WriterLock(tmp_path / "lock").release()
+
+
+def test_the_record_of_an_earlier_holder_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("x" * 1000)
+    lock = WriterLock(tmp_path / "lock")
+    assert f'"pid": {os.getpid()}' in (tmp_path / "lock").read_text()
+    assert "x" not in (tmp_path / "lock").read_text().replace('"host"', "").split(",")[0]
+    lock.release()
+
+
+def _try_in_fork(path: Path) -> str:
+    """What becomes of taking a lock in a forked child, as a data-loader worker is."""
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_try, args=(path, theirs))
+    child.start()
+    answer: str = ours.recv()
+    child.join()
+    return answer
+
+
+def _try(path: Path, answer) -> None:
+    try:
+        WriterLock(path).release()
+    except StoreError as error:
+        answer.send(f"StoreError: {error}")
+    else:
+        answer.send("held")
