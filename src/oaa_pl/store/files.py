@@ -3,6 +3,7 @@
 import os
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,7 +48,7 @@ def preallocate(path: Path, size: int) -> None:
             if size:
                 os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
-        path.unlink(missing_ok=True)
+        _discard(path)
         raise StoreError(
             f"{path}: cannot reserve {size} bytes ({error.strerror}); free disk space, or choose "
             "another run folder"
@@ -72,6 +73,12 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
+def _discard(path: Path) -> None:
+    # Where the folder itself is the trouble, this fails as well; the first error is the one to say.
+    with suppress(OSError):
+        path.unlink()
+
+
 def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -81,5 +88,5 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        _discard(partial)
         raise StoreError(f"{path} cannot be written ({error.strerror or error})") from error
