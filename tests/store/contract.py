@@ -205,7 +205,7 @@ class StoreContract:
 
     def test_an_absent_pair_is_named(self, store: AttentionStore) -> None:
         before = snapshot(store)
-        with pytest.raises(StoreError, match="image 'c' has no tag 'dog'.*present classes only"):
+        with pytest.raises(StoreError, match=r"image 'c' has no tag 'dog'.*present classes only"):
             store.fuse(*batch((2, 0), (2, 1)), random_maps(2))
         assert snapshot(store) == before
 

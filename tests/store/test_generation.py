@@ -136,7 +136,7 @@ def test_an_array_of_objects_is_never_unpickled(store: Path) -> None:
         "crc32": generation_file.checksum(file),
     }
     (folder_of(store, 7) / "seal.json").write_text(json.dumps(seal))
-    with pytest.raises(StoreError, match="000007 is damaged.*Object arrays cannot be loaded"):
+    with pytest.raises(StoreError, match=r"000007 is damaged.*Object arrays cannot be loaded"):
         opened(store)
 
 

@@ -75,11 +75,11 @@ def test_the_first_differing_image_is_named() -> None:
     with pytest.raises(StoreMismatchError, match="image 2 is 'c cat cow', the data set's is 'c d"):
         PAIRS.require_same(replace(PAIRS, labels=labels), Path("store"))
     shorter = Pairs(PAIRS.ids[:3], PAIRS.classes, LABELS[:3])
-    with pytest.raises(StoreMismatchError, match="image 3 is 'd cat dog cow', .* is 'nothing'"):
+    with pytest.raises(StoreMismatchError, match=r"image 3 is 'd cat dog cow', .* is 'nothing'"):
         PAIRS.require_same(shorter, Path("store"))
     with pytest.raises(StoreMismatchError, match="image 3 is 'nothing'"):
         shorter.require_same(PAIRS, Path("store"))
-    with pytest.raises(StoreMismatchError, match="classes are .*'cow'.*'pig'"):
+    with pytest.raises(StoreMismatchError, match=r"classes are .*'cow'.*'pig'"):
         PAIRS.require_same(replace(PAIRS, classes=("cat", "dog", "pig")), Path("store"))
     PAIRS.require_same(Pairs(PAIRS.ids, PAIRS.classes, LABELS.copy()), Path("store"))
 

@@ -29,7 +29,9 @@ def other_process(tmp_path: Path):
 def test_another_process_is_refused_with_its_pid(
     tmp_path: Path, other_process: "subprocess.Popen[bytes]"
 ) -> None:
-    with pytest.raises(StoreError, match=rf'written by another process .*"pid": {other_process.pid}'):
+    with pytest.raises(
+        StoreError, match=rf'written by another process .*"pid": {other_process.pid}'
+    ):
         WriterLock(tmp_path / "lock")
     # Being refused must not have freed it.
     with pytest.raises(StoreError, match="wait for it, or stop it"):

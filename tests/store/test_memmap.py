@@ -30,6 +30,7 @@ from tests.store.contract import (
 )
 
 ALL = [(0, 1), (2, 0), (2, 2), (3, 0), (3, 1), (3, 2)]
+ROOT = Path(__file__).parents[2]  # where `tests` can be imported from
 EVERY_FUSION = pytest.mark.parametrize("fusion", list(FUSIONS))
 
 
@@ -216,7 +217,9 @@ def test_a_killed_commit_leaves_a_whole_generation(
     tmp_path: Path, moment: str, survives: int
 ) -> None:
     path = tmp_path / "store"
-    killed = subprocess.run([sys.executable, "-c", CRASH, path, *moment.split()], check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", CRASH, path, *moment.split()], cwd=ROOT, check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     assert StoreReader(path).generation == survives
     # Resumed from the checkpoint before, as after a kill between commit and checkpoint, or from it.
@@ -267,7 +270,7 @@ def test_a_full_disk_is_said_before_anything_is_accumulated(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_fallocate", full)
-        with pytest.raises(StoreError, match="cannot reserve 144 bytes .*; free disk space"):
+        with pytest.raises(StoreError, match=r"cannot reserve 144 bytes .*; free disk space"):
             MemmapStore(tmp_path, header_of(), PAIRS)
     MemmapStore(tmp_path, header_of(), PAIRS).close()  # and the lock was given back
 
@@ -319,7 +322,9 @@ def test_ids_beyond_ascii_are_read_back(tmp_path: Path) -> None:
 
 def test_a_store_without_any_pair_can_be_committed_and_read(tmp_path: Path) -> None:
     pairs = Pairs(("a",), ("cat",), np.zeros((1, 1), bool))
-    with MemmapStore(tmp_path, Header(("cat",), pairs.fingerprint, GRID, "maximum"), pairs) as store:
+    with MemmapStore(
+        tmp_path, Header(("cat",), pairs.fingerprint, GRID, "maximum"), pairs
+    ) as store:
         store.commit()
         store.roll_back(1)
     assert StoreReader(tmp_path).dense(0).shape == (1, *GRID)

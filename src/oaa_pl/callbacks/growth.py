@@ -79,6 +79,6 @@ class AttentionGrowth(Callback):
             arrays[f"cumulative-{image}"] = store.maps(image).attention.astype(np.float16)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"epoch-{trainer.current_epoch:03d}.npz"
-        partial = path.with_suffix(".partial.npz")
+        partial = path.with_name(f".{path.name}")  # hidden from whoever lists the epochs
         np.savez(partial, allow_pickle=False, **arrays)
         partial.replace(path)

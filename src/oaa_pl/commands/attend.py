@@ -1,7 +1,6 @@
 """`oaa attend`: a trained model's own attention maps, into a store."""
 
 import logging
-import pickle
 from pathlib import Path
 
 import torch
@@ -10,17 +9,17 @@ from omegaconf import DictConfig
 from torch import nn
 
 from oaa_pl.attention.view import undo_view
-from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.commands.trained import load_net
 from oaa_pl.data.datamodule import OaaDataModule
-from oaa_pl.errors import ConfigError, WeightsError
+from oaa_pl.errors import ConfigError
 from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
 
-__all__ = ["attend", "attend_method", "load_net", "run"]
+__all__ = ["attend", "attend_method", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -127,41 +126,3 @@ def attend(
                 maps = maps.nan_to_num(0).clamp(0, 1)
                 store.fill(index[image].numpy(), category.numpy(), maps.numpy())
             progress.update(len(index))
-
-
-def load_net(cfg: DictConfig, folder: Path, classes: int) -> nn.Module:
-    """The trained attention network of a stage.
-
-    Args:
-        cfg: the configuration that it was trained with.
-        folder: the stage's folder.
-        classes: C.
-
-    Raises:
-        WeightsError: if the checkpoint is missing, damaged, or of another network.
-    """
-    return load_into(build.attention_net(build.without_weights(cfg), classes), folder / LAST)
-
-
-def load_into(net: nn.Module, path: Path) -> nn.Module:
-    """Load a stage's checkpoint into its network.
-
-    Raises:
-        WeightsError: if the checkpoint is missing, damaged, or of another network.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        inner = {
-            name.removeprefix("net."): value
-            for name, value in state.items()
-            if name.startswith("net.")
-        }
-        net.load_state_dict(inner)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path} does not exist; train the stage first") from error
-    except (  # all that a damaged or foreign file makes torch raise
-        OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.PickleError,
-    ) as error:  # fmt: skip
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"{path} is no checkpoint of this network: {reason}") from error
-    return net

@@ -118,19 +118,19 @@ def made_from(cfg: DictConfig, train: Source, **parts: Any) -> dict[str, Any]:
         train: the training source, by its fingerprint.
         **parts: the stage's own parts: configuration nodes and plain values.
     """
-    plain = {
-        name: OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
-        for name, part in parts.items()
-    }
-    network = OmegaConf.to_container(cfg.net, resolve=True)
     return {
         "seed": cfg.seed,
         "data": fingerprint(train),
-        "input": [cfg.data.input_size, str(cfg.data.train_transform), str(cfg.data.eval_transform)],
-        "net": _without_paths(network),
+        "input": [plain(cfg.data.train_transform), plain(cfg.data.eval_transform)],
+        "net": _without_paths(plain(cfg.net)),
         "precision": cfg.trainer.precision,
-        **plain,
+        **{name: plain(part) for name, part in parts.items()},
     }
+
+
+def plain(part: Any) -> Any:
+    """A part of the configuration as plain, resolved values; anything else as it is."""
+    return OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
 
 
 def _without_paths(node: Any) -> Any:

@@ -14,6 +14,7 @@ import hydra
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
@@ -127,12 +128,27 @@ def run_job(job: Callable[[DictConfig], None], overrides: Sequence[str]) -> None
     conf = root_of("conf")
     main = hydra.main(version_base="1.3", config_path=str(conf), config_name="config")
     try:
-        sys.argv = [command_line[0], *overrides]
+        sys.argv = [command_line[0], *overrides, *_naming(overrides)]
         main(with_command_line)()
     finally:
         sys.argv = command_line
     if failed:
         raise failed[0]
+
+
+# A stage's folder is named by these already, or they do not change what is made.
+_NOT_IN_A_NAME = ("seed", "name", "runs", "experiment", "stage", "method", "methods", "loss")
+
+
+def _naming(overrides: Sequence[str]) -> list[str]:
+    """What makes Hydra name a sweep's jobs by what the sweep varies, and by nothing else."""
+    # Flags such as -m are no overrides, but Hydra's; --cfg and its like have a word behind them.
+    words = [word for word in overrides if "=" in word and not word.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(words)
+    fixed = {str(one.key_or_group) for one in parsed if not one.is_sweep_override()}
+    keys = sorted({*_NOT_IN_A_NAME, *fixed})
+    quoted = ",".join(f"'{key}'" for key in keys)
+    return [f"hydra.job.config.override_dirname.exclude_keys=[{quoted}]"]
 
 
 def compose_group(group: str, name: str) -> DictConfig:
@@ -165,5 +181,5 @@ def in_sweep() -> bool:
 
 
 def variant() -> str:
-    """What a multirun's job overrides, seed apart: the name of its folder; empty otherwise."""
+    """What a multirun varies in this job, seed apart: the name of its folder; empty otherwise."""
     return str(HydraConfig.get().job.override_dirname) if in_sweep() else ""

@@ -3,9 +3,11 @@
 Each score is a row of `runs/<name>/results.csv`; see DESIGN for the metrics' names.
 """
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +17,9 @@ from torchmetrics.classification import MultilabelAveragePrecision
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
-from oaa_pl.commands.attend import load_into, load_net
-from oaa_pl.commands.record import Run, write_json
-from oaa_pl.data.source import Source
+from oaa_pl.commands.record import Run, sweep, write_json
+from oaa_pl.commands.trained import load_into, load_net
+from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label, save_label
 from oaa_pl.labels.resize import to_photo
@@ -45,7 +47,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def evaluate_run(cfg: DictConfig) -> int:
-    """Score every finished stage that has no scores yet.
+    """Score every finished stage that has no scores yet, or was scored in another way.
 
     Args:
         cfg: the configuration.
@@ -68,10 +70,28 @@ def evaluate_run(cfg: DictConfig) -> int:
     for folder, score, method, source in jobs:
         if not (folder / "done.json").is_file():
             continue
-        if not (folder / "metrics.csv").is_file():
-            write_rows(folder / "metrics.csv", score(cfg, run, folder, method, source))
+        how = {
+            "evaluate": build.plain(cfg.evaluate),
+            "split": source.split,
+            "data": fingerprint(source),
+        }
+        if not _scored_like(folder, how):
+            sweep(folder)
+            rows = score(cfg, run, folder, method, source)
+            (folder / "scored.json").unlink(missing_ok=True)
+            write_rows(folder / "metrics.csv", rows)
+            write_json(folder / "scored.json", how)
         scored += 1
     return scored
+
+
+def _scored_like(folder: Path, how: dict[str, Any]) -> bool:
+    """Whether a stage has the scores that are asked for; a kill in between leaves it without."""
+    try:
+        known = json.loads((folder / "scored.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return bool(known == how) and (folder / "metrics.csv").is_file()
 
 
 def _rows(

@@ -3,6 +3,7 @@
 Source: Jiang et al., ICCV 2019, sections 3.1 and 3.2.
 """
 
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,19 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
+from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.growth import AttentionGrowth
 from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.commands import build
-from oaa_pl.commands.attend import attend, load_net
+from oaa_pl.commands.attend import attend
 from oaa_pl.commands.pictures import CumulativePicture, watched_images
 from oaa_pl.commands.record import Run, StageRecord
+from oaa_pl.commands.trained import load_net
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.layout import Header, Pairs
+from oaa_pl.store.lock import WriterLock
 from oaa_pl.store.memmap import MemmapStore
 
 __all__ = ["fit_classifier"]
@@ -55,9 +59,16 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
     record = StageRecord(run.classifier, classifier_key(cfg, train))
     if record.finished:
         return record.folder
-    record.begin(cfg, classes=list(train.classes))
+    maps = {
+        method: StageRecord(run.attention(method), {"classifier": record.made_from})
+        for method in cfg.fusion.stores
+    }
+    for of_method in maps.values():
+        # Asked now, since a training would be too long to be told afterwards.
+        if not (of_method.finished or (record.folder / LAST).is_file()):
+            clear_maps(of_method.folder)
     pairs = build.pairs_of(train)
-    paths = {method: run.attention(method) / "store" for method in cfg.fusion.stores}
+    paths = {method: of_method.folder / "store" for method, of_method in maps.items()}
     accumulation = AttentionAccumulation(
         {
             method: partial(_open_store, paths[method], store_header(cfg, pairs, fusion), pairs)
@@ -92,19 +103,20 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
         cfg, cfg.classifier, "classifier", record, module, data, callbacks, alone, **how
     ):
         return record.folder
+    # Not the loaders of the training: under several processes they hold this one's share.
+    everything = build.datamodule(cfg, train, None, cfg.classifier.batch_size)
     # The paper does not say what becomes of pairs that no epoch's gate let through: they get the
     # final model's map, recorded as a fallback.
     net = load_net(cfg, record.folder, classes)
     for method, fusion in cfg.fusion.stores.items():
         header = store_header(cfg, pairs, fusion)
-        done = StageRecord(run.attention(method), {"classifier": record.made_from})
-        done.begin(cfg, classes=list(train.classes))
+        maps[method].begin(cfg, classes=list(train.classes))
         with MemmapStore(paths[method], header, pairs) as store:
             store.roll_back(max(store.generations()))
             filled = len(store.missing())
-            attend(cfg, net, data, store, only_missing=True, what=f"finalize {method}")
+            attend(cfg, net, everything, store, only_missing=True, what=f"finalize {method}")
             store.commit()
-        done.finish(fallback=filled, pairs=len(pairs.pairs))
+        maps[method].finish(fallback=filled, pairs=len(pairs.pairs))
     record.finish()
     return record.folder
 
@@ -120,6 +132,17 @@ def store_header(cfg: DictConfig, pairs: Pairs, fusion: str) -> Header:
         first_epoch=cfg.classifier.first_epoch,
         normalisation=cfg.attention._target_.rpartition(".")[2],
     )
+
+
+def clear_maps(folder: Path) -> None:
+    """Remove what a classifier accumulated that never came to a checkpoint.
+
+    Raises:
+        StoreError: if another process is writing it.
+    """
+    if (lock := folder / "store" / "writer.lock").is_file():
+        WriterLock(lock).release()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _open_store(

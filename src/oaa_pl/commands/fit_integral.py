@@ -11,11 +11,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from oaa_pl.commands import build
-from oaa_pl.commands.attend import load_net
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.commands.trained import start_from
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
-from oaa_pl.errors import ConfigError
 from oaa_pl.modules.integral import IntegralAttention
 from oaa_pl.store.memmap import StoreReader
 
@@ -48,19 +47,12 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
     record = StageRecord(run.integral(cfg.loss.name), integral_key(cfg, train))
     if record.finished:
         return record.folder
-    record.begin(cfg, classes=list(train.classes))
     reader = StoreReader(source_maps / "store")
     reader.pairs.require_same(build.pairs_of(train), reader.path)
     classes = len(train.classes)
     pl.seed_everything(cfg.seed, verbose=False)
-    if cfg.integral.init == "classifier":
-        net = load_net(cfg, run.classifier, classes)
-    elif cfg.integral.init == "net":
-        net = build.attention_net(cfg, classes)
-    else:
-        raise ConfigError(f"integral.init must be net or classifier, got {cfg.integral.init!r}")
     module = IntegralAttention(
-        net,
+        start_from(cfg, cfg.integral.init, build.attention_net(cfg, classes)),
         instantiate(cfg.loss.function),
         instantiate(cfg.integral.optimizer),
         instantiate(cfg.integral.schedule),

@@ -16,6 +16,7 @@ from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.commands import build
 from oaa_pl.commands.pictures import ProxyPicture, watched_images
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.commands.trained import start_from
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
 from oaa_pl.labels.palette import load_label
@@ -30,7 +31,7 @@ def segmenter_key(cfg: DictConfig, train: Source, method: str) -> dict[str, Any]
         cfg,
         train,
         segmenter=cfg.segmenter,
-        transform=str(cfg.data.segmenter_train_transform),
+        transform=cfg.data.segmenter_train_transform,
         labels=read_key(Run.of(cfg).labels(method)),
     )
 
@@ -55,12 +56,11 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
     record = StageRecord(run.segmenter(method), segmenter_key(cfg, train, method))
     if record.finished:
         return record.folder
-    record.begin(cfg, classes=list(train.classes))
     proxy = ProxyFolder(run.labels(method) / "proxy", train.ids)
     classes = len(train.classes)
     pl.seed_everything(cfg.seed, verbose=False)
     module = Segmenter(
-        build.segmenter_net(cfg, classes),
+        start_from(cfg, cfg.segmenter.init, build.segmenter_net(cfg, classes)),
         instantiate(cfg.segmenter.optimizer),
         instantiate(cfg.segmenter.schedule),
         channels_last=cfg.net.channels_last,

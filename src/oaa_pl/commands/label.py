@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -111,9 +112,15 @@ def _workers(wanted: int | None) -> Iterator[Spread]:
         return
     # Spawned: a fork of a process that has run torch may inherit a lock that nobody releases.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, initializer=_one_thread) as pool:
-        yield lambda work, places: pool.map(work, places, chunksize=8)
+    with ProcessPoolExecutor(count, context, initializer=_prepare) as pool:
+        try:
+            yield lambda work, places: pool.map(work, places, chunksize=8)
+        except BaseException:
+            # Or leaving would wait for every label that is still to be made.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def _one_thread() -> None:
+def _prepare() -> None:
     cv2.setNumThreads(1)  # the processes have the cores already
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer

@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
@@ -59,6 +60,7 @@ def _run(name: str, overrides: Sequence[str]) -> int:
         return INTERRUPTED
     except Exception as error:
         known = _known_cause(error, (OaaError, HydraException, OmegaConfBaseException, OSError))
+        known = known or _told_by_another_process(error)
         if known is None:
             raise
         return _refuse(_one_line(known))
@@ -82,12 +84,24 @@ def _known_cause(
     return next((one for one in chain if isinstance(one, kinds)), None)
 
 
+def _told_by_another_process(error: BaseException) -> OaaError | None:
+    """Our own error at the end of the traceback that a spawned training hands over as text."""
+    told = re.search(r"^oaa_pl\.errors\.\w+: ([^\n]*)\Z", str(error).strip(), re.MULTILINE)
+    return OaaError(told[1]) if told else None
+
+
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OaaError):
-        return " ".join(str(error).split())
+        # A loader's process hands its error over with the whole traceback inside the message.
+        *_, last = re.split(rf"^{re.escape(_name(error))}: ", str(error), flags=re.MULTILINE)
+        return " ".join(last.split())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     hint = "; see 'oaa COMMAND --help' for what can be chosen"
     return f"{type(error).__name__}: {' '.join(lines[:2])}{hint}"
+
+
+def _name(error: BaseException) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"
 
 
 def _refuse(message: str) -> int:

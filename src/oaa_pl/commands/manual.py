@@ -15,7 +15,7 @@ Writes <runs>/<name>/results.csv and <runs>/<name>/report/index.html.""",
         (
             "oaa reproduce",
             "oaa reproduce experiment=voc12_320 data.root=VOC net.weights=vgg16.safetensors",
-            "oaa reproduce data=folder data.root=photos data.tag_file=tags.csv name=mine",
+            "oaa reproduce experiment=photos data.root=photos data.tag_file=tags.csv trainer=gpu",
             "oaa reproduce -m seed=0,1,2",
         ),
     ),
@@ -50,7 +50,7 @@ constant) by the rule of proxy=release. Writes palette PNGs, ids as in VOC.""",
     ),
     "evaluate": (
         "score finished stages against true masks",
-        """Scores what has no scores yet, and gathers <runs>/<name>/results.csv. The only command
+        """Scores what has no such scores yet, and gathers <runs>/<name>/results.csv. The only command
 that reads masks. evaluate.threshold is fixed beforehand; attention/miou_best is an oracle.""",
         ("oaa evaluate", "oaa evaluate evaluate.scales=[0.75,1.0,1.25] evaluate.flip=true"),
     ),

@@ -46,7 +46,10 @@ def run(cfg: DictConfig) -> None:
         trained.evaluate, {"scales": cfg.evaluate.scales, "flip": cfg.evaluate.flip}
     )
     segment = segment_photo(trained, checkpoint, len(classes))
-    files = sorted(path for path in photos.rglob("*") if path.is_file())
+    made = output.resolve()  # if it lies among the photos, it is none of them
+    files = sorted(
+        path for path in photos.rglob("*") if path.is_file() and made not in path.resolve().parents
+    )
     read = 0
     with bar(len(files), "predict") as progress:
         for path in files:

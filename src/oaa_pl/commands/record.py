@@ -8,12 +8,14 @@
 
 A stage's folder has `stage.json` (what it was made from), `config.yaml` (the whole resolved
 configuration), what it makes, and last `done.json`. A finished stage is skipped, an interrupted
-one resumed, and one that was made from something else refused.
+one resumed, and one that was made from something else refused. Only what holds neither a result
+nor a checkpoint is made anew: a first try with a wrong value should not stand in the way.
 """
 
 import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -25,6 +27,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl import __version__
+from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands.compose import root_of, variant
 from oaa_pl.errors import MissingInputError, OutputError, RunMismatchError
 
@@ -103,11 +106,17 @@ class StageRecord:
     def begin(self, cfg: DictConfig, **facts: Any) -> None:
         """Make the folder and write down what is about to be made.
 
+        What another configuration began there without any result is removed first, and so is
+        what a killed process was just writing.
+
         Raises:
             RunMismatchError: if the folder was made from something else.
             OutputError: if the folder cannot be written.
         """
         self._require_same()
+        if self._difference():
+            shutil.rmtree(self.folder)
+        sweep(self.folder)
         self._started = time.time()
         record = {"made_from": self.made_from, **facts, **provenance()}
         write_json(self.folder / "stage.json", record)
@@ -118,22 +127,34 @@ class StageRecord:
         seconds = round(time.time() - self._started, 1)
         write_json(self.folder / "done.json", {"seconds": seconds, **facts})
 
-    def _require_same(self) -> None:
+    def _difference(self) -> str:
+        """In what the folder's stage differs from this one; empty if it does not, or is absent."""
         path = self.folder / "stage.json"
         if not path.is_file():
-            return
+            return ""
         try:
             old = json.loads(path.read_text())["made_from"]
         except (ValueError, KeyError, TypeError) as error:
             raise RunMismatchError(
                 f"{path} is damaged ({error!r}); remove the folder to make the stage anew"
             ) from error
-        different = first_difference(old, self.made_from)
-        if different:
+        return first_difference(old, self.made_from)
+
+    def _require_same(self) -> None:
+        kept = any((self.folder / name).is_file() for name in ("done.json", LAST))
+        different = self._difference()
+        if different and kept:
             raise RunMismatchError(
                 f"{self.folder} was made with {different}; give the run another name "
                 "(name=...), or remove the folder to make the stage anew"
             )
+
+
+def sweep(folder: Path) -> None:
+    """Remove the hidden files that a killed process had not yet renamed to what they became."""
+    for leftover in folder.rglob(".*"):
+        if leftover.suffix in (".partial", ".part", ".tmp") and leftover.is_file():
+            leftover.unlink(missing_ok=True)
 
 
 def read_done(folder: Path, maker: str) -> dict[str, Any]:

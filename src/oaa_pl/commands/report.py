@@ -4,14 +4,17 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
+from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
+from oaa_pl.commands.evaluate import segment_photo
 from oaa_pl.commands.record import Run
 from oaa_pl.data.source import Source
 from oaa_pl.errors import MissingInputError
@@ -54,13 +57,13 @@ def write_report(cfg: DictConfig) -> Path:
     run = Run.of(cfg)
     rows = [row for row in collect(run.home) if row.experiment == run.experiment]
     train, val = build.sources(cfg)
-    page = run.home / "report" / "index.html"
+    page = run.root.parent / "report" / "index.html"  # the variants of a sweep have one each
     sizes = {train.split: len(train.ids)}
     if val is not None:
         sizes[val.split] = len(val.ids)
     grid = [*_training_rows(cfg, run, train), *_validation_rows(cfg, run, val)]
     data = ReportData(
-        title=f"{cfg.name}: from tags to masks",
+        title=f"{run.experiment}: from tags to masks",
         facts=_facts(cfg, run, train, sizes),
         rows=rows,
         curves=_curves(cfg, run),
@@ -122,13 +125,17 @@ def _spread(count: int, wanted: int) -> list[int]:
 
 
 def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow]:
-    """Training images: maps and proxy labels, beside the truth if there is one."""
+    """Training images: maps, proxy label and prediction, beside the truth if there is one."""
     readers = {
         name: StoreReader(run.attention(method) / "store")
         for method, name in _PANEL_OF.items()
         if (run.attention(method) / "done.json").is_file()
     }
-    last = next((m for m in reversed(cfg.methods) if (run.labels(m) / "done.json").is_file()), None)
+    last = _last_finished(cfg, run.labels)
+    trained = _last_finished(cfg, run.segmenter)
+    segment = (
+        segment_photo(cfg, run.segmenter(trained) / LAST, len(train.classes)) if trained else None
+    )
     palette = voc_palette()
     for index in _spread(len(train.ids), cfg.report.images):
         photo = train.photo(index)
@@ -140,6 +147,9 @@ def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow
         if last is not None:
             proxy = load_label(run.labels(last) / "proxy" / f"{train.ids[index]}.png")
             panels["proxy"] = label_overlay(photo, proxy, palette)
+        if segment is not None:
+            predicted = segment(photo).argmax(dim=0).to(torch.uint8).numpy()
+            panels["prediction"] = label_overlay(photo, predicted, palette)
         if train.has_masks:
             panels["truth"] = label_overlay(photo, train.mask(index), palette)
         yield GridRow(f"{train.split} {train.ids[index]}", _tags(train, index), panels)
@@ -147,19 +157,25 @@ def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow
 
 def _validation_rows(cfg: DictConfig, run: Run, val: Source | None) -> Iterator[GridRow]:
     """Validation images: predictions of the segmenter, beside the truth if there is one."""
-    last = next(
-        (m for m in reversed(cfg.methods) if (run.segmenter(m) / "predictions").is_dir()), None
-    )
+    last = _last_finished(cfg, run.segmenter, "metrics.csv")
     if val is None or last is None:
         return
     palette = voc_palette()
-    for index in _spread(len(val.ids), cfg.report.images):
+    for index in _spread(len(val.ids), cfg.report.images // 2):
         photo = val.photo(index)
         path = run.segmenter(last) / "predictions" / f"{val.ids[index]}.png"
         panels = {"photo": photo, "prediction": label_overlay(photo, load_label(path), palette)}
         if val.has_masks:
             panels["truth"] = label_overlay(photo, val.mask(index), palette)
         yield GridRow(f"{val.split} {val.ids[index]}", _tags(val, index), panels)
+
+
+def _last_finished(
+    cfg: DictConfig, folder_of: Callable[[str], Path], marker: str = "done.json"
+) -> str | None:
+    """The last method, in the order of the paper's table, that has finished a stage."""
+    finished = (m for m in reversed(cfg.methods) if (folder_of(m) / marker).is_file())
+    return next(finished, None)
 
 
 def _growth(run: Run, train: Source) -> Iterator[GrowthStrip]:

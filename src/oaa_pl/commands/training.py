@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import wandb
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -21,6 +21,7 @@ from oaa_pl.callbacks.throughput import Throughput
 from oaa_pl.callbacks.wandb import wandb_logger
 from oaa_pl.commands.compose import in_sweep
 from oaa_pl.commands.record import StageRecord
+from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import ConfigError
 
 __all__ = ["make_trainer", "train_stage"]
@@ -32,7 +33,7 @@ def train_stage(
     what: str,
     record: StageRecord,
     module: LightningModule,
-    data: pl.LightningDataModule,
+    data: OaaDataModule,
     callbacks: list[Callback],
     alone: bool,
     **more: Any,
@@ -43,7 +44,7 @@ def train_stage(
         cfg: the configuration.
         stage: the stage's part of it.
         what: the stage's name.
-        record: of the stage's folder.
+        record: of the stage's folder, begun once the trainer accepts its configuration.
         module: what is trained.
         data: what it is trained on.
         callbacks: the stage's own.
@@ -59,6 +60,7 @@ def train_stage(
     last = record.folder / LAST
     more = {"limit_val_batches": 0, **more}
     trainer, loggers = make_trainer(cfg, stage, what, record.folder, callbacks, alone=alone, **more)
+    record.begin(cfg, classes=list(data.train_set.source.classes))
     # Lightning leaves the process at Ctrl-C; the command line has something to say first.
     try:
         trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
@@ -109,25 +111,30 @@ def make_trainer(
     loggers: list[Logger] = [HistoryLogger(folder)]
     if cfg.logger.wandb is not None:
         loggers.append(wandb_logger(cfg.logger.wandb, folder, f"{cfg.name} seed {cfg.seed} {what}"))
-    built: Trainer = instantiate(
-        settings,
-        max_epochs=epochs,
-        max_steps=steps if epochs is None else -1,
-        logger=loggers,
-        callbacks=[
-            *callbacks,
-            EpochSeed(cfg.seed),
-            Throughput(),
-            StageProgress(what),
-            LearningRateMonitor("epoch"),
-            epoch_checkpoint(folder),
-        ],
-        plugins=[AtomicCheckpointIO()],
-        use_distributed_sampler=False,  # the loaders have split the images already
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,  # StageProgress shows one for the whole stage
-        enable_model_summary=False,
-        default_root_dir=folder,
-        **more,
-    )
+    try:
+        built: Trainer = instantiate(
+            settings,
+            max_epochs=epochs,
+            max_steps=steps if epochs is None else -1,
+            logger=loggers,
+            callbacks=[
+                *callbacks,
+                EpochSeed(cfg.seed),
+                Throughput(),
+                StageProgress(what),
+                LearningRateMonitor("epoch"),
+                epoch_checkpoint(folder),
+            ],
+            plugins=[AtomicCheckpointIO()],
+            use_distributed_sampler=False,  # the loaders have split the images already
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,  # StageProgress shows one for the whole stage
+            enable_model_summary=False,
+            default_root_dir=folder,
+            **more,
+        )
+    except InstantiationException as error:
+        # What Lightning says of a machine without that device, or of an unknown precision.
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ConfigError(f"trainer: {reason}; say trainer=cpu|gpu|ddp, or mend it") from error
     return built, loggers

@@ -52,7 +52,11 @@ class Classifier(StageModule):
     def validation_step(self, batch: Batch) -> None:
         score_map = self(batch["image"])
         loss = image_level_loss(score_map, batch["labels"])
-        self.average_precision(image_scores(score_map).sigmoid(), batch["labels"].long())
+        # Copies that pad the processes to equal length would count twice. Only updated, not called:
+        # a batch has no average precision of its own where one of the classes is missing.
+        once = ~batch["repeat"]
+        probabilities = image_scores(score_map).sigmoid()
+        self.average_precision.update(probabilities[once], batch["labels"][once].long())
         images = len(batch["labels"])
         self.log("val/loss", loss, batch_size=images, sync_dist=True)
         self.log("val/map", self.average_precision, prog_bar=True, batch_size=images)

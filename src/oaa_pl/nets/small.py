@@ -38,7 +38,7 @@ class SmallTrunk(nn.Module):
 
     def __init__(
         self,
-        widths: Sequence[int],
+        widths: Sequence[int] = (24, 32, 64, 64),
         stride: int = 4,
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:

@@ -34,7 +34,9 @@ def _tail(rng: np.random.Generator, reliability: float) -> Material:
 
 def _cat_head(rng: np.random.Generator, centre: Point, size: float) -> list[Part]:
     x, y = centre
-    fur = Material(jitter(rng, (0.60, 0.58, 0.60)), (0.24, 0.22, 0.24), "stripes", 0.21 * size / 0.4)
+    fur = Material(
+        jitter(rng, (0.60, 0.58, 0.60)), (0.24, 0.22, 0.24), "stripes", 0.21 * size / 0.4
+    )
     pink = Material((0.95, 0.62, 0.66), shine=0.2)
     ear = np.asarray([(-0.98, -0.15), (-0.92, -1.25), (-0.22, -0.82)]) * size
     inner = (ear - ear.mean(axis=0)) * 0.5 + ear.mean(axis=0)
@@ -119,7 +121,9 @@ def fish(rng: np.random.Generator, reliability: float) -> list[Part]:
     face = hull[hull[:, 0] > 0.42]
     face = np.concatenate([face[face[:, 1] > 0], [(0.3, 0.0)], face[face[:, 1] <= 0]])
     order = np.argsort(np.arctan2(face[:, 1], face[:, 0] - 0.5))
-    stripes = Material(hue(52, 0.85, 1.0), (0.1, 0.1, 0.14), "stripes", 0.19, rng.uniform(-0.2, 0.2))
+    stripes = Material(
+        hue(52, 0.85, 1.0), (0.1, 0.1, 0.14), "stripes", 0.19, rng.uniform(-0.2, 0.2)
+    )
     eye = (0.66, -0.1)
     pectoral = [(0.2, 0.12), (-0.25, rng.uniform(0.15, 0.5)), (-0.05, 0.02)]
     return [
@@ -158,8 +162,9 @@ def _giraffe_head(centre: Point, coat: Material, droop: float) -> list[Part]:
     muzzle = (x + 0.26 * np.cos(droop), y + 0.26 * np.sin(droop))
     parts = []
     for side in (-0.1, 0.04):
-        parts.append(Part(limb([(x + side, y - 0.08), (x + side - 0.03, y - 0.32)], [0.04, 0.04]), horn))
-        parts.append(Part(ellipse((x + side - 0.03, y - 0.34), (0.065, 0.065)), horn))
+        tip = x + side - 0.03
+        parts.append(Part(limb([(x + side, y - 0.08), (tip, y - 0.32)], [0.04, 0.04]), horn))
+        parts.append(Part(ellipse((tip, y - 0.34), (0.065, 0.065)), horn))
     ear = ellipse((x - 0.2, y - 0.12), (0.15, 0.07), 0.5)
     plain = Material(coat.colour)
     parts += [

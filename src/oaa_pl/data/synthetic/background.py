@@ -16,7 +16,14 @@ __all__ = ["clutter", "ground", "value_noise"]
 
 Picture = NDArray[np.float32]
 
-_TINTS = ((200, 0.30, 0.88), (100, 0.30, 0.66), (35, 0.25, 0.80), (25, 0.28, 0.55), (260, 0.12, 0.75))
+# Hue, saturation, value: sky, grass, sand, earth, haze; paler than any object.
+_TINTS = (
+    (200, 0.30, 0.88),
+    (100, 0.30, 0.66),
+    (35, 0.25, 0.80),
+    (25, 0.28, 0.55),
+    (260, 0.12, 0.75),
+)
 
 
 def value_noise(rng: np.random.Generator, shape: tuple[int, int], octaves: int = 4) -> Picture:
@@ -35,7 +42,8 @@ def value_noise(rng: np.random.Generator, shape: tuple[int, int], octaves: int =
         cells = 3 * 2**octave
         grid = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
         total += cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC) * 0.5**octave
-    return np.clip(total / 1.6, -1, 1)
+    noise: Picture = np.clip(total / 1.6, -1, 1)
+    return noise
 
 
 def ground(rng: np.random.Generator, shape: tuple[int, int]) -> Picture:
@@ -58,7 +66,8 @@ def ground(rng: np.random.Generator, shape: tuple[int, int]) -> Picture:
     picture = colours[0] * (1 - share) + colours[1] * share
     grain = value_noise(rng, shape, 6)[..., None] * rng.uniform(0.06, 0.16)
     tone = value_noise(rng, shape, 2)[..., None] * rng.uniform(-0.08, 0.08, 3)
-    return np.clip(picture + grain + tone + _weave(rng, shape), 0, 1).astype(np.float32)
+    mixed: Picture = np.clip(picture + grain + tone + _weave(rng, shape), 0, 1).astype(np.float32)
+    return mixed
 
 
 def _weave(rng: np.random.Generator, shape: tuple[int, int]) -> Picture:
@@ -67,7 +76,8 @@ def _weave(rng: np.random.Generator, shape: tuple[int, int]) -> Picture:
     angle, period = rng.uniform(0, np.pi), rng.uniform(9, 24)
     y, x = np.indices(shape, dtype=np.float32)
     wave = np.sin(2 * np.pi * (np.cos(angle) * x + np.sin(angle) * y) / period)
-    return (strength * wave)[..., None].astype(np.float32)
+    woven: Picture = (strength * wave)[..., None].astype(np.float32)
+    return woven
 
 
 def clutter(rng: np.random.Generator, canvas: Canvas, amount: int) -> None:
@@ -78,7 +88,7 @@ def clutter(rng: np.random.Generator, canvas: Canvas, amount: int) -> None:
         canvas: painted on.
         amount: number of things.
     """
-    height, width = canvas.ids.shape
+    height, width, _ = canvas.colours.shape
     for _ in range(amount):
         spot = (float(rng.uniform(0, width)), float(rng.uniform(0.2, 1) * height))
         size = float(rng.uniform(0.025, 0.07)) * max(height, width)

@@ -45,7 +45,8 @@ class Pose:
 
     def place(self, outline: Outline) -> Outline:
         """An outline of the frame in sub-pixels, (N, 2)."""
-        return outline @ self.matrix().T + np.asarray(self.centre)
+        placed: Outline = outline @ self.matrix().T + np.asarray(self.centre)
+        return placed
 
 
 class Canvas:
@@ -67,7 +68,7 @@ class Canvas:
             pose: where the object stands.
             identity: what `ids` becomes under the parts; 0 for things that are no object.
         """
-        inverse = np.linalg.inv(pose.matrix())
+        inverse = np.linalg.inv(pose.matrix()).astype(np.float64, copy=False)
         for part in parts:
             self._paint_part(part, pose, inverse, identity)
 
@@ -75,7 +76,7 @@ class Canvas:
         self, part: Part, pose: Pose, inverse: NDArray[np.float64], identity: int
     ) -> None:
         corners = np.round(pose.place(part.outline)).astype(np.int32)
-        height, width = self.ids.shape
+        height, width, _ = self.colours.shape
         left, top = np.maximum(corners.min(axis=0) - 2, 0)
         right = min(int(corners[:, 0].max()) + 3, width)
         bottom = min(int(corners[:, 1].max()) + 3, height)
@@ -94,7 +95,7 @@ class Canvas:
 
     def photo(self) -> NDArray[np.uint8]:
         """The picture averaged down to pixels, (H, W, 3) RGB."""
-        height, width = (side // SUBPIXELS for side in self.ids.shape)
+        height, width = self._pixels()
         small = cv2.resize(self.colours, (width, height), interpolation=cv2.INTER_AREA)
         return np.round(np.asarray(small) * 255).astype(np.uint8)
 
@@ -104,10 +105,15 @@ class Canvas:
         Args:
             identities: number of ids in use, including 0.
         """
-        height, width = (side // SUBPIXELS for side in self.ids.shape)
+        height, width = self._pixels()
         cells = self.ids.reshape(height, SUBPIXELS, width, SUBPIXELS)
         votes = np.stack([(cells == i).sum(axis=(1, 3)) for i in range(identities)])
-        return votes.argmax(axis=0).astype(np.uint8)
+        winner: NDArray[np.uint8] = votes.argmax(axis=0).astype(np.uint8)
+        return winner
+
+    def _pixels(self) -> tuple[int, int]:
+        height, width, _ = self.colours.shape
+        return height // SUBPIXELS, width // SUBPIXELS
 
 
 def _shading(inside: NDArray[np.uint8], part: Part, scale: float) -> NDArray[np.float32]:

@@ -72,7 +72,8 @@ def material_colours(material: Material, x: Field, y: Field) -> Field:
     if material.pattern == "plain":
         return np.broadcast_to(base, (x.size, 3)).copy()
     share = _accent_share(material, x, y)[:, None]
-    return base * (1 - share) + np.asarray(material.accent) * share
+    mixed: Field = base * (1 - share) + np.asarray(material.accent) * share
+    return mixed
 
 
 def _accent_share(material: Material, x: Field, y: Field) -> Field:

@@ -16,7 +16,7 @@ from oaa_pl.data.synthetic.canvas import SUBPIXELS, Canvas, Pose
 from oaa_pl.data.synthetic.parts import Part
 from oaa_pl.data.synthetic.things import boat, car, lamp, mushroom
 
-__all__ = ["BUILDERS", "CLASSES", "Scene", "draw_scene"]
+__all__ = ["BUILDERS", "CLASSES", "SPLITS", "Scene", "draw_scene"]
 
 Builder = Callable[[np.random.Generator, float], list[Part]]
 
@@ -34,7 +34,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
 )
 CLASSES: tuple[str, ...] = tuple(BUILDERS)
 
-_SPLITS = ("train", "val")
+SPLITS = ("train", "val")
 _OBJECTS = (0.45, 0.40, 0.15)  # shares of images with one, two and three objects
 _SCALES = ((0.30, 0.42), (0.22, 0.29), (0.19, 0.24))  # half a body's length by the longer side
 _MIN_PIXELS = 60  # an object that others hide to less than this is drawn anew
@@ -69,7 +69,7 @@ def draw_scene(seed: int, split: str, index: int, long_side: int, reliability: f
     Raises:
         ValueError: if `split` is neither "train" nor "val".
     """
-    rng = np.random.default_rng([seed, _SPLITS.index(split), index])
+    rng = np.random.default_rng([seed, SPLITS.index(split), index])
     short_side = round(long_side * rng.uniform(0.7, 1.0))
     sides = (short_side, long_side) if rng.random() < 0.7 else (long_side, short_side)
     shape = (sides[0] * SUBPIXELS, sides[1] * SUBPIXELS)
@@ -89,14 +89,15 @@ def _place_objects(
     rng: np.random.Generator, canvas: Canvas, kinds: list[int], reliability: float
 ) -> bool:
     """Paint objects of the given kinds at spots that keep them apart; false if none was found."""
-    height, width = canvas.ids.shape
+    height, width, _ = canvas.colours.shape
+    reference = min(max(height, width), 1.2 * min(height, width))
     low, high = _SCALES[len(kinds) - 1]
     taken: list[tuple[float, float, float, float]] = []
     for kind in kinds:
         parts = list(BUILDERS.values())[kind](rng, reliability)
         corners = np.concatenate([part.outline for part in parts])
         for _ in range(40):
-            scale = float(rng.uniform(low, high)) * min(max(height, width), 1.2 * min(height, width))
+            scale = float(rng.uniform(low, high)) * reference
             pose = Pose((0.0, 0.0), scale, float(rng.uniform(-0.2, 0.2)), bool(rng.random() < 0.5))
             turned = pose.place(corners)
             least, most = turned.min(axis=0), turned.max(axis=0)

@@ -77,7 +77,8 @@ def box(centre: Point, size: Point, taper: float = 1.0) -> Outline:
     """
     half, up = size[0] / 2, size[1] / 2
     corners = [(-half, up), (half, up), (half * taper, -up), (-half * taper, -up)]
-    return np.asarray(corners, float) + np.asarray(centre, float)
+    moved: Outline = np.asarray(corners, np.float64) + np.asarray(centre, np.float64)
+    return moved
 
 
 def smooth(corners: Sequence[Point] | Outline, rounds: int = 2) -> Outline:
@@ -100,4 +101,5 @@ def smooth(corners: Sequence[Point] | Outline, rounds: int = 2) -> Outline:
 
 def mirrored(outline: Outline) -> Outline:
     """The outline reflected left to right, (N, 2)."""
-    return outline * np.asarray([-1.0, 1.0])
+    reflected: Outline = outline * np.asarray([-1.0, 1.0])
+    return reflected

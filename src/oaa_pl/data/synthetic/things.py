@@ -23,9 +23,10 @@ def car(rng: np.random.Generator, reliability: float) -> list[Part]:
     glass = Material(hue(200, 0.45, 0.95), hue(215, 0.75, 0.5), "stripes", 0.2, 0.7, shine=0.2)
     middle = (rear + front) / 2
     inset = roof + 0.1
+    left, right, sill = middle - 0.05, middle + 0.05, -0.06
     windows = [
-        [(rear - 0.08, -0.06), (rear + 0.08, inset), (middle - 0.05, inset), (middle - 0.05, -0.06)],
-        [(middle + 0.05, -0.06), (middle + 0.05, inset), (front - 0.06, inset), (front + 0.18, -0.06)],
+        [(rear - 0.08, sill), (rear + 0.08, inset), (left, inset), (left, sill)],
+        [(right, sill), (right, inset), (front - 0.06, inset), (front + 0.18, sill)],
     ]
     deck = [(-1, 0.4), (-1.02, -0.0), (-0.85, -0.1), (0.75, -0.08), (1.02, 0.08), (1.05, 0.4)]
     door = body_material(rng, 5, "checks", reliability)

@@ -1,0 +1,87 @@
+"""Networks that an earlier stage has trained."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.commands import build
+from oaa_pl.commands.record import Run
+from oaa_pl.errors import ConfigError, WeightsError
+
+__all__ = ["load_into", "load_net", "start_from"]
+
+
+def load_net(cfg: DictConfig, folder: Path, classes: int) -> nn.Module:
+    """The trained attention network of a stage.
+
+    Args:
+        cfg: the configuration that it was trained with.
+        folder: the stage's folder.
+        classes: C.
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+    """
+    return load_into(build.attention_net(build.without_weights(cfg), classes), folder / LAST)
+
+
+def load_into(net: nn.Module, path: Path, prefix: str = "net.") -> nn.Module:
+    """Load a stage's checkpoint, or the part of it below `prefix`, into a network.
+
+    Args:
+        net: of the same architecture as that part.
+        path: the checkpoint.
+        prefix: of the names in the checkpoint.
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        inner = {
+            name.removeprefix(prefix): value
+            for name, value in state.items()
+            if name.startswith(prefix)
+        }
+        net.load_state_dict(inner)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} does not exist; train the stage first") from error
+    except (  # all that a damaged or foreign file makes torch raise
+        OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.PickleError,
+    ) as error:  # fmt: skip
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{path} is no checkpoint of this network: {reason}") from error
+    return net
+
+
+def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
+    """Give a stage's network its first weights.
+
+    The paper starts every stage from the trunk that ImageNet trained. Where nothing was
+    pretrained, the classifier's trunk, which has seen tags alone, can take that part.
+
+    Args:
+        cfg: the configuration.
+        init: "net" leaves the network as it is; "classifier_trunk" copies the trunk of this run's
+            classifier, "classifier" the whole of it.
+        net: a network with a `trunk`.
+
+    Returns:
+        The same network.
+
+    Raises:
+        ConfigError: if `init` is something else.
+        WeightsError: if the classifier's checkpoint is missing, or of another network.
+    """
+    checkpoint = Run.of(cfg).classifier / LAST
+    if init == "classifier_trunk":
+        load_into(net.get_submodule("trunk"), checkpoint, "net.trunk.")
+    elif init == "classifier":
+        load_into(net, checkpoint)
+    elif init != "net":
+        raise ConfigError(f"init must be net, classifier or classifier_trunk, got {init!r}")
+    return net

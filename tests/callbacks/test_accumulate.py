@@ -1,0 +1,193 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from oaa_pl.callbacks.accumulate import AttentionAccumulation
+from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.errors import ConfigError, StoreMismatchError
+from oaa_pl.modules.classifier import Classifier
+from oaa_pl.store.memmap import StoreReader
+from oaa_pl.types import Batch
+from tests.callbacks.tiny_run import (
+    EPOCHS,
+    FUSIONS,
+    At,
+    accumulation,
+    data,
+    open_store,
+    pairs,
+    train,
+)
+from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, loader, quiet_trainer
+
+IMAGES = len(pairs().ids)
+
+
+def fit(folder: Path, callback: AttentionAccumulation, **settings: Any) -> Classifier:
+    module = Classifier(TinyNet(dropout=0), OPTIMIZER, SCHEDULE, 3)
+    quiet_trainer(folder, callbacks=[callback], **settings).fit(module, data())
+    return module
+
+
+class Watched(AttentionAccumulation):
+    """Notes the stores' updates at the end of the training."""
+
+    def on_train_end(self, *arguments: Any) -> None:
+        self.updates = {name: store.rows["updates"].copy() for name, store in self.stores.items()}
+
+
+def watched(folder: Path, **settings: Any) -> Watched:
+    plain = accumulation(folder)
+    return Watched(plain.open_stores, **({"gate": plain.gate} | settings))
+
+
+def always_positive(score_map: Tensor) -> Tensor:
+    return score_map.sigmoid()
+
+
+@pytest.mark.parametrize("accumulate_grad_batches", [1, 3])
+def test_every_image_is_fused_once_an_epoch_whatever_the_optimiser_does(
+    tmp_path: Path, accumulate_grad_batches: int
+) -> None:
+    callback = watched(tmp_path, normalise=always_positive)
+    fit(tmp_path, callback, max_epochs=3, accumulate_grad_batches=accumulate_grad_batches)
+    for updates in callback.updates.values():
+        assert updates.tolist() == [3] * int(pairs().labels.sum())
+
+
+@pytest.mark.parametrize("first_epoch", [0, 1, 3])
+def test_epochs_before_the_first_are_not_accumulated(tmp_path: Path, first_epoch: int) -> None:
+    callback = watched(tmp_path, normalise=always_positive, first_epoch=first_epoch)
+    fit(tmp_path, callback, max_epochs=3)
+    assert set(callback.updates["mean"].tolist()) == {3 - first_epoch}
+
+
+def test_accumulating_never_changes_the_training(tmp_path: Path) -> None:
+    with_stores = fit(tmp_path, accumulation(tmp_path), max_epochs=2)
+    without = fit(tmp_path, AttentionAccumulation({}), max_epochs=2)
+    for one, other in zip(with_stores.parameters(), without.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_one_run_feeds_a_maximum_and_a_mean_of_the_same_maps(tmp_path: Path) -> None:
+    train(tmp_path)
+    most, mean = (StoreReader(tmp_path / "stores" / name) for name in FUSIONS)
+    assert most.rows["updates"].tolist() == mean.rows["updates"].tolist()
+    for image in range(IMAGES):
+        assert (most.maps(image).attention >= mean.maps(image).attention - 1e-3).all()
+
+
+def test_the_accepted_fraction_is_logged(tmp_path: Path) -> None:
+    callback = accumulation(tmp_path, normalise=always_positive)
+    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[callback])
+    trainer.fit(Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3), data())
+    assert float(trainer.callback_metrics["oaa/accepted"]) == 1
+
+    def nothing(scores: Tensor, labels: Tensor) -> Tensor:
+        return torch.zeros_like(labels)
+
+    callback = accumulation(tmp_path, gate=nothing)
+    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[callback])
+    trainer.fit(Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3), data())
+    assert float(trainer.callback_metrics["oaa/accepted"]) == 0
+
+
+def test_padding_repeats_count_once(tmp_path: Path) -> None:
+    callback = watched(tmp_path, normalise=always_positive)
+    batches = [{**batch, "repeat": torch.ones_like(batch["repeat"])} for batch in loader()]
+    module = Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3)
+    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[callback], limit_val_batches=0)
+    trainer.fit(module, torch.utils.data.DataLoader(batches, batch_size=None), loader())
+    assert not callback.updates["mean"].any()
+
+
+def test_a_network_that_diverges_leaves_the_stores_finite(tmp_path: Path) -> None:
+    module = Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3)
+    with torch.no_grad():
+        module.net.head.bias.fill_(math.nan)
+    callback = watched(tmp_path)
+    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[callback], limit_val_batches=0)
+    trainer.fit(module, data())
+    assert not callback.updates["most"].any()
+
+
+class Silent(LightningModule):
+    """A module whose step returns no score map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": self.weight * 1}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_a_module_that_returns_no_score_map_is_told_so(tmp_path: Path) -> None:
+    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[accumulation(tmp_path)])
+    message = r"Silent\.training_step must return 'score_map'.*it returned \['loss'\]"
+    with pytest.raises(ConfigError, match=message):
+        trainer.fit(Silent(), loader())
+
+
+def test_a_negative_first_epoch_is_refused() -> None:
+    with pytest.raises(ConfigError, match="first_epoch must be 0 or more, got -1"):
+        AttentionAccumulation({}, first_epoch=-1)
+
+
+def test_after_an_error_and_after_the_end_the_stores_are_free(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise ValueError("as planned")
+
+    with pytest.raises(ValueError, match="as planned"):
+        train(tmp_path, At("on_train_batch_end", 0, fail))
+    for name, fusion in FUSIONS.items():
+        open_store(tmp_path / "stores" / name, fusion).close()
+    train(tmp_path)
+    for name, fusion in FUSIONS.items():
+        open_store(tmp_path / "stores" / name, fusion).close()
+
+
+def test_a_run_that_resumes_nothing_starts_from_an_empty_store(tmp_path: Path) -> None:
+    train(tmp_path)
+    (tmp_path / LAST).unlink()
+    train(tmp_path)
+    reader = StoreReader(tmp_path / "stores" / "mean")
+    assert reader.generation == EPOCHS
+    assert reader.rows["updates"].max() == EPOCHS
+
+
+def test_a_checkpoint_of_other_stores_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, epochs=1)
+    only = AttentionAccumulation({"most": accumulation(tmp_path).open_stores["most"]})
+    callbacks = [only, epoch_checkpoint(tmp_path)]
+    trainer = quiet_trainer(tmp_path, max_epochs=2, enable_checkpointing=True, callbacks=callbacks)
+    message = r"accumulated into \['mean', 'most'\], this run into \['most'\]"
+    with pytest.raises(StoreMismatchError, match=message):
+        trainer.fit(
+            Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3), data(), ckpt_path=tmp_path / LAST
+        )
+
+
+class Ranked(AtomicCheckpointIO):
+    """Keeps every checkpoint's generations."""
+
+    def __init__(self) -> None:
+        self.named: list[dict[str, int]] = []
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):
+        self.named.append(checkpoint["oaa_generations"])
+        super().save_checkpoint(checkpoint, path, storage_options)
+
+
+def test_each_epoch_commits_one_generation_before_its_checkpoint(tmp_path: Path) -> None:
+    keeper = Ranked()
+    train(tmp_path, checkpoint_io=keeper)
+    assert keeper.named == [dict.fromkeys(FUSIONS, epoch + 1) for epoch in range(EPOCHS)]

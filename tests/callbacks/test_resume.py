@@ -1,0 +1,220 @@
+"""Crash and resume equals never crashed, bit for bit: weights, optimiser, stores, log."""
+
+import csv
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.store.memmap import StoreReader
+from tests.callbacks.tiny_run import EPOCHS, FUSIONS, At, train
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    # Sums over several threads may round in another order.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def never_crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("never")
+    train(folder)
+    return folder
+
+
+class CrashError(Exception):
+    pass
+
+
+def crash() -> None:
+    raise CrashError("as planned")
+
+
+def checkpoint(folder: Path) -> dict[str, Any]:
+    return torch.load(folder / LAST, weights_only=True)
+
+
+def plain(value: Any) -> Any:
+    """Tensors as bytes, so that nested values can be compared; paths and clocks left out."""
+    if isinstance(value, torch.Tensor):
+        return tuple(value.shape), str(value.dtype), value.contiguous().view(-1).numpy().tobytes()
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    """All of a checkpoint but what names the folder."""
+    content = checkpoint(folder)
+    content.pop("callbacks")
+    content.pop("loops")
+    return plain(content)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file but the checkpoint, the log, and the lock, which has the writer's process."""
+    other = {LAST, "history.csv", "writer.lock"}
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name not in other
+    }
+
+
+def history(folder: Path) -> list[tuple[str, str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        rows = [(row["step"], row["name"], row["value"]) for row in csv.DictReader(file)]
+    return [row for row in rows if row[1] != "train/images_per_second"]
+
+
+def assert_same_run(folder: Path, other: Path) -> None:
+    here, there = kept(folder), kept(other)
+    assert here.keys() == there.keys()
+    for part, value in there.items():
+        assert here[part] == value, part
+    assert files(folder) == files(other)
+    assert history(folder) == history(other)
+
+
+def test_the_same_training_twice_is_the_same(never_crashed: Path, tmp_path: Path) -> None:
+    train(tmp_path)
+    assert_same_run(tmp_path, never_crashed)
+
+
+def test_a_checkpoint_names_the_generation_of_each_store(never_crashed: Path) -> None:
+    assert checkpoint(never_crashed)["oaa_generations"] == dict.fromkeys(FUSIONS, EPOCHS)
+    assert checkpoint(never_crashed)["epoch"] == EPOCHS - 1
+    updates = StoreReader(never_crashed / "stores" / "mean").rows["updates"]
+    assert updates.max() == EPOCHS
+    assert updates.min() > 0
+
+
+HOOKS = [
+    "on_train_epoch_start",
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_validation_batch_end",
+    "on_train_epoch_end",
+]
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+@pytest.mark.parametrize("hook", HOOKS)
+def test_an_error_anywhere_in_an_epoch_costs_that_epoch_only(
+    never_crashed: Path, tmp_path: Path, hook: str, epoch: int
+) -> None:
+    with pytest.raises(CrashError, match="as planned"):
+        train(tmp_path, At(hook, epoch, crash))
+    assert (tmp_path / LAST).is_file() == (epoch > 0)
+    train(tmp_path)
+    assert_same_run(tmp_path, never_crashed)
+
+
+class FailingIO(AtomicCheckpointIO):
+    """Fails when the given epoch's checkpoint is written: before, or as soon as it is there."""
+
+    def __init__(self, epoch: int, written: bool) -> None:
+        self.epoch, self.written = epoch, written
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):
+        last = checkpoint["epoch"] == self.epoch
+        if self.written or not last:
+            super().save_checkpoint(checkpoint, path, storage_options)
+        if last:
+            raise CrashError("as planned")
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 3])
+def test_a_commit_whose_checkpoint_was_never_written_is_rolled_back(
+    never_crashed: Path, tmp_path: Path, epoch: int
+) -> None:
+    with pytest.raises(CrashError, match="as planned"):
+        train(tmp_path, checkpoint_io=FailingIO(epoch, written=False))
+    assert StoreReader(tmp_path / "stores" / "most").generation == epoch + 1
+    train(tmp_path)
+    assert_same_run(tmp_path, never_crashed)
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_a_crash_right_after_a_checkpoint_goes_on_from_it(
+    never_crashed: Path, tmp_path: Path, epoch: int
+) -> None:
+    with pytest.raises(CrashError, match="as planned"):
+        train(tmp_path, checkpoint_io=FailingIO(epoch, written=True))
+    train(tmp_path)
+    assert kept(tmp_path) == kept(never_crashed)
+    assert files(tmp_path) == files(never_crashed)
+    # Lightning logs an epoch's means after its checkpoint: here they are lost, and only they.
+    lost = set(history(never_crashed)) - set(history(tmp_path))
+    assert {name for _, name, _ in lost} <= {"train/loss_epoch", "oaa/accepted"}
+    assert set(history(tmp_path)) <= set(history(never_crashed))
+
+
+def test_two_interruptions_are_no_worse_than_one(never_crashed: Path, tmp_path: Path) -> None:
+    for epoch, hook in ((1, "on_train_batch_end"), (1, "on_train_epoch_end"), (3, HOOKS[0])):
+        with pytest.raises(CrashError, match="as planned"):
+            train(tmp_path, At(hook, epoch, crash))
+    train(tmp_path)
+    assert_same_run(tmp_path, never_crashed)
+
+
+def test_ctrl_c_leaves_a_resumable_run(never_crashed: Path, tmp_path: Path) -> None:
+    def press() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match="1"):
+        train(tmp_path, At("on_train_batch_end", 2, press))
+    train(tmp_path)
+    assert_same_run(tmp_path, never_crashed)
+
+
+@pytest.mark.parametrize(
+    ("hook", "epoch"), [("on_train_batch_end", 2), ("replace", 1), ("on_validation_end", 0)]
+)
+def test_a_killed_process_is_resumed_as_if_it_had_lived(
+    never_crashed: Path, tmp_path: Path, hook: str, epoch: int
+) -> None:
+    command = [sys.executable, "-m", "tests.callbacks.tiny_run", tmp_path, hook, str(epoch)]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert (tmp_path / LAST).is_file() == (epoch > 0)
+    train(tmp_path)
+    # What was half written beside the final names is no part of the run.
+    for partial in tmp_path.glob(".*.partial"):
+        partial.unlink()
+    assert_same_run(tmp_path, never_crashed)
+
+
+def test_a_finished_training_has_nothing_left_to_do(never_crashed: Path, tmp_path: Path) -> None:
+    train(tmp_path)
+    before = files(tmp_path)
+    train(tmp_path)
+    assert files(tmp_path) == before
+    assert_same_run(tmp_path, never_crashed)
+
+
+def test_a_shorter_training_can_be_prolonged(tmp_path: Path) -> None:
+    trainer = train(tmp_path, epochs=2)
+    assert trainer.current_epoch == 2
+    trainer = train(tmp_path, epochs=3)
+    assert StoreReader(tmp_path / "stores" / "mean").generation == 3
+    assert StoreReader(tmp_path / "stores" / "mean").rows["updates"].max() == 3
+
+
+def test_workers_change_nothing(never_crashed: Path, tmp_path: Path) -> None:
+    train(tmp_path, workers=1)
+    assert_same_run(tmp_path, never_crashed)

@@ -1,0 +1,79 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from oaa_pl.metrics import IGNORED
+from oaa_pl.modules.segmenter import Segmenter
+from tests.modules.tiny import (
+    OPTIMIZER,
+    SCHEDULE,
+    TinyNet,
+    loader,
+    quiet_trainer,
+    step_alone,
+    whole,
+)
+
+
+def targets(ignored: float = 0.3) -> Tensor:
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.randint(0, 4, (6, 8, 8), generator=generator)
+    return ids.where(torch.rand(6, 8, 8, generator=generator) >= ignored, IGNORED)
+
+
+def segmenter() -> Segmenter:
+    return Segmenter(TinyNet(classes=4, dropout=0), OPTIMIZER, SCHEDULE)
+
+
+def oracle(logits: Tensor, target: Tensor) -> float:
+    """Mean over the labelled pixels of -log softmax, pixel by pixel."""
+    losses = []
+    for b in range(len(target)):
+        for y in range(target.shape[1]):
+            for x in range(target.shape[2]):
+                truth = int(target[b, y, x])
+                if truth != IGNORED:
+                    scores = [math.exp(float(score)) for score in logits[b, :, y, x]]
+                    losses.append(-math.log(scores[truth] / sum(scores)))
+    return sum(losses) / len(losses)
+
+
+def test_the_loss_is_cross_entropy_over_the_labelled_pixels() -> None:
+    module, batch = segmenter(), whole(target=targets())
+    logits = torch.nn.functional.interpolate(
+        module(batch["image"]), (8, 8), mode="bilinear", align_corners=False
+    )
+    expected = oracle(logits.detach(), targets())
+    assert step_alone(module, batch).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_batch_that_is_ignored_altogether_teaches_nothing() -> None:
+    module = segmenter()
+    loss = step_alone(module, whole(target=torch.full((6, 8, 8), IGNORED)))
+    loss.backward()
+    assert loss.item() == 0
+    assert all(not parameter.grad.any() for parameter in module.parameters())
+
+
+def test_an_ignored_pixel_changes_no_gradient() -> None:
+    grads = []
+    for filler in (0, 3):
+        target = targets()
+        module, batch = segmenter(), whole(target=target)
+        # The same images under the ignored pixels' other ids: they are put back to 255.
+        batch["target"] = target.where(target != IGNORED, filler).where(target != IGNORED, IGNORED)
+        step_alone(module, batch).backward()
+        grads.append(module.net.head.weight.grad.clone())
+    assert torch.equal(grads[0], grads[1])
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    module, batch = segmenter(), whole(target=targets())
+    log = module.log
+    before = step_alone(module, batch).item()
+    module.log = log  # type: ignore[method-assign]
+    quiet_trainer(tmp_path, max_epochs=10).fit(module, loader(target=targets()))
+    assert step_alone(module, batch).item() < before - 0.02

@@ -1,0 +1,58 @@
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from oaa_pl.modules.classifier import Classifier
+from oaa_pl.modules.optim import poly_schedule
+from tests.modules.tiny import OPTIMIZER, SCHEDULE, Batches, TinyNet, loader, quiet_trainer
+
+
+def classifier(channels_last: bool = False) -> Classifier:
+    return Classifier(TinyNet(dropout=0), OPTIMIZER, SCHEDULE, 3, channels_last=channels_last)
+
+
+def test_the_memory_format_changes_the_layout_and_not_the_scores() -> None:
+    image = Batches().image
+    plain, last = classifier(), classifier(channels_last=True)
+    assert last.net.trunk[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(plain(image), last(image), atol=1e-6)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_loading_weights_keeps_the_memory_format(channels_last: bool) -> None:
+    module = classifier(channels_last)
+    module.load_state_dict(classifier(not channels_last).state_dict())
+    assert module.net.trunk[0].weight.is_contiguous(memory_format=module.memory_format)
+
+
+def test_the_schedule_knows_the_number_of_steps_of_the_whole_training(tmp_path: Path) -> None:
+    found: list[int] = []
+
+    def schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+        found.append(steps)
+        return poly_schedule(optimizer, steps)
+
+    module = Classifier(TinyNet(), OPTIMIZER, schedule, 3)
+    quiet_trainer(tmp_path, max_epochs=4).fit(module, loader(), loader())
+    assert found == [4 * 3]
+    # It was stepped after each batch: the last step's rate is that of step 11 of 12, then 0.
+    assert module.lr_schedulers().get_last_lr() == [0.0] * 4  # type: ignore[union-attr]
+
+
+def test_steps_may_be_fewer_than_the_epochs_have(tmp_path: Path) -> None:
+    module = Classifier(TinyNet(), OPTIMIZER, partial(poly_schedule, power=1), 3)
+    trainer = quiet_trainer(tmp_path, max_epochs=9, max_steps=4)
+    trainer.fit(module, loader(), loader())
+    assert trainer.global_step == 4
+    assert module.lr_schedulers().get_last_lr() == [0.0] * 4  # type: ignore[union-attr]
+
+
+def test_training_lowers_the_loss_and_logs_it(tmp_path: Path) -> None:
+    first = quiet_trainer(tmp_path, max_epochs=1)
+    first.fit(classifier(), loader(), loader())
+    later = quiet_trainer(tmp_path, max_epochs=25)
+    later.fit(classifier(), loader(), loader())
+    losses = [float(t.callback_metrics["train/loss_epoch"]) for t in (first, later)]
+    assert losses[1] < losses[0] - 0.05
