@@ -26,7 +26,16 @@ COLOURS = {8: (220, 60, 40), 12: (40, 200, 60), 15: (50, 70, 230)}
 @pytest.fixture
 def tiny_voc(tmp_path: Path) -> Path:
     """Six photos of 40 to 64 px in VOC layout: splits train (4) and val (2), masks, annotations."""
-    root = tmp_path / "voc"
+    return save_tiny_voc(tmp_path / "voc")
+
+
+@pytest.fixture(scope="session")
+def tiny_voc_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder for tests that only read it."""
+    return save_tiny_voc(tmp_path_factory.mktemp("data") / "voc")
+
+
+def save_tiny_voc(root: Path) -> Path:
     for folder in ("JPEGImages", "SegmentationClass", "Annotations", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
     for number, (name, (size, ids)) in enumerate(TINY.items()):

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,7 +15,9 @@ from oaa_pl.losses import (
     soft_label_cross_entropy,
 )
 
-PER_CELL = [soft_label_cross_entropy, hybrid_loss, pooled_hybrid_loss]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+PER_CELL: list[Loss] = [soft_label_cross_entropy, hybrid_loss, pooled_hybrid_loss]
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 10_000)
 
@@ -180,7 +183,7 @@ def test_cross_entropy_is_at_rest_where_q_equals_p() -> None:
 
 @pytest.mark.parametrize("loss", PER_CELL)
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_a_label_that_is_all_empty_or_all_full_has_a_finite_loss(loss, value: float) -> None:
+def test_a_label_that_is_all_empty_or_all_full_has_a_finite_loss(loss: Loss, value: float) -> None:
     score_map = torch.randn(1, 2, 3, 3, requires_grad=True)
     result = loss(score_map, torch.full((1, 2, 3, 3), value))
     assert result.isfinite()
@@ -188,7 +191,7 @@ def test_a_label_that_is_all_empty_or_all_full_has_a_finite_loss(loss, value: fl
 
 
 @pytest.mark.parametrize("loss", PER_CELL)
-def test_certain_scores_make_a_finite_loss(loss) -> None:
+def test_certain_scores_make_a_finite_loss(loss: Loss) -> None:
     # log(sigmoid(-200)) is minus infinity when it is taken in two steps.
     score_map = torch.tensor([[[[-200.0, 200.0, -200.0, 200.0]]]], requires_grad=True)
     result = loss(score_map, torch.tensor([[[[1.0, 1.0, 0.0, 0.0]]]]))
@@ -197,7 +200,7 @@ def test_certain_scores_make_a_finite_loss(loss) -> None:
 
 
 @pytest.mark.parametrize("loss", PER_CELL)
-def test_a_half_precision_score_map_gives_a_float32_loss(loss) -> None:
+def test_a_half_precision_score_map_gives_a_float32_loss(loss: Loss) -> None:
     score_map, soft_label = example(3)
     half = loss(score_map.bfloat16(), soft_label)
     assert half.dtype == torch.float32
@@ -205,14 +208,14 @@ def test_a_half_precision_score_map_gives_a_float32_loss(loss) -> None:
 
 
 @pytest.mark.parametrize("loss", PER_CELL)
-def test_the_loss_of_a_batch_is_the_mean_over_its_images(loss) -> None:
+def test_the_loss_of_a_batch_is_the_mean_over_its_images(loss: Loss) -> None:
     score_map, soft_label = example(4, (3, 2, 4, 4))
     alone = [loss(score_map[b : b + 1], soft_label[b : b + 1]) for b in range(3)]
     assert torch.allclose(loss(score_map, soft_label), torch.stack(alone).mean())
 
 
 @pytest.mark.parametrize("loss", PER_CELL)
-def test_a_loss_leaves_its_arguments_alone(loss) -> None:
+def test_a_loss_leaves_its_arguments_alone(loss: Loss) -> None:
     score_map, soft_label = example(5)
     kept = score_map.clone(), soft_label.clone()
     loss(score_map, soft_label)
@@ -221,6 +224,6 @@ def test_a_loss_leaves_its_arguments_alone(loss) -> None:
 
 
 @pytest.mark.parametrize("loss", PER_CELL)
-def test_maps_of_different_shapes_are_refused(loss) -> None:
+def test_maps_of_different_shapes_are_refused(loss: Loss) -> None:
     with pytest.raises(ValueError, match=r"score_map is \(1, 2, 4, 4\) but soft_label is .*resize"):
         loss(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 8, 8))

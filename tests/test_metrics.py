@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from oaa_pl.metrics import IGNORED, Curve, SegmentationScore, ThresholdCurve, iou_per_class
+from oaa_pl.ids import IGNORED
+from oaa_pl.metrics import Curve, SegmentationScore, ThresholdCurve, iou_per_class
 
 CLASSES = 4  # with the background
 QUICK = settings(max_examples=20, deadline=None, derandomize=True)

@@ -16,9 +16,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
-__all__ = ["IGNORED", "Curve", "SegmentationScore", "ThresholdCurve", "iou_per_class"]
+from oaa_pl.ids import IGNORED
 
-IGNORED = 255
+__all__ = ["Curve", "SegmentationScore", "ThresholdCurve", "iou_per_class"]
 
 
 def iou_per_class(confusion: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from oaa_pl.attention.cam import class_attention, min_max_attention
+from oaa_pl.store.accumulate import Normalisation
 
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 10_000)
@@ -51,25 +52,25 @@ def test_min_max_attention_spans_zero_to_one(seed: int) -> None:
 
 
 @pytest.mark.parametrize("normalise", BOTH)
-def test_attention_lies_in_zero_to_one_and_reaches_one(normalise) -> None:
+def test_attention_lies_in_zero_to_one_and_reaches_one(normalise: Normalisation) -> None:
     attention = normalise(scores(1))
     assert attention.min() >= 0
     assert attention.max() == 1
 
 
 @pytest.mark.parametrize("normalise", BOTH)
-def test_normalising_twice_changes_nothing(normalise) -> None:
+def test_normalising_twice_changes_nothing(normalise: Normalisation) -> None:
     once = normalise(scores(2))
     assert torch.allclose(normalise(once), once)
 
 
 @pytest.mark.parametrize("normalise", BOTH)
-def test_attention_does_not_know_the_scale_of_the_scores(normalise) -> None:
+def test_attention_does_not_know_the_scale_of_the_scores(normalise: Normalisation) -> None:
     assert torch.allclose(normalise(scores(3)), normalise(scores(3) * 100), atol=1e-6)
 
 
 @pytest.mark.parametrize("normalise", BOTH)
-def test_a_class_does_not_see_the_others(normalise) -> None:
+def test_a_class_does_not_see_the_others(normalise: Normalisation) -> None:
     score_map = scores(4)
     louder = score_map.clone()
     louder[:, 1] *= 1000
@@ -86,12 +87,12 @@ def test_a_constant_map_has_no_min_max_attention() -> None:
 
 
 @pytest.mark.parametrize("normalise", BOTH)
-def test_half_precision_scores_give_float32_attention(normalise) -> None:
+def test_half_precision_scores_give_float32_attention(normalise: Normalisation) -> None:
     assert normalise(scores(6).bfloat16()).dtype == torch.float32
 
 
 @pytest.mark.parametrize("normalise", BOTH)
-def test_the_scores_are_left_alone(normalise) -> None:
+def test_the_scores_are_left_alone(normalise: Normalisation) -> None:
     score_map = scores(7)
     normalise(score_map)
     assert torch.equal(score_map, scores(7))

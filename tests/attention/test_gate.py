@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from oaa_pl.attention.gate import accept_all, beats_absent_classes, top_k
+from oaa_pl.store.accumulate import Gate
 
 GATES = [beats_absent_classes, top_k, accept_all]
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
@@ -71,13 +72,13 @@ def test_the_releases_gate_is_looser_with_two_tags() -> None:
 @pytest.mark.parametrize("gate", GATES)
 @QUICK
 @given(seed=SEEDS)
-def test_an_absent_class_is_never_trusted(gate, seed: int) -> None:
+def test_an_absent_class_is_never_trusted(gate: Gate, seed: int) -> None:
     scores, labels = drawn(seed)
     assert not (gate(scores, labels) & ~labels).any()
 
 
 @pytest.mark.parametrize("gate", GATES)
-def test_a_score_that_is_not_a_number_is_never_trusted(gate) -> None:
+def test_a_score_that_is_not_a_number_is_never_trusted(gate: Gate) -> None:
     scores = torch.tensor([[math.nan, 1.0, 0.5]])
     assert gate(scores, torch.tensor([[True, True, True]])).tolist() == [[False, True, True]]
     assert gate(scores, torch.tensor([[True, False, False]])).tolist() == [[False] * 3]
@@ -95,12 +96,12 @@ def test_scores_that_tie_as_probabilities_are_still_told_apart() -> None:
 
 
 @pytest.mark.parametrize("gate", GATES)
-def test_every_class_is_trusted_in_an_image_that_has_them_all(gate) -> None:
+def test_every_class_is_trusted_in_an_image_that_has_them_all(gate: Gate) -> None:
     assert gate(torch.tensor([[-3.0, 0.0, 9.0]]), torch.ones(1, 3, dtype=torch.bool)).all()
 
 
 @pytest.mark.parametrize("gate", GATES)
-def test_images_are_judged_apart(gate) -> None:
+def test_images_are_judged_apart(gate: Gate) -> None:
     scores, labels = drawn(9)
     alone = [gate(scores[b : b + 1], labels[b : b + 1]) for b in range(len(scores))]
     assert torch.equal(gate(scores, labels), torch.cat(alone))

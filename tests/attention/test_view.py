@@ -169,5 +169,5 @@ def test_undone_maps_stay_in_the_range_of_the_map() -> None:
 
 def test_a_view_that_squeezes_the_image_to_a_line_is_refused() -> None:
     flat = torch.tensor([[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
-    with pytest.raises(torch.linalg.LinAlgError, match="singular"):
+    with pytest.raises(RuntimeError, match="singular"):
         invert_view(flat)

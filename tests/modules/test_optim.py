@@ -1,5 +1,6 @@
 import pytest
 import torch
+from tests.modules.tiny import TinyNet
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -12,14 +13,13 @@ from oaa_pl.modules.optim import (
     sgd,
     step_schedule,
 )
-from tests.modules.tiny import TinyNet
 
 
 def rates_of(schedule: LambdaLR, steps: int) -> list[float]:
     """The factor at each step; trained by nothing."""
     found = []
     for _ in range(steps):
-        found.append(schedule.get_last_lr()[0])
+        found.append(float(schedule.get_last_lr()[0]))
         schedule.optimizer.step()
         schedule.step()
     return found

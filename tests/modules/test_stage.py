@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.modules.tiny import OPTIMIZER, SCHEDULE, Batches, TinyNet, loader, quiet_trainer
 
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.modules.optim import poly_schedule
-from tests.modules.tiny import OPTIMIZER, SCHEDULE, Batches, TinyNet, loader, quiet_trainer
 
 
 def classifier(channels_last: bool = False) -> Classifier:
@@ -16,7 +16,7 @@ def classifier(channels_last: bool = False) -> Classifier:
 def test_the_memory_format_changes_the_layout_and_not_the_scores() -> None:
     image = Batches().image
     plain, last = classifier(), classifier(channels_last=True)
-    assert last.net.trunk[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert last.net.get_parameter("trunk.0.weight").is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(plain(image), last(image), atol=1e-6)
 
 
@@ -24,7 +24,9 @@ def test_the_memory_format_changes_the_layout_and_not_the_scores() -> None:
 def test_loading_weights_keeps_the_memory_format(channels_last: bool) -> None:
     module = classifier(channels_last)
     module.load_state_dict(classifier(not channels_last).state_dict())
-    assert module.net.trunk[0].weight.is_contiguous(memory_format=module.memory_format)
+    assert module.net.get_parameter("trunk.0.weight").is_contiguous(
+        memory_format=module.memory_format
+    )
 
 
 def test_the_schedule_knows_the_number_of_steps_of_the_whole_training(tmp_path: Path) -> None:

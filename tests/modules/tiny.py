@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -30,7 +30,8 @@ class TinyNet(nn.Module):
             self.head = nn.Conv2d(4, classes, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.trunk(image))
+        scores: Tensor = self.head(self.trunk(image))
+        return scores
 
 
 class Batches(Dataset[Batch]):
@@ -55,7 +56,8 @@ class Batches(Dataset[Batch]):
             "view": torch.eye(2, 3),
             "repeat": torch.tensor(False),
         }
-        return Batch(**(sample | {key: value[place] for key, value in self.more.items()}))
+        sample |= {key: value[place] for key, value in self.more.items()}
+        return cast(Batch, sample)
 
 
 def loader(**more: Tensor) -> "DataLoader[Batch]":
@@ -64,7 +66,8 @@ def loader(**more: Tensor) -> "DataLoader[Batch]":
 
 def whole(**more: Tensor) -> Batch:
     """All six images in one batch."""
-    return next(iter(DataLoader(Batches(**more), batch_size=6)))
+    batch: Batch = next(iter(DataLoader(Batches(**more), batch_size=6)))
+    return batch
 
 
 def quiet_trainer(folder: Path, **settings: Any) -> Trainer:

@@ -1,6 +1,8 @@
 """What every accumulation store promises: a test class that each store's tests inherit."""
 
+from collections.abc import Callable
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +12,15 @@ from oaa_pl.errors import StoreError
 from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 
+Make = Callable[[str], AttentionStore]
+
 GRID = (3, 4)
 # Images of zero, one, two and three classes; rows run 0, 1-2, 3-5 in this order.
 LABELS = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 1], [1, 1, 1]], dtype=bool)
 PAIRS = Pairs(("a", "b", "c", "d"), ("cat", "dog", "cow"), LABELS)
 
 
-def header_of(fusion: str = "maximum", pairs: Pairs = PAIRS, **changes: object) -> Header:
+def header_of(fusion: str = "maximum", pairs: Pairs = PAIRS, **changes: Any) -> Header:
     return Header(pairs.classes, pairs.fingerprint, GRID, fusion, **changes)
 
 
@@ -41,8 +45,9 @@ class StoreContract:
     """Subclasses give a fixture `make`: fusion name to an empty store over `PAIRS`."""
 
     @pytest.fixture(params=list(FUSIONS))
-    def store(self, make, request: pytest.FixtureRequest) -> AttentionStore:
-        return make(request.param)
+    def store(self, make: Make, request: pytest.FixtureRequest) -> AttentionStore:
+        store: AttentionStore = make(request.param)
+        return store
 
     def test_a_new_store_is_empty(self, store: AttentionStore) -> None:
         assert store.generations() == []
@@ -60,7 +65,7 @@ class StoreContract:
 
     def test_accumulation_is_the_fusion_rule_map_by_map(self, store: AttentionStore) -> None:
         pairs = [(0, 1), (2, 0), (2, 2), (3, 0), (3, 1), (3, 2)]
-        cumulative = {pair: [] for pair in pairs}
+        cumulative: dict[tuple[int, int], list[np.ndarray]] = {pair: [] for pair in pairs}
         for epoch in range(4):
             maps = random_maps(6, epoch)
             store.fuse(*batch(*pairs), maps, epoch=epoch)
@@ -73,7 +78,7 @@ class StoreContract:
             assert store.maps(image).attention[here] == pytest.approx(exact, abs=1e-6)
         assert store.rows["updates"].tolist() == [4] * 6
 
-    def test_a_batch_may_hold_the_same_pair_twice(self, store: AttentionStore, make) -> None:
+    def test_a_batch_may_hold_the_same_pair_twice(self, store: AttentionStore, make: Make) -> None:
         pairs, maps = [(3, 1), (0, 1), (3, 1), (3, 1)], random_maps(4)
         store.fuse(*batch(*pairs), maps)
         alone = make(store.header.fusion)
@@ -81,7 +86,7 @@ class StoreContract:
             alone.fuse(*batch(pair), one[None])
         assert snapshot(store) == snapshot(alone)
 
-    def test_the_order_of_batches_does_not_matter(self, make, store: AttentionStore) -> None:
+    def test_the_order_of_batches_does_not_matter(self, make: Make, store: AttentionStore) -> None:
         maps = random_maps(3)
         for order in permutations(range(3)):
             other = make(store.header.fusion)
@@ -96,7 +101,7 @@ class StoreContract:
         left[..., :2] = True
         maps = np.full((1, *GRID), 0.5, np.float32)
         store.fuse(*batch((0, 1)), maps, left)
-        store.fuse(*batch((0, 1)), maps / 2, ~left)
+        store.fuse(*batch((0, 1)), maps / np.float32(2), ~left)
         assert store.maps(0).attention[0].tolist() == [[0.5, 0.5, 0.25, 0.25]] * 3
 
     def test_an_empty_batch_changes_nothing(self, store: AttentionStore) -> None:
@@ -181,7 +186,7 @@ class StoreContract:
         assert snapshot_without_checksums(store) == committed
 
     def test_a_repeated_epoch_ends_as_if_it_had_not_been_interrupted(
-        self, store: AttentionStore, make
+        self, store: AttentionStore, make: Make
     ) -> None:
         never = make(store.header.fusion)
         for epoch in range(3):

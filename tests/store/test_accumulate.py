@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.store.contract import PAIRS, header_of, snapshot
 from torch import Tensor
 
 from oaa_pl.attention.cam import class_attention
@@ -14,10 +15,9 @@ from oaa_pl.attention.gate import accept_all, beats_absent_classes, top_k
 from oaa_pl.attention.view import identity_view
 from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.errors import StoreError
-from oaa_pl.store.accumulate import accumulate
+from oaa_pl.store.accumulate import Gate, accumulate
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memory import MemoryStore
-from tests.store.contract import PAIRS, header_of, snapshot
 
 LABELS = torch.from_numpy(PAIRS.labels).float()
 FLIP = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -78,7 +78,7 @@ def test_what_was_accepted_is_told() -> None:
 
 
 @pytest.mark.parametrize("gate", [beats_absent_classes, top_k, accept_all])
-def test_what_the_gate_lets_through_is_fused(gate) -> None:
+def test_what_the_gate_lets_through_is_fused(gate: Gate) -> None:
     (store, _) = stores()
     accepted = accumulate([store], scores(2).abs(), LABELS, torch.arange(4), gate=gate)
     assert store.rows["origin"].tolist() == accepted[LABELS > 0].int().tolist()
@@ -94,7 +94,7 @@ def test_a_map_with_no_positive_value_is_rejected() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("gate", [beats_absent_classes, top_k, accept_all])
-def test_a_number_that_is_none_never_enters_a_store(value: float, gate) -> None:
+def test_a_number_that_is_none_never_enters_a_store(value: float, gate: Gate) -> None:
     fed = stores()
     score_map = scores(4).abs()
     score_map[2, 2, 1, 1] = value
@@ -183,7 +183,9 @@ VIEWS = {
 
 @pytest.mark.parametrize("augmentations", VIEWS.values(), ids=list(VIEWS))
 @pytest.mark.parametrize("fusion", list(FUSIONS))
-def test_epochs_of_crops_and_flips_add_up_to_the_whole_photo(augmentations, fusion: str) -> None:
+def test_epochs_of_crops_and_flips_add_up_to_the_whole_photo(
+    augmentations: list[A.BasicTransform], fusion: str
+) -> None:
     """A net of one 1 x 1 convolution scores each pixel by itself, wherever a view shows it."""
     photo = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     pairs = Pairs(("photo",), ("red", "green"), np.ones((1, 2), bool))

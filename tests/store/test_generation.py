@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.store.contract import PAIRS, header_of
 
 from oaa_pl.errors import StoreError
 from oaa_pl.store import generation as generation_file
+from oaa_pl.store.files import checksum
 from oaa_pl.store.generation import (
     committed,
     drop,
@@ -17,7 +19,6 @@ from oaa_pl.store.generation import (
     write_generation,
 )
 from oaa_pl.store.layout import ROW, Header
-from tests.store.contract import PAIRS, header_of
 
 HEADER: Header = header_of("running_mean")
 ROWS = len(PAIRS.pairs)
@@ -133,7 +134,7 @@ def test_an_array_of_objects_is_never_unpickled(store: Path) -> None:
     seal = json.loads((folder_of(store, 7) / "seal.json").read_text())
     seal["rows.npy"] = {
         "bytes": file.stat().st_size,
-        "crc32": generation_file.checksum(file),
+        "crc32": checksum(file),
     }
     (folder_of(store, 7) / "seal.json").write_text(json.dumps(seal))
     with pytest.raises(StoreError, match=r"000007 is damaged.*Object arrays cannot be loaded"):

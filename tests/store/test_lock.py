@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ WAIT = "; print('held', flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
-def other_process(tmp_path: Path):
+def other_process(tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
     """Another process that holds `tmp_path / "lock"`."""
     command = [sys.executable, "-c", HOLD + WAIT, str(tmp_path / "lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

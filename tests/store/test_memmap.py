@@ -12,12 +12,6 @@ from threading import Barrier
 
 import numpy as np
 import pytest
-
-from oaa_pl.attention.fusion import FUSIONS
-from oaa_pl.errors import StoreError, StoreMismatchError
-from oaa_pl.store.generation import folder_of
-from oaa_pl.store.layout import Header, Pairs
-from oaa_pl.store.memmap import MemmapStore, StoreReader, read_identity
 from tests.store.contract import (
     GRID,
     PAIRS,
@@ -28,6 +22,12 @@ from tests.store.contract import (
     snapshot,
     snapshot_without_checksums,
 )
+
+from oaa_pl.attention.fusion import FUSIONS
+from oaa_pl.errors import StoreError, StoreMismatchError
+from oaa_pl.store.generation import folder_of
+from oaa_pl.store.layout import Header, Pairs
+from oaa_pl.store.memmap import MemmapStore, StoreReader, read_identity
 
 ALL = [(0, 1), (2, 0), (2, 2), (3, 0), (3, 1), (3, 2)]
 ROOT = Path(__file__).parents[2]  # where `tests` can be imported from
@@ -67,6 +67,13 @@ def files(path: Path) -> dict[str, bytes]:
 # One process and many
 
 
+def waiting(barrier: Barrier) -> Callable[[], None]:
+    def wait() -> None:
+        barrier.wait()
+
+    return wait
+
+
 def accumulate_by_ranks(path: Path, fusion: str, world_size: int, epochs: int = 3) -> None:
     """Each epoch's maps are dealt to that many ranks, each with its own handle, in threads."""
     barrier = Barrier(world_size)
@@ -79,7 +86,7 @@ def accumulate_by_ranks(path: Path, fusion: str, world_size: int, epochs: int = 
             maps = random_maps(6, epoch)
             for k in range(rank, 6, world_size):
                 store.fuse(*batch(ALL[k]), maps[k : k + 1], epoch=epoch)
-            committed.append(store.commit(barrier.wait))
+            committed.append(store.commit(waiting(barrier)))
         barrier.wait()
         store.close()
         return committed
@@ -116,7 +123,7 @@ def test_ranks_that_meet_the_same_pair_lose_no_update(tmp_path: Path, fusion: st
 def stage_and_commit(ranks: list[MemmapStore]) -> None:
     barrier = Barrier(len(ranks))
     with ThreadPoolExecutor(len(ranks)) as pool:
-        list(pool.map(lambda store: store.commit(barrier.wait), ranks))
+        list(pool.map(lambda store: store.commit(waiting(barrier)), ranks))
 
 
 def test_after_a_commit_the_other_ranks_start_from_nothing(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 from collections.abc import Callable
 
 import pytest
+from tests.store.contract import PAIRS, StoreContract, header_of
 
 from oaa_pl.store.memory import MemoryStore
-from tests.store.contract import PAIRS, StoreContract, header_of
 
 
 class TestMemoryStore(StoreContract):

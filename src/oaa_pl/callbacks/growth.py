@@ -11,7 +11,6 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
-from oaa_pl.attention.cam import class_attention
 from oaa_pl.attention.view import undo_view
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
 from oaa_pl.types import Batch, StepOutput
@@ -61,7 +60,7 @@ class AttentionGrowth(Callback):
         for place, image in enumerate(index.tolist()):
             if image in self.images:
                 here = slice(place, place + 1)
-                attention = class_attention(outputs["score_map"][here])[0]
+                attention = self.accumulation.normalise(outputs["score_map"][here])[0]
                 present = batch["labels"][place] > 0
                 view = batch["view"][here].expand(int(present.sum()), 2, 3)
                 grid = self.accumulation.stores[self.store].header.grid

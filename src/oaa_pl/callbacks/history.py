@@ -19,6 +19,7 @@ class HistoryLogger(Logger):
 
     Lightning's CSV logger deletes the log of an interrupted run when it is resumed. This one
     drops the rows from the first step that it logs on, which a crash left behind, and appends.
+    Lightning logs an epoch's means just after its checkpoint: a kill between the two loses these.
 
     Args:
         folder: where `history.csv` goes.

@@ -73,6 +73,15 @@ class StageProgress(Callback):
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._close()
+
+    @override
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self._close()  # or the error would be said at the end of the bar's line
+
+    def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -4,7 +4,7 @@ import netrc
 import os
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.loggers import WandbLogger
 
 from oaa_pl.errors import ConfigError
@@ -45,8 +45,7 @@ def wandb_logger(settings: DictConfig, folder: Path, name: str) -> WandbLogger:
         save_dir=folder,
         project=settings.project,
         entity=settings.entity,
-        tags=list(OmegaConf.to_object(settings.tags) or []),
+        tags=list(settings.tags or []),
+        # A resumed stage is a new run of the same name: W&B cannot go on with an offline one.
         offline=offline,
-        # A resumed stage goes on in the run that its folder began.
-        id=None,
     )

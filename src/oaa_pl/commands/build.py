@@ -16,14 +16,23 @@ from oaa_pl.commands.compose import overridden
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.data.transforms import ViewTransform
-from oaa_pl.errors import MissingInputError
+from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.store.layout import Pairs
 
 __all__ = ["attention_net", "datamodule", "made_from", "pairs_of", "segmenter_net", "sources"]
 
 
 def sources(cfg: DictConfig) -> tuple[Source, Source | None]:
-    """The training source, and the validation source if there is one."""
+    """The training source, and the validation source if there is one.
+
+    Raises:
+        ConfigError: if a value without a default is not given.
+    """
+    missing = OmegaConf.missing_keys(cfg.data)
+    if missing:
+        # Shortest first: the others refer to it.
+        key = f"data.{min(missing, key=len)}"
+        raise ConfigError(f"{key} is not set and has no default; say {key}=...")
     return instantiate(cfg.data.train), instantiate(cfg.data.val) if cfg.data.val else None
 
 
@@ -110,19 +119,22 @@ def datamodule(
     )
 
 
-def made_from(cfg: DictConfig, train: Source, **parts: Any) -> dict[str, Any]:
+def made_from(cfg: DictConfig, train: Source, *, net: str, **parts: Any) -> dict[str, Any]:
     """What determines a stage's outcome, paths and machine apart.
 
     Args:
         cfg: the configuration.
         train: the training source, by its fingerprint.
+        net: the network that is trained, "attention" or "segmenter"; the other does not matter.
         **parts: the stage's own parts: configuration nodes and plain values.
     """
+    other = {"attention", "segmenter"} - {net}
+    network = {key: value for key, value in plain(cfg.net).items() if key not in other}
     return {
         "seed": cfg.seed,
         "data": fingerprint(train),
         "input": [plain(cfg.data.train_transform), plain(cfg.data.eval_transform)],
-        "net": _without_paths(plain(cfg.net)),
+        "net": _without_paths(network),
         "precision": cfg.trainer.precision,
         **{name: plain(part) for name, part in parts.items()},
     }

@@ -36,6 +36,7 @@ def classifier_key(cfg: DictConfig, train: Source) -> dict[str, Any]:
     return build.made_from(
         cfg,
         train,
+        net="attention",
         classifier=cfg.classifier,
         gate=cfg.gate,
         fusion=cfg.fusion,

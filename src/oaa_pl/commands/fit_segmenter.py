@@ -30,6 +30,7 @@ def segmenter_key(cfg: DictConfig, train: Source, method: str) -> dict[str, Any]
     return build.made_from(
         cfg,
         train,
+        net="segmenter",
         segmenter=cfg.segmenter,
         transform=cfg.data.segmenter_train_transform,
         labels=read_key(Run.of(cfg).labels(method)),

@@ -3,14 +3,12 @@
 import logging
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,7 +16,7 @@ from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
 from oaa_pl.errors import NoForegroundError
-from oaa_pl.labels.produce import LabelMaker, MadeLabel
+from oaa_pl.labels.produce import LabelMaker, MadeLabel, join_pool
 from oaa_pl.store.memmap import StoreReader
 
 __all__ = ["label_key", "label_method", "run"]
@@ -112,15 +110,10 @@ def _workers(wanted: int | None) -> Iterator[Spread]:
         return
     # Spawned: a fork of a process that has run torch may inherit a lock that nobody releases.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, initializer=_prepare) as pool:
+    with ProcessPoolExecutor(count, context, initializer=join_pool) as pool:
         try:
             yield lambda work, places: pool.map(work, places, chunksize=8)
         except BaseException:
             # Or leaving would wait for every label that is still to be made.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _prepare() -> None:
-    cv2.setNumThreads(1)  # the processes have the cores already
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer

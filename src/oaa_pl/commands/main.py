@@ -52,7 +52,7 @@ def _run(name: str, overrides: Sequence[str]) -> int:
     from oaa_pl.commands.compose import run_job
 
     # A polite kill leaves as Ctrl-C does: locks released, the run resumable.
-    signal.signal(signal.SIGTERM, _interrupt)
+    polite = signal.signal(signal.SIGTERM, _interrupt)
     try:
         run_job(importlib.import_module(f"oaa_pl.commands.{name}").run, overrides)
     except KeyboardInterrupt:
@@ -64,6 +64,8 @@ def _run(name: str, overrides: Sequence[str]) -> int:
         if known is None:
             raise
         return _refuse(_one_line(known))
+    finally:
+        signal.signal(signal.SIGTERM, polite)
     return DONE
 
 
@@ -72,7 +74,7 @@ def _known_cause(
 ) -> BaseException | None:
     """The error that a person can act on: ours, if there is one below the wrapping of others."""
     chain = [error]
-    while (below := chain[-1].__cause__ or chain[-1].__context__) is not None:
+    while (below := _below(chain[-1])) is not None:
         chain.append(below)
     ours = [one for one in chain if isinstance(one, OaaError)]
     if ours:
@@ -82,6 +84,11 @@ def _known_cause(
     if not isinstance(root, kinds):
         return None
     return next((one for one in chain if isinstance(one, kinds)), None)
+
+
+def _below(error: BaseException) -> BaseException | None:
+    """What an error was raised from or during, unless it was raised `from None`."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _told_by_another_process(error: BaseException) -> OaaError | None:
@@ -96,8 +103,10 @@ def _one_line(error: BaseException) -> str:
         *_, last = re.split(rf"^{re.escape(_name(error))}: ", str(error), flags=re.MULTILINE)
         return " ".join(last.split())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    hint = "; see 'oaa COMMAND --help' for what can be chosen"
-    return f"{type(error).__name__}: {' '.join(lines[:2])}{hint}"
+    said = " ".join(line for line in lines[:2] if not line.startswith("See http"))
+    word = getattr(error, "override", None)  # of Hydra's parser, which points at a place in it
+    what = f"cannot read {word!r}" if word else type(error).__name__
+    return f"{what}: {said}; see 'oaa COMMAND --help' for what can be chosen"
 
 
 def _name(error: BaseException) -> str:
@@ -125,6 +134,8 @@ def _quieten() -> None:
     # Advice about loader workers, logging intervals, folders that exist: all of it is meant so.
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    # A run folder may be moved.
+    warnings.filterwarnings("ignore", message="The dirpath has changed from")
     # The one DataModule has validation photos; two of the three stages do not look at them.
     warnings.filterwarnings("ignore", message="You passed in a `val_dataloader`")
     # A tiny validation split may lack a class; torchmetrics says so at every epoch.

@@ -15,7 +15,7 @@ Writes <runs>/<name>/results.csv and <runs>/<name>/report/index.html.""",
         (
             "oaa reproduce",
             "oaa reproduce experiment=voc12_320 data.root=VOC net.weights=vgg16.safetensors",
-            "oaa reproduce experiment=photos data.root=photos data.tag_file=tags.csv trainer=gpu",
+            "oaa reproduce experiment=photos data.root=photos data.tag_file=tags.csv",
             "oaa reproduce -m seed=0,1,2",
         ),
     ),

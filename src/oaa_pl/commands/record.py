@@ -29,7 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from oaa_pl import __version__
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands.compose import root_of, variant
-from oaa_pl.errors import MissingInputError, OutputError, RunMismatchError
+from oaa_pl.errors import ConfigError, MissingInputError, OutputError, RunMismatchError
 
 __all__ = ["Run", "StageRecord", "provenance"]
 
@@ -52,7 +52,13 @@ class Run:
 
     @classmethod
     def of(cls, cfg: DictConfig) -> "Run":
-        """The run that a configuration describes."""
+        """The run that a configuration describes.
+
+        Raises:
+            ConfigError: if the seed is no number that every generator takes.
+        """
+        if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
+            raise ConfigError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
         home, job = Path(cfg.runs) / cfg.name, variant()
         experiment = f"{cfg.name}[{job}]" if job else cfg.name
         return cls(home / job.replace("/", "-") / f"seed-{cfg.seed}", experiment, home)

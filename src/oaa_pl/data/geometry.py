@@ -14,7 +14,7 @@ import albumentations as A  # as its own manual abbreviates it
 import numpy as np
 from numpy.typing import NDArray
 
-from oaa_pl.data.images import IGNORED
+from oaa_pl.ids import IGNORED
 
 __all__ = ["MOVES", "STAYS", "Matrix", "warp_label"]
 

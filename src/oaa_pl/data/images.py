@@ -20,9 +20,9 @@ from oaa_pl.errors import (
     MissingMaskError,
     OaaError,
 )
+from oaa_pl.ids import IGNORED
 
 __all__ = [
-    "IGNORED",
     "PHOTO_SUFFIXES",
     "check_mask",
     "find_photo",
@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-IGNORED = 255
 
 # What Pillow raises, depending on the format and on where the file is damaged.
 _UNREADABLE = (

@@ -13,8 +13,9 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from oaa_pl.data.images import IGNORED, check_mask, photo_size, read_mask
+from oaa_pl.data.images import check_mask, photo_size, read_mask
 from oaa_pl.errors import BadTagFileError, UnknownClassError, UntaggedImageError
+from oaa_pl.ids import IGNORED
 
 __all__ = ["TagRow", "read_tag_file", "tags_from_annotation", "tags_from_mask", "to_labels"]
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from oaa_pl.data.geometry import MOVES, STAYS, Matrix, warp_label
-from oaa_pl.data.images import IGNORED
 from oaa_pl.errors import ConfigError, NonAffineTransformError
+from oaa_pl.ids import IGNORED
 
 __all__ = ["View", "ViewTransform"]
 

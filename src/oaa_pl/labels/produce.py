@@ -6,19 +6,28 @@ pickled is this object, and each process maps the same store.
 Shapes: H x W pixels of a photo; K present classes.
 """
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from oaa_pl.ids import IGNORED
 from oaa_pl.labels.palette import save_label
-from oaa_pl.labels.proxy import IGNORED, ProxyRule, hard_label, proxy_label
+from oaa_pl.labels.proxy import ProxyRule, hard_label, proxy_label
 from oaa_pl.labels.resize import to_photo
 
-__all__ = ["LabelMaker", "MadeLabel"]
+__all__ = ["LabelMaker", "MadeLabel", "join_pool"]
+
+
+def join_pool() -> None:
+    """What a worker process does first. It stands here so that a worker need not load torch."""
+    cv2.setNumThreads(1)  # the processes have the cores already
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
 
 
 class _Maps(Protocol):

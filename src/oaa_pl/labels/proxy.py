@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.errors import BadMaskError, ConfigError
+from oaa_pl.ids import IGNORED
 
-__all__ = ["IGNORED", "ProxyRule", "hard_label", "proxy_label"]
-
-IGNORED = 255
+__all__ = ["ProxyRule", "hard_label", "proxy_label"]
 
 
 @dataclass(frozen=True)

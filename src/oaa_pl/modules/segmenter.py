@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
-from oaa_pl.metrics import IGNORED
+from oaa_pl.ids import IGNORED
 from oaa_pl.modules.stage import StageModule
 from oaa_pl.types import Batch
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oaa_pl.errors import ConfigError
+from oaa_pl.ids import IGNORED
 
 __all__ = ["HEAT_STOPS", "Picture", "data_uri", "heat_overlay", "label_overlay", "shrink"]
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
-IGNORED = 255
 _HEAT = colormaps["inferno"]
 HEAT_STOPS = tuple(
     "#{:02x}{:02x}{:02x}".format(*(round(255 * channel) for channel in _HEAT(place / 8)[:3]))

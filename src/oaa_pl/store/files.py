@@ -26,7 +26,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Write a `.npy` file so that a crash leaves the old file or the new one.
+    """Write an array of any shape as `.npy`, so that a crash leaves the old file or the new one.
 
     Raises:
         StoreError: if the disk is full or the folder cannot be written.

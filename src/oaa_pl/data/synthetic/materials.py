@@ -92,12 +92,14 @@ def _accent_share(material: Material, x: Field, y: Field) -> Field:
     if material.pattern == "scales":
         shifted = u + 0.5 * (np.floor(v) % 2)
         rim = np.hypot(shifted % 1 - 0.5, v % 1) - 0.6
-        return np.clip(1 - np.abs(rim) / 0.16, 0, 1)
-    return _soft_step(4 * (_cell_gap(u, v) - 0.16))  # "patches"
+        line: Field = np.clip(1 - np.abs(rim) / 0.16, 0, 1)
+        return line
+    return _soft_step(4 * (_cell_gap(u, v) - 0.16))  # patches
 
 
 def _soft_step(level: Field) -> Field:
-    return np.clip(0.5 + 2.5 * level, 0, 1)
+    share: Field = np.clip(0.5 + 2.5 * level, 0, 1)
+    return share
 
 
 def _cell_gap(u: Field, v: Field) -> Field:

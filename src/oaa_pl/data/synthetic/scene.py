@@ -15,6 +15,7 @@ from oaa_pl.data.synthetic.background import clutter, ground
 from oaa_pl.data.synthetic.canvas import SUBPIXELS, Canvas, Pose
 from oaa_pl.data.synthetic.parts import Part
 from oaa_pl.data.synthetic.things import boat, car, lamp, mushroom
+from oaa_pl.errors import ConfigError
 
 __all__ = ["BUILDERS", "CLASSES", "SPLITS", "Scene", "draw_scene"]
 
@@ -67,8 +68,10 @@ def draw_scene(seed: int, split: str, index: int, long_side: int, reliability: f
         The scene; every object in it covers enough pixels to be seen.
 
     Raises:
-        ValueError: if `split` is neither "train" nor "val".
+        ConfigError: if `split` is neither "train" nor "val".
     """
+    if split not in SPLITS:
+        raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     short_side = round(long_side * rng.uniform(0.7, 1.0))
     sides = (short_side, long_side) if rng.random() < 0.7 else (long_side, short_side)
