@@ -2,8 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.callbacks.tiny_run import EPOCHS, pairs, train
+import torch
+from tests.callbacks.tiny_run import EPOCHS, accumulation, data, pairs, train
+from tests.modules.test_stage import classifier
+from tests.modules.tiny import quiet_trainer
 
+from oaa_pl.callbacks.growth import AttentionGrowth
 from oaa_pl.store.memmap import StoreReader
 
 
@@ -48,9 +52,7 @@ def test_the_last_file_shows_what_the_store_holds(run: Path) -> None:
 
 
 def test_the_epochs_own_map_is_normalised_as_the_accumulated_ones(tmp_path: Path) -> None:
-    accumulate = accumulation(
-        tmp_path, normalise=lambda score_map: score_map.clamp(0, 1) * 0 + 0.25
-    )
+    accumulate = accumulation(tmp_path, normalise=lambda scores: torch.full_like(scores, 0.25))
     growth = AttentionGrowth(accumulate, [0], tmp_path / "growth", "most")
     trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[accumulate, growth])
     trainer.fit(classifier(), data())

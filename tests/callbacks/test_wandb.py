@@ -66,9 +66,9 @@ def test_it_is_offline_unless_a_key_is_configured(
     assert (tmp_path / "stage").is_dir()
 
 
-def test_no_tags_are_no_tags(tmp_path: Path) -> None:
-    for tags in ([], None):
-        assert wandb_logger(settings(tags=tags), tmp_path, "a run")._wandb_init["tags"] == []
+@pytest.mark.parametrize("tags", [[], None])
+def test_no_tags_are_no_tags(tmp_path: Path, tags: list[str] | None) -> None:
+    assert wandb_logger(settings(tags=tags), tmp_path, "a run")._wandb_init["tags"] == []
 
 
 def test_another_word_than_auto_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ Shapes: (B, 3, H, W) -> logits (B, C + 1, H / stride, W / stride), channel 0 the
 
 from torch import Tensor, nn
 
+from oaa_pl.errors import ConfigError
 from oaa_pl.nets.trunk import he_init, trunk_channels
 
 __all__ = ["DeepLabLargeFov"]
@@ -22,9 +23,10 @@ class DeepLabLargeFov(nn.Module):
         hidden: channels of fc6 and fc7.
         dilation: of fc6, in cells.
         dropout: probability that a channel value behind fc6 and fc7 is dropped in training.
+        score_std: deviation of the last layer's first weights, above 0; see `AttentionNet`.
 
     Raises:
-        ConfigError: if the trunk has no `out_channels`.
+        ConfigError: if the trunk has no `out_channels`, or `score_std` is not positive.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class DeepLabLargeFov(nn.Module):
         hidden: int = 1024,
         dilation: int = 12,
         dropout: float = 0.5,
+        score_std: float = 0.01,
     ) -> None:
         super().__init__()
         self.trunk = trunk
@@ -50,7 +53,9 @@ class DeepLabLargeFov(nn.Module):
         )
         # Source: fc6 and fc7 start from VGG-16's classifier, which trunk weights do not include.
         he_init(self.head)
-        nn.init.normal_(class_scores.weight, std=0.01)
+        if score_std <= 0:
+            raise ConfigError(f"score_std must be above 0, got {score_std}")
+        nn.init.normal_(class_scores.weight, std=score_std)
 
     def forward(self, image: Tensor) -> Tensor:
         """Raw class scores of every cell.
