@@ -9,6 +9,7 @@ __all__ = [
     "BadMaskError",
     "BadTagFileError",
     "ConfigError",
+    "DivergedError",
     "EmptySplitError",
     "MissingImageError",
     "MissingInputError",
@@ -77,6 +78,10 @@ class WeightsError(OaaError, ValueError):
 
 class ConfigError(OaaError, ValueError):
     """A value of the configuration is unknown or out of range."""
+
+
+class DivergedError(OaaError, ArithmeticError):
+    """A training's loss is no number any more."""
 
 
 class MissingInputError(OaaError, FileNotFoundError):

@@ -219,6 +219,10 @@ def test_an_unknown_command_is_refused_with_those_that_exist(empty: Path) -> Non
     require_refusal(oaa("tarin"), "'tarin'", "reproduce, fit, attend")
 
 
+def test_an_unknown_option_is_refused(empty: Path) -> None:
+    require_refusal(oaa("fit", "--epochs", "3"), "'--epochs'", "KEY=VALUE")
+
+
 def test_missing_weights_are_refused(empty: Path, tiny_voc_once: Path) -> None:
     said = oaa("fit", *words(tiny_voc_once), "net.weights=nowhere.safetensors")
     require_refusal(said, "nowhere.safetensors")

@@ -128,7 +128,11 @@ def run_job(job: Callable[[DictConfig], None], overrides: Sequence[str]) -> None
     conf = root_of("conf")
     main = hydra.main(version_base="1.3", config_path=str(conf), config_name="config")
     try:
-        sys.argv = [command_line[0], *overrides, *_naming(overrides)]
+        # Flags first: Hydra wants the overrides in one piece, but whoever repeats a command to
+        # sweep writes -m last.
+        words = [word for word in overrides if "=" in word and not word.startswith("-")]
+        rest = [word for word in overrides if word not in words]
+        sys.argv = [command_line[0], *rest, *_naming(words), *words]
         main(with_command_line)()
     finally:
         sys.argv = command_line
@@ -140,10 +144,8 @@ def run_job(job: Callable[[DictConfig], None], overrides: Sequence[str]) -> None
 _NOT_IN_A_NAME = ("seed", "name", "runs", "experiment", "stage", "method", "methods", "loss")
 
 
-def _naming(overrides: Sequence[str]) -> list[str]:
+def _naming(words: list[str]) -> list[str]:
     """What makes Hydra name a sweep's jobs by what the sweep varies, and by nothing else."""
-    # Flags such as -m are no overrides, but Hydra's; --cfg and its like have a word behind them.
-    words = [word for word in overrides if "=" in word and not word.startswith("-")]
     parsed = OverridesParser.create().parse_overrides(words)
     fixed = {str(one.key_or_group) for one in parsed if not one.is_sweep_override()}
     keys = sorted({*_NOT_IN_A_NAME, *fixed})

@@ -41,7 +41,10 @@ def run(cfg: DictConfig) -> None:
     scored = evaluate_run(cfg)
     home = Run.of(cfg).home
     if not scored:
-        raise MissingInputError(f"{Run.of(cfg).root} has nothing to score; run 'oaa fit' first")
+        raise MissingInputError(
+            f"{Run.of(cfg).root} has nothing to score: run 'oaa fit' first; without true masks "
+            "and without a validation split (data.val) there are no scores"
+        )
     collect(home)
     log.info("%s: written", home / "results.csv")
 

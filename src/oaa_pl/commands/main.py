@@ -15,6 +15,9 @@ from oaa_pl.errors import OaaError
 
 __all__ = ["main"]
 
+# Of Hydra's own, those that make sense here.
+_FLAGS = ("-m", "--multirun", "--cfg", "-c", "--package", "-p", "--resolve", "--info", "-i")
+
 DONE, UNEXPECTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -40,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "-h" in overrides or "--help" in overrides:
         sys.stdout.write(command_page(name))
         return DONE
+    unknown = [word for word in overrides if word.startswith("-") and word not in _FLAGS]
+    if unknown:
+        return _refuse(f"unknown option {unknown[0]!r}; values are given as KEY=VALUE, no dashes")
     return _run(name, overrides)
 
 

@@ -51,7 +51,8 @@ constant) by the rule of proxy=release. Writes palette PNGs, ids as in VOC.""",
     "evaluate": (
         "score finished stages against true masks",
         """Scores what has no such scores yet, and gathers <runs>/<name>/results.csv. The only
-command that reads masks. evaluate.threshold is fixed beforehand; attention/miou_best is an oracle.""",
+command that reads masks. evaluate.threshold is fixed beforehand, attention/miou_best is an
+oracle.""",
         ("oaa evaluate", "oaa evaluate evaluate.scales=[0.75,1.0,1.25] evaluate.flip=true"),
     ),
     "predict": (

@@ -22,6 +22,8 @@ __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
+_KNOWN = ("oaa_pl.nets.", "torch.nn.")
+
 
 def run(cfg: DictConfig) -> None:
     """Segment every photo of a folder; what is no photo is named and left out.
@@ -78,6 +80,19 @@ def _save(output: Path, name: str, photo: "np.ndarray", label: "np.ndarray") -> 
     save_png(output / "overlays" / name, Image.fromarray(overlay(photo, label)))
 
 
+def _require_known_targets(node: object, recorded: Path) -> None:
+    """Refuse to call anything but networks: the folder may come from a stranger."""
+    if isinstance(node, dict):
+        target = str(node.get("_target_", _KNOWN[0]))
+        if not target.startswith(_KNOWN):
+            raise ConfigError(f"{recorded} asks to call {target!r}, which is no network of ours")
+        for value in node.values():
+            _require_known_targets(value, recorded)
+    elif isinstance(node, list):
+        for value in node:
+            _require_known_targets(value, recorded)
+
+
 def _trained_with(checkpoint: Path) -> tuple[DictConfig, tuple[str, ...]]:
     """Configuration and class names that a segmenter's folder records beside its checkpoint."""
     if not checkpoint.is_file():
@@ -95,4 +110,5 @@ def _trained_with(checkpoint: Path) -> tuple[DictConfig, tuple[str, ...]]:
     cfg = OmegaConf.load(recorded)
     if not isinstance(cfg, DictConfig):
         raise ConfigError(f"{recorded} is not a run's configuration; restore it")
+    _require_known_targets(OmegaConf.to_container(cfg.net.segmenter, resolve=True), recorded)
     return cfg, build.recorded_classes(checkpoint.parent)

@@ -55,7 +55,10 @@ def write_report(cfg: DictConfig) -> Path:
         MissingInputError: if nothing was scored yet.
     """
     run = Run.of(cfg)
-    rows = [row for row in collect(run.home) if row.experiment == run.experiment]
+    try:
+        rows = [row for row in collect(run.home) if row.experiment == run.experiment]
+    except MissingInputError:
+        rows = []  # without masks there are pictures only; `_facts` refuses an empty run
     train, val = build.sources(cfg)
     page = run.root.parent / "report" / "index.html"  # the variants of a sweep have one each
     sizes = {train.split: len(train.ids)}

@@ -41,11 +41,13 @@ def run(cfg: DictConfig) -> None:
         log.info("[%d/%d] %s", number, len(todo), what)
         step()
     log.info("scores")
-    evaluate_run(cfg)
     home = Run.of(cfg).home
-    collect(home)
-    page = write_report(cfg)
-    log.info("%s\n%s", home / "results.csv", page)
+    if evaluate_run(cfg):
+        collect(home)
+        log.info("%s", home / "results.csv")
+    else:
+        log.warning("no true masks and no validation split: nothing was scored")
+    log.info("%s", write_report(cfg))
 
 
 def steps(cfg: DictConfig) -> Iterator[Step]:

@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers.logger import Logger
 
 from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.callbacks.divergence import StopIfDiverged
 from oaa_pl.callbacks.epoch_seed import EpochSeed
 from oaa_pl.callbacks.history import HistoryLogger
 from oaa_pl.callbacks.progress import StageProgress
@@ -121,6 +122,7 @@ def make_trainer(
                 *callbacks,
                 EpochSeed(cfg.seed),
                 Throughput(),
+            StopIfDiverged(),
                 StageProgress(what),
                 LearningRateMonitor("epoch"),
                 epoch_checkpoint(folder),

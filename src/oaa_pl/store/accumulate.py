@@ -55,21 +55,25 @@ def accumulate(
     Raises:
         StoreError: if an image or class is not in a store.
     """
+    device = score_map.device  # a plain loop may keep its indices on the CPU
+    labels, index = labels.to(device), index.to(device)
     trusted = gate(image_scores(score_map), labels > 0)
     attention = normalise(score_map)
     # An empty map shows nothing; and a NaN, which no comparison passes, must never get in.
     trusted = trusted & (attention.amax(dim=(2, 3)) > 0)
     if repeat is not None:
-        trusted = trusted & ~repeat[:, None]
+        trusted = trusted & ~repeat.to(device)[:, None]
     image, category = trusted.nonzero(as_tuple=True)
     if not len(image):
         return trusted
-    view = identity_view(len(index), score_map.device) if view is None else view
+    view = identity_view(len(index), device) if view is None else view.to(device)
     chosen, chosen_view = attention[image, category], view[image].to(attention.dtype)
     where, what = index[image].numpy(force=True), category.numpy(force=True)
     for store in stores:
         maps, inside = undo_view(chosen, chosen_view, store.header.grid)
         # Interpolation may round a peak to just above 1.
-        maps = maps.clamp(0, 1)
-        store.fuse(where, what, maps.numpy(force=True), inside.numpy(force=True), epoch)
+        whole, shown = maps.clamp(0, 1).numpy(force=True), inside.numpy(force=True)
+        # A peak may lie between the cells of a coarse grid, or in padding: nothing is left of it.
+        left = whole.any(axis=(1, 2))
+        store.fuse(where[left], what[left], whole[left], shown[left], epoch)
     return trusted

@@ -1,0 +1,115 @@
+"""Each stage by its own command makes what `oaa reproduce` makes."""
+
+from pathlib import Path
+
+import pytest
+
+from oaa_pl.commands.fit_classifier import clear_maps
+from oaa_pl.errors import StoreError
+from oaa_pl.store.layout import ORIGIN_NONE
+from oaa_pl.store.lock import WriterLock
+from oaa_pl.store.memmap import StoreReader
+from tests.commands.tiny import Said, files, inside, oaa, words
+
+CHAIN = (
+    "fit stage=classifier",
+    "attend method=cam",
+    "fit stage=integral",
+    "fit stage=integral loss=cross_entropy",
+    "attend method=oaa_plus_hybrid",
+    "attend method=oaa_plus_mce loss=cross_entropy",
+    "label -m method=cam,oaa_mean,oaa_max,oaa_plus_mce,oaa_plus_hybrid",
+    "fit -m stage=segmenter method=cam,oaa_mean,oaa_max,oaa_plus_mce,oaa_plus_hybrid",
+    "evaluate",
+    "report",
+)
+# Times and commands differ; a checkpoint holds paths.
+DIFFERENT = {"done.json", "stage.json", "config.yaml", "history.csv", "last.ckpt", "writer.lock"}
+DIFFERENT |= {"index.html", "grid.png"}
+
+
+@pytest.fixture(scope="module")
+def step_by_step(
+    tiny_voc_once: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Said]]:
+    """A folder in which every stage ran by itself, and what each said."""
+    folder = tmp_path_factory.mktemp("steps")
+    with inside(folder):
+        said = []
+        for line in CHAIN:
+            name, *overrides = line.split()
+            said.append(oaa(name, *words(tiny_voc_once), *overrides))
+            assert said[-1].status == 0, (line, said[-1].err)
+    return folder, said
+
+
+def test_the_commands_one_by_one_make_the_same_files_as_reproduce(
+    step_by_step: tuple[Path, list[Said]], finished: Path
+) -> None:
+    folder, _ = step_by_step
+    # The sweeps over methods begin no folders of their own.
+    assert files(folder) - {"runs/tiny/multirun.yaml"} == files(finished)
+
+
+def test_the_commands_one_by_one_make_the_same_bytes_as_reproduce(
+    step_by_step: tuple[Path, list[Said]], finished: Path
+) -> None:
+    folder, _ = step_by_step
+    same = [name for name in files(finished) if Path(name).name not in DIFFERENT]
+    assert len(same) > 100
+    different = [n for n in same if (folder / n).read_bytes() != (finished / n).read_bytes()]
+    assert different == []
+
+
+def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
+    step_by_step: tuple[Path, list[Said]],
+) -> None:
+    classifier = step_by_step[1][0].err
+    assert "classifier: 100%" in classifier
+    assert "4/4" in classifier
+    assert "batch/s" in classifier
+    assert "loss 0." in classifier
+
+
+def test_every_present_pair_has_a_map_when_the_classifier_is_done(finished: Path) -> None:
+    for method in ("oaa_max", "oaa_mean"):
+        store = StoreReader(finished / f"runs/tiny/seed-0/attention/{method}/store")
+        assert (store.rows["origin"] != ORIGIN_NONE).all()
+        assert len(store.rows) == 6
+
+
+def test_the_history_has_the_losses_and_the_accepted_fraction(finished: Path) -> None:
+    text = (finished / "runs/tiny/seed-0/classifier/history.csv").read_text()
+    assert text.startswith("step,name,value\n")
+    for name in ("train/loss", "oaa/accepted", "train/images_per_second", "lr-"):
+        assert name in text
+
+
+def test_a_wrong_start_of_the_integral_model_is_refused(again: Path, tiny_voc_once: Path) -> None:
+    said = oaa("fit", *words(tiny_voc_once), "name=tiny", "stage=integral", "integral.init=magic")
+    assert said.status == 2
+
+
+def test_maps_of_a_classifier_that_was_removed_are_not_mixed_with_the_next_ones(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    for path in (again / "runs/tiny/seed-0/classifier").iterdir():
+        if path.is_file():
+            path.unlink()
+    said = oaa("fit", *words(tiny_voc_once), "classifier.optimizer.lr=0.03")
+    assert said.status == 2
+    assert "attention/oaa_max was made with classifier.classifier.optimizer.lr=0.02" in said.last
+
+
+def test_maps_that_came_to_no_checkpoint_are_cleared_unless_somebody_writes_them(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "maps/store").mkdir(parents=True)
+    lock = WriterLock(tmp_path / "maps/store/writer.lock")
+    with pytest.raises(StoreError, match="being written"):
+        clear_maps(tmp_path / "maps")
+    assert (tmp_path / "maps/store").is_dir()
+    lock.release()
+    clear_maps(tmp_path / "maps")
+    assert not (tmp_path / "maps").exists()
+    clear_maps(tmp_path / "maps")

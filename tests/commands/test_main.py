@@ -1,0 +1,116 @@
+"""The command line's manual and its exit statuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from oaa_pl.commands import main as program
+from oaa_pl.commands.compose import register, root_of
+from oaa_pl.commands.manual import COMMANDS
+from oaa_pl.errors import BadImageError
+from tests.commands.tiny import files, oaa, surroundings, words
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
+def test_the_front_page_names_every_command_and_every_choice(arguments: tuple[str, ...]) -> None:
+    said = oaa(*arguments)
+    assert (said.status, said.err) == (0, "")
+    for name in COMMANDS:
+        assert f"\n  {name} " in said.out
+    assert "  experiment=" in said.out
+    assert "|smoke|synthetic" in said.out
+    assert "net=resnet101|small|vgg16" in said.out
+    assert "status: 0 done" in said.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_every_command_has_a_page_with_examples(name: str, flag: str) -> None:
+    said = oaa(name, flag)
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith(f"oaa {name}: ")
+    assert f"\n  oaa {name}" in said.out
+    assert max(map(len, said.out.splitlines())) <= 100
+
+
+def test_the_version_is_the_package_s() -> None:
+    from oaa_pl import __version__
+
+    assert oaa("--version").out == f"oaa {__version__}\n"
+
+
+def examples() -> list[tuple[str, str]]:
+    return [
+        (name, example.replace("\\\n", ""))
+        for name, (_, _, lines) in COMMANDS.items()
+        for example in lines
+    ]
+
+
+@pytest.mark.parametrize(("name", "example"), examples(), ids=lambda value: value[:60])
+def test_every_example_of_the_manual_composes(name: str, example: str) -> None:
+    program_name, command, *overrides = example.split()
+    assert (program_name, command) == ("oaa", name)
+    values = [word for word in overrides if word != "-m"]
+    sweeps = [word for word in values if "," in word and "[" not in word]
+    assert bool(sweeps) == ("-m" in overrides)
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+        choices = [word.partition(",")[0] if word in sweeps else word for word in values]
+        assert compose("config", overrides=choices).name
+
+
+@pytest.mark.parametrize("name", sorted(p.parent.name for p in root_of("experiments").glob("*/experiment.yaml")))
+def test_every_experiment_composes_under_its_own_name(name: str) -> None:
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+        assert compose("config", overrides=[f"experiment={name}"]).name == name
+
+
+def test_the_configuration_that_would_be_used_can_be_read(empty: Path, tiny_voc_once: Path) -> None:
+    said = oaa("fit", *words(tiny_voc_once), "--cfg", "job")
+    assert said.status == 0
+    assert "input_size: 48" in said.out
+    assert not files(empty)
+
+
+def test_the_manual_answers_without_torch() -> None:
+    lines = "import sys\nfrom oaa_pl.commands.main import main\nmain(['fit', '--help'])\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{lines}sys.exit('torch' in sys.modules)"],
+        env=surroundings(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+
+
+def test_an_unexpected_error_keeps_its_traceback(
+    empty: Path, tiny_voc_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(cfg: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("oaa_pl.commands.fit.run", defect)
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        oaa("fit", *words(tiny_voc_once))
+
+
+def test_an_error_of_a_loader_s_process_is_told_without_its_traceback() -> None:
+    text = (
+        "Caught BadImageError in DataLoader worker process 0.\n"
+        'Original Traceback (most recent call last):\n  File "x.py", line 1, in f\n'
+        "oaa_pl.errors.BadImageError: a.jpg is empty\n"
+    )
+    assert program._one_line(BadImageError(text)) == "a.jpg is empty"
+
+
+def test_an_error_of_a_spawned_process_is_told_without_its_traceback() -> None:
+    text = "\n\n-- Process 0 terminated\nTraceback:\noaa_pl.errors.BadImageError: a.jpg is empty\n"
+    told = program._told_by_another_process(RuntimeError(text))
+    assert str(told) == "a.jpg is empty"
+    assert program._told_by_another_process(RuntimeError("ValueError: x")) is None
