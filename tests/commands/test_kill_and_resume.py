@@ -37,7 +37,7 @@ MOMENTS = [
     ("segmenter/oaa_plus_hybrid/done.json", 1),
     ("attention/oaa_max/metrics.csv", 1),
     ("predictions/2007_000006.png", 2),
-    ("segmenter/oaa_max/scored.json", 1),
+    ("segmenter/oaa_plus_hybrid/scored.json", 1),
     ("runs/tiny/results.csv", 1),
     ("report/index.html", 1),
 ]
@@ -84,7 +84,7 @@ def test_a_run_that_was_killed_and_interrupted_ends_with_the_same_files(
     # It went on with the second epoch, where it had been stopped.
     assert "segmenter oaa_max: 100%" in said.err
     assert re.search(r"\rsegmenter oaa_max:  50%\|[^|]*\| 2/4 \[00:00<\?", said.err)
-    assert "segmenter oaa_max:   0%" not in said.err
+    assert "\rsegmenter oaa_max:   0%" not in said.err
     require_same(empty, finished)
     for stage in ("classifier", "segmenter/oaa_max"):
         path = f"runs/tiny/seed-0/{stage}/history.csv"

@@ -122,7 +122,7 @@ def make_trainer(
                 *callbacks,
                 EpochSeed(cfg.seed),
                 Throughput(),
-            StopIfDiverged(),
+                StopIfDiverged(),
                 StageProgress(what),
                 LearningRateMonitor("epoch"),
                 epoch_checkpoint(folder),
