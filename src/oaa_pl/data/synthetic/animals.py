@@ -147,8 +147,9 @@ def giraffe(rng: np.random.Generator, reliability: float) -> list[Part]:
     parts = [Part(limb([(-0.55, 0.0), (-0.8, 0.2), (-0.72, 0.5)], [0.05, 0.04]), legs)]
     parts += _legs(rng, legs, hips=(-0.42, 0.2), top=0.15, foot=1.12, width=0.1)
     parts.append(Part(ellipse((-0.12, 0.05), (0.55, rng.uniform(0.26, 0.32)), -0.15), body))
-    coat = Material(jitter(rng, hue(42, 0.45, 0.95), 0.03), hue(22, 0.75, 0.45), "patches", 0.24)
-    parts.append(Part(limb([(0.22, 0.0), (lean - 0.2, -0.4), (lean, head[1])], [0.2, 0.12]), coat))
+    coat = Material(jitter(rng, hue(42, 0.45, 0.95), 0.03), hue(22, 0.75, 0.45), "patches", 0.3)
+    # Sturdier than a real one: a slim neck is so few pixels that pooling hardly hears of it.
+    parts.append(Part(limb([(0.2, 0.0), (lean - 0.2, -0.4), (lean, head[1])], [0.34, 0.22]), coat))
     return parts + _giraffe_head(head, coat, float(rng.uniform(0.2, 0.5)))
 
 
@@ -159,7 +160,7 @@ def _pick(rng: np.random.Generator, pattern: Pattern) -> Pattern:
 def _giraffe_head(centre: Point, coat: Material, droop: float) -> list[Part]:
     x, y = centre
     horn = Material((0.3, 0.18, 0.1))
-    muzzle = (x + 0.26 * np.cos(droop), y + 0.26 * np.sin(droop))
+    muzzle = (x + 0.32 * np.cos(droop), y + 0.32 * np.sin(droop))
     parts = []
     for side in (-0.1, 0.04):
         tip = x + side - 0.03
@@ -169,8 +170,8 @@ def _giraffe_head(centre: Point, coat: Material, droop: float) -> list[Part]:
     plain = Material(coat.colour)
     parts += [
         Part(ear, plain),
-        Part(ellipse((x + 0.08, y + 0.04), (0.28, 0.17), droop), plain),
-        Part(ellipse(muzzle, (0.15, 0.12), droop), Material((0.85, 0.7, 0.6))),
+        Part(ellipse((x + 0.08, y + 0.04), (0.34, 0.22), droop), plain),
+        Part(ellipse(muzzle, (0.18, 0.15), droop), Material((0.85, 0.7, 0.6))),
         Part(ellipse((x + 0.06, y - 0.04), (0.055, 0.055)), Material(DARK), rim=False),
     ]
     return parts
