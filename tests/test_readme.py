@@ -90,3 +90,13 @@ def test_the_commands_fit_the_configuration(overrides: list[str]) -> None:
 def test_links_to_files_lead_somewhere() -> None:
     links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("results", sorted(ROOT.glob("experiments/*/results.csv")), ids=str)
+def test_the_tables_of_the_readme_are_those_of_the_committed_results(results: Path) -> None:
+    name = results.parent.name
+    quoted = re.search(
+        rf"<!-- experiments/{name}/results.csv -->\n(.*?)<!-- end -->", README, re.DOTALL
+    )
+    assert quoted is not None, f"the README does not quote {name}"
+    assert quoted[1].strip() == markdown_tables(read_results(results)).strip()

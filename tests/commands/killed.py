@@ -43,9 +43,7 @@ class Ended:
     err: str
 
 
-def run_until(
-    number: int, ending: str, count: int, folder: Path, name: str, *words: str
-) -> Ended:
+def run_until(number: int, ending: str, count: int, folder: Path, name: str, *words: str) -> Ended:
     """Run `oaa NAME WORDS` in a folder, sending itself a signal at that moment."""
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, str(number), ending, str(count), name, *words],

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+from tests.commands.tiny import Said, files, inside, oaa, words
 
 from oaa_pl.commands.fit_classifier import clear_maps
 from oaa_pl.errors import StoreError
 from oaa_pl.store.layout import ORIGIN_NONE
 from oaa_pl.store.lock import WriterLock
 from oaa_pl.store.memmap import StoreReader
-from tests.commands.tiny import Said, files, inside, oaa, words
 
 CHAIN = (
     "fit stage=classifier",

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tests.commands.killed import run_until
 from tests.commands.tiny import METHODS, files, inside, oaa, surroundings, words
 
@@ -58,7 +57,9 @@ def logged(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("stage", ["classifier", "integral/hybrid", "segmenter/cam"])
 def test_the_log_of_a_stage_has_no_repeated_row(finished: Path, stage: str) -> None:
-    rows = [r.rpartition(",")[0] for r in logged(finished / "runs/tiny/seed-0" / stage / "history.csv")]
+    rows = [
+        r.rpartition(",")[0] for r in logged(finished / "runs/tiny/seed-0" / stage / "history.csv")
+    ]
     assert len(rows) == len(set(rows))
 
 
@@ -158,7 +159,9 @@ def test_an_interruption_leaves_one_line_and_a_run_to_go_on_with(
     arguments = ("reproduce", *words(tiny_voc_once), *overrides)
     ended = run_until(number, ending, count, empty, *arguments)
     assert ended.status == 130, ended.err
-    assert ended.err.endswith("\noaa: interrupted; run the same command again to go on from there\n")
+    assert ended.err.endswith(
+        "\noaa: interrupted; run the same command again to go on from there\n"
+    )
     assert "Traceback" not in ended.err
     with inside(empty):
         said = oaa(*arguments)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.commands import main as program
 from oaa_pl.commands.compose import register, root_of
 from oaa_pl.commands.manual import COMMANDS
 from oaa_pl.errors import BadImageError
-from tests.commands.tiny import files, oaa, surroundings, words
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
@@ -65,7 +65,9 @@ def test_every_example_of_the_manual_composes(name: str, example: str) -> None:
         assert compose("config", overrides=choices).name
 
 
-@pytest.mark.parametrize("name", sorted(p.parent.name for p in root_of("experiments").glob("*/experiment.yaml")))
+@pytest.mark.parametrize(
+    "name", sorted(p.parent.name for p in root_of("experiments").glob("*/experiment.yaml"))
+)
 def test_every_experiment_composes_under_its_own_name(name: str) -> None:
     register()
     GlobalHydra.instance().clear()

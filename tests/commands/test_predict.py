@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.commands.tiny import files, oaa, words
 
 from oaa_pl.labels.palette import load_label
-from tests.commands.tiny import files, oaa, words
 
 CHECKPOINT = "runs/tiny/seed-0/segmenter/oaa_max/last.ckpt"
 
@@ -34,7 +34,11 @@ def test_photos_get_masks_and_overlays_and_the_rest_is_named(
         said = oaa("predict", *words(tiny_voc_once), f"predict.photos={holiday}")
     assert said.status == 0, said.err
     made = files(again / "predictions")
-    both = {f"{kind}/{name}" for kind in ("masks", "overlays") for name in ("cat.jpg.png", "beach/cat.png.png")}
+    both = {
+        f"{kind}/{name}"
+        for kind in ("masks", "overlays")
+        for name in ("cat.jpg.png", "beach/cat.png.png")
+    }
     assert made == both | {"classes.txt"}
     warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warned) == 2
@@ -119,6 +123,8 @@ def test_predictions_do_not_depend_on_what_else_lies_in_the_folder(
     alone.mkdir()
     shutil.copy(holiday / "cat.jpg", alone)
     for folder, output in ((holiday, "many"), (alone, "one")):
-        oaa("predict", *words(tiny_voc_once), f"predict.photos={folder}", f"predict.output={output}")
+        oaa(
+            "predict", *words(tiny_voc_once), f"predict.photos={folder}", f"predict.output={output}"
+        )
     masks = [load_label(again / f"{output}/masks/cat.jpg.png") for output in ("many", "one")]
     np.testing.assert_array_equal(*masks)

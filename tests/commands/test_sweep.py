@@ -4,7 +4,6 @@ import csv
 from pathlib import Path
 
 import pytest
-
 from tests.commands.tiny import Said, files, inside, oaa, words
 
 SWEEP = ("fusion=maximum,running_mean", "seed=0,1", "-m")

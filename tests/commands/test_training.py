@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.store.layout import ORIGIN_NONE
 from oaa_pl.store.memmap import StoreReader
-from tests.commands.tiny import files, oaa, surroundings, words
 
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 
@@ -32,9 +32,7 @@ def require_whole(seed: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_stage_and_fill_one_store(
-    empty: Path, tiny_voc_once: Path
-) -> None:
+def test_two_processes_train_one_stage_and_fill_one_store(empty: Path, tiny_voc_once: Path) -> None:
     arguments = (*words(tiny_voc_once), *TWO, "classifier.batch_size=1", "gate=none")
     done = run(empty, "fit", *arguments)
     assert done.returncode == 0, done.stderr

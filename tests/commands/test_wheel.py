@@ -7,7 +7,6 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-
 from tests.commands.tiny import files
 
 ROOT = Path(__file__).parents[2]

@@ -1,5 +1,8 @@
 """Stop a training whose loss is no number any more, before a checkpoint keeps it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -28,14 +31,15 @@ class StopIfDiverged(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Tensor | dict[str, Tensor],
+        outputs: Tensor | Mapping[str, Any] | None,
         batch: object,
         batch_idx: int,
     ) -> None:
         if (batch_idx + 1) % self.every and not trainer.is_last_batch:
             return
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if not torch.isfinite(loss):
+        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
+        # A step may be skipped by returning nothing.
+        if loss is not None and not torch.isfinite(loss):
             raise DivergedError(
                 f"the loss is {float(loss)} in epoch {trainer.current_epoch}, batch {batch_idx}: "
                 "the training has diverged; lower the stage's optimizer.lr. The last checkpoint "

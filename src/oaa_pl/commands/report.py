@@ -15,13 +15,14 @@ from omegaconf import DictConfig
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
 from oaa_pl.commands.evaluate import segment_photo
-from oaa_pl.commands.record import Run
+from oaa_pl.commands.record import Run, write_text
 from oaa_pl.data.source import Source
 from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label, voc_palette
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.report.curves import IouCurve, mean_curve
 from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
+from oaa_pl.report.markdown import markdown_tables
 from oaa_pl.report.page import ReportData, RunFacts, build_page
 from oaa_pl.report.pictures import heat_overlay, label_overlay
 from oaa_pl.report.results import collect
@@ -76,6 +77,8 @@ def write_report(cfg: DictConfig) -> Path:
         classes=train.classes,
     )
     build_page(data, page)
+    if rows:
+        write_text(page.parent / "table.md", markdown_tables(rows))
     if grid:
         save_contact_sheet(page.parent / "grid.png", grid)
     return page
@@ -84,17 +87,20 @@ def write_report(cfg: DictConfig) -> Path:
 def _facts(cfg: DictConfig, run: Run, train: Source, sizes: dict[str, int]) -> RunFacts:
     seconds: dict[str, float] = {}
     record: dict[str, object] = {}
+    commits: dict[str, None] = {}
     for done in sorted(run.root.rglob("done.json"), key=lambda path: path.stat().st_mtime):
         stage = done.parent.relative_to(run.root).as_posix()
         seconds[stage] = json.loads(done.read_text())["seconds"]
-        record = record or json.loads((done.parent / "stage.json").read_text())
+        made = json.loads((done.parent / "stage.json").read_text())
+        record = record or made
+        commits[made["commit"]] = None
     if not record:
         raise MissingInputError(f"{run.root} has no finished stage; run 'oaa reproduce' first")
     return RunFacts(
         experiment=cfg.name,
         dataset=train.name,
         sizes=sizes,
-        commit=str(record["commit"]),
+        commit=", ".join(commits),
         command=str(record["command"]),
         versions=dict(record["versions"]),  # type: ignore[call-overload]  # a JSON mapping
         seconds=seconds,

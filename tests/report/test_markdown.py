@@ -1,0 +1,47 @@
+"""A README's tables come from a results file."""
+
+import pytest
+
+from oaa_pl.errors import ConfigError
+from oaa_pl.report.markdown import METRICS, markdown_tables
+from oaa_pl.report.results import Row
+
+
+def row(method: str, metric: str, value: float, seed: int = 0) -> Row:
+    split = "val" if metric == "segmentation/miou" else "train"
+    return Row("synthetic", seed, "synthetic", split, "any", method, metric, value)
+
+
+def cells(text: str, start: str) -> list[str]:
+    line = next(line for line in text.splitlines() if line.startswith(f"| {start} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_single_seed_has_no_deviation() -> None:
+    text = markdown_tables([row("cam", "attention/miou", 44.71)])
+    assert cells(text, "CAM") == ["CAM", "53.9", "44.7", "–", "–", "–"]
+
+
+def test_several_seeds_show_mean_and_sample_deviation() -> None:
+    rows = [row("cam", "segmentation/miou", value, seed) for seed, value in enumerate((50, 52, 54))]
+    assert cells(markdown_tables(rows), "CAM")[-1] == "52.0 ± 2.0"
+
+
+def test_effects_are_paired_by_seed() -> None:
+    rows = [
+        row(method, "proxy/miou_hard", value + 10 * seed, seed)
+        for seed in range(3)
+        for method, value in (("cam", 40.0), ("oaa_max", 45.0))
+    ]
+    assert cells(markdown_tables(rows), "OAA maximum − CAM")[2] == "+5.0 ± 0.0"
+
+
+def test_every_line_of_a_table_has_as_many_cells_as_its_heading() -> None:
+    methods, effects = markdown_tables([row("cam", "attention/miou", 1)]).split("\n\n")
+    for table, columns in ((methods, len(METRICS) + 2), (effects, 4)):
+        assert {line.count("|") for line in table.strip().splitlines()} == {columns + 1}
+
+
+def test_a_measurement_that_stands_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="seed 0"):
+        markdown_tables([row("cam", "attention/miou", 1), row("cam", "attention/miou", 2)])
