@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 
 from oaa_pl.attention.view import identity_view
 from oaa_pl.commands.compose import register, root_of
+from oaa_pl.report.markdown import markdown_tables
+from oaa_pl.report.results import read_results
 from oaa_pl.types import Batch, StepOutput
 
 ROOT = Path(__file__).parents[1]

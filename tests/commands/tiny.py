@@ -69,6 +69,15 @@ def oaa(*arguments: str) -> Said:
     return Said(status, out.getvalue(), err.getvalue())
 
 
+def require_refusal(said: Said, *fragments: str) -> None:
+    """One line, status 2, and every fragment in it."""
+    assert said.status == 2, said.err
+    assert said.err.startswith("oaa: ")
+    assert said.err.count("\n") == 1, said.err
+    for fragment in fragments:
+        assert fragment in said.err
+
+
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
     """Work in another folder, for fixtures that outlive a test."""

@@ -6,11 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
+from pytorch_lightning.utilities import rank_zero_only
 
+from oaa_pl.commands.evaluate import evaluate_run
 from oaa_pl.commands.fit_classifier import fit_classifier
 from oaa_pl.commands.fit_integral import fit_integral
 from oaa_pl.commands.fit_segmenter import fit_segmenter
+from oaa_pl.commands.record import Run
 from oaa_pl.errors import ConfigError
+from oaa_pl.report.results import collect
 
 __all__ = ["run"]
 
@@ -18,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Train the stage that `cfg.stage` names.
+    """Train the stage that `cfg.stage` names, and add its scores to the results.
+
+    So that a sweep's jobs can be compared without a second command. Without true masks and a
+    validation split there is nothing to score.
 
     Raises:
         ConfigError: if there is no such stage.
@@ -31,3 +38,10 @@ def run(cfg: DictConfig) -> None:
     if cfg.stage not in stages:
         raise ConfigError(f"stage must be one of {', '.join(stages)}, got {cfg.stage!r}")
     log.info("%s: finished", stages[cfg.stage]())
+    _add_scores(cfg)
+
+
+@rank_zero_only  # under `ddp` every process runs this command
+def _add_scores(cfg: DictConfig) -> None:
+    if evaluate_run(cfg):
+        collect(Run.of(cfg).home)

@@ -12,12 +12,9 @@ one resumed, and one that was made from something else refused. Only what holds 
 nor a checkpoint is made anew: a first try with a wrong value should not stand in the way.
 """
 
-import importlib.metadata
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,14 +23,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from oaa_pl import __version__
 from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.commands.compose import root_of, variant
+from oaa_pl.commands.compose import variant
+from oaa_pl.commands.provenance import provenance
 from oaa_pl.errors import ConfigError, MissingInputError, OutputError, RunMismatchError
 
-__all__ = ["Run", "StageRecord", "provenance"]
-
-_PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "albumentations", "numpy")
+__all__ = ["Run", "StageRecord"]
 
 
 @dataclass(frozen=True)
@@ -203,33 +198,6 @@ def first_difference(old: Any, new: Any, where: str = "") -> str:
                 return found
         return ""
     return "" if old == new else f"{where}={old!r}, asked for is {new!r}"
-
-
-def provenance() -> dict[str, Any]:
-    """Commit, versions and command line of this process."""
-    versions = {"oaa_pl": __version__, "python": sys.version.split()[0]}
-    versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
-    command = " ".join(["oaa", *sys.argv[1:]])
-    return {"commit": _commit(), "versions": versions, "command": command}
-
-
-def _commit() -> str:
-    """The checkout's commit, marked if it has changes; `release` outside a checkout."""
-    checkout = root_of("conf").parent
-
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(checkout), *words], capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != checkout:
-            return f"release {__version__}"
-        changes = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
-    except (OSError, subprocess.CalledProcessError):
-        return f"release {__version__}"
 
 
 def write_text(path: Path, text: str) -> None:
