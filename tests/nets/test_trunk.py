@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from oaa_pl.errors import ConfigError
-from oaa_pl.nets.trunk import freeze_blocks, he_init, trunk_channels
+from oaa_pl.nets.trunk import freeze_blocks, he_init, init_scores, trunk_channels
 
 
 def blocks() -> list[list[nn.Module]]:
@@ -48,3 +48,14 @@ def test_he_init_keeps_the_size_of_features_behind_a_relu() -> None:
     features = torch.randn(4, 64, 24, 24).relu()
     ratio = net(features).pow(2).mean() / features.pow(2).mean()
     assert 0.5 < ratio < 2
+
+
+def test_the_score_layer_is_drawn_with_the_deviation_that_is_asked_for() -> None:
+    layer = nn.Conv2d(400, 50, 1)
+    init_scores(layer, 0.05)
+    assert layer.weight.std().item() == pytest.approx(0.05, rel=0.05)
+
+
+def test_a_score_layer_without_spread_is_refused() -> None:
+    with pytest.raises(ConfigError, match="score_std must be above 0, got 0"):
+        init_scores(nn.Conv2d(4, 2, 1), 0)

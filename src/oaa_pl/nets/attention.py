@@ -9,8 +9,7 @@ Shapes: (B, 3, H, W) -> score_map (B, C, H / stride, W / stride).
 
 from torch import Tensor, nn
 
-from oaa_pl.errors import ConfigError
-from oaa_pl.nets.trunk import he_init, trunk_channels
+from oaa_pl.nets.trunk import he_init, init_scores, trunk_channels
 
 __all__ = ["AttentionNet"]
 
@@ -49,9 +48,7 @@ class AttentionNet(nn.Module):
         # the last layer as well it gives first scores of 14, from which lr 1e-3 never recovered.
         # Release: std 0.01 on all four layers; it trains as well, with a slower first epoch.
         he_init(self.head)
-        if score_std <= 0:
-            raise ConfigError(f"score_std must be above 0, got {score_std}")
-        nn.init.normal_(class_scores.weight, std=score_std)
+        init_scores(class_scores, score_std)
 
     def forward(self, image: Tensor) -> Tensor:
         """Raw class scores of every cell, F in the paper.

@@ -8,8 +8,7 @@ Shapes: (B, 3, H, W) -> logits (B, C + 1, H / stride, W / stride), channel 0 the
 
 from torch import Tensor, nn
 
-from oaa_pl.errors import ConfigError
-from oaa_pl.nets.trunk import he_init, trunk_channels
+from oaa_pl.nets.trunk import he_init, init_scores, trunk_channels
 
 __all__ = ["DeepLabLargeFov"]
 
@@ -53,9 +52,7 @@ class DeepLabLargeFov(nn.Module):
         )
         # Source: fc6 and fc7 start from VGG-16's classifier, which trunk weights do not include.
         he_init(self.head)
-        if score_std <= 0:
-            raise ConfigError(f"score_std must be above 0, got {score_std}")
-        nn.init.normal_(class_scores.weight, std=score_std)
+        init_scores(class_scores, score_std)
 
     def forward(self, image: Tensor) -> Tensor:
         """Raw class scores of every cell.

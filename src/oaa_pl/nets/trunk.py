@@ -11,7 +11,7 @@ from torch import nn
 
 from oaa_pl.errors import ConfigError
 
-__all__ = ["freeze_blocks", "he_init", "trunk_channels"]
+__all__ = ["freeze_blocks", "he_init", "init_scores", "trunk_channels"]
 
 
 def trunk_channels(trunk: nn.Module) -> int:
@@ -73,3 +73,18 @@ def he_init(module: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def init_scores(layer: nn.Conv2d, std: float) -> None:
+    """Draw a last layer's weights small, so that no class is decided before training.
+
+    Args:
+        layer: the class scores' convolution, (classes, channels, 1, 1); changed in place.
+        std: deviation of the weights, above 0.
+
+    Raises:
+        ConfigError: if `std` is not positive.
+    """
+    if std <= 0:
+        raise ConfigError(f"score_std must be above 0, got {std}")
+    nn.init.normal_(layer.weight, std=std)
