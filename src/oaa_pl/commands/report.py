@@ -161,7 +161,7 @@ def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow
             panels["prediction"] = label_overlay(photo, predicted, palette)
         if train.has_masks:
             panels["truth"] = label_overlay(photo, train.mask(index), palette)
-        yield GridRow(f"{train.split} {train.ids[index]}", _tags(train, index), panels)
+        yield GridRow(_name(train, index), _tags(train, index), panels)
 
 
 def _validation_rows(cfg: DictConfig, run: Run, val: Source | None) -> Iterator[GridRow]:
@@ -176,7 +176,7 @@ def _validation_rows(cfg: DictConfig, run: Run, val: Source | None) -> Iterator[
         panels = {"photo": photo, "prediction": label_overlay(photo, load_label(path), palette)}
         if val.has_masks:
             panels["truth"] = label_overlay(photo, val.mask(index), palette)
-        yield GridRow(f"{val.split} {val.ids[index]}", _tags(val, index), panels)
+        yield GridRow(_name(val, index), _tags(val, index), panels)
 
 
 def _last_finished(
@@ -209,6 +209,12 @@ def _watched(files: list[Path]) -> list[int]:
     with np.load(files[0]) as maps:
         found = (re.fullmatch(r"cumulative-(\d+)", name) for name in maps.files)
         return sorted(int(match[1]) for match in found if match)
+
+
+def _name(source: Source, index: int) -> str:
+    """An image's id, with its split unless the id begins with it."""
+    image_id = source.ids[index]
+    return image_id if image_id.startswith(source.split) else f"{source.split} {image_id}"
 
 
 def _tags(source: Source, index: int) -> list[str]:
