@@ -151,11 +151,31 @@ class StageRecord:
             )
 
 
-def sweep(folder: Path) -> None:
-    """Remove the hidden files that a killed process had not yet renamed to what they became."""
-    for leftover in folder.rglob(".*"):
-        if leftover.suffix in (".partial", ".part", ".tmp") and leftover.is_file():
+def sweep(folder: Path, pattern: str = "**/.*") -> None:
+    """Remove the hidden files that a killed process had not yet renamed to what they became.
+
+    Args:
+        folder: where to look.
+        pattern: of the hidden files; by default those of all folders below as well.
+    """
+    for leftover in folder.glob(pattern):
+        unfinished = leftover.suffix in (".partial", ".part", ".tmp") and leftover.is_file()
+        if unfinished and not _being_written(leftover):
             leftover.unlink(missing_ok=True)
+
+
+def _being_written(path: Path) -> bool:
+    """Whether the process whose number is in the name, if there is one, is another that lives."""
+    number = path.stem.rpartition(".")[2]
+    if not number.isdecimal() or int(number) == os.getpid():
+        return False
+    try:
+        os.kill(int(number), 0)  # asks only
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def read_done(folder: Path, maker: str) -> dict[str, Any]:

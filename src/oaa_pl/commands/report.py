@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
 from oaa_pl.commands.evaluate import segment_photo
-from oaa_pl.commands.record import Run, write_text
+from oaa_pl.commands.record import Run, sweep, write_text
 from oaa_pl.data.source import Source
 from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label, voc_palette
@@ -56,6 +56,9 @@ def write_report(cfg: DictConfig) -> Path:
         MissingInputError: if nothing was scored yet.
     """
     run = Run.of(cfg)
+    # The results and the page belong to no stage, so no stage's start clears up after a kill.
+    sweep(run.home, ".*")
+    sweep(run.root.parent / "report")
     try:
         rows = [row for row in collect(run.home) if row.experiment == run.experiment]
     except MissingInputError:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from oaa_pl.errors import ConfigError, OutputError
+from oaa_pl.errors import OutputError
 from oaa_pl.labels.palette import voc_palette
 from oaa_pl.report.curves import IouCurve, draw_curves
 from oaa_pl.report.effect_table import effect_table
@@ -58,7 +58,7 @@ class ReportData:
     Attributes:
         title: heading of the page.
         facts: where the numbers come from.
-        rows: results of one experiment on one data set, one or more.
+        rows: results of one experiment on one data set; without masks, none.
         curves: method -> mean IoU against the threshold; may be empty.
         fixed_threshold: threshold of `attention/miou`, in [0, 1], marked in the curves.
         grid: images through all the methods; may be empty.
@@ -85,11 +85,9 @@ def build_page(data: ReportData, path: Path, max_bytes: int = 6_000_000) -> None
         max_bytes: upper limit of its size; pictures are scaled down until it is kept.
 
     Raises:
-        ConfigError: if there is no result, or a seed occurs twice for one measurement.
+        ConfigError: if a seed occurs twice for one measurement.
         OutputError: if the file cannot be written, or the smallest pictures exceed the limit.
     """
-    if not data.rows:
-        raise ConfigError("rows: expected one result or more, got none; run `oaa evaluate` first")
     for side in _SIDES:
         page = _render(data, side).encode()
         if len(page) <= max_bytes:

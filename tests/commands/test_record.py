@@ -1,0 +1,65 @@
+"""What a killed process leaves is cleared up; what a living one writes is not."""
+
+import os
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from tests.commands.tiny import files
+
+from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.commands.record import StageRecord, first_difference, sweep
+from oaa_pl.errors import RunMismatchError
+
+CONFIG = OmegaConf.create({"seed": 0})
+NOBODY = 2**22 + 1  # above the highest process number of Linux
+
+
+def test_leftovers_of_the_dead_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    gone = [f".a.csv.{NOBODY}.tmp", f".stage.json.{os.getpid()}.partial", "deep/.b.png.0af3.part"]
+    kept = [f".a.csv.{os.getppid()}.tmp", ".hidden", "a.csv", "deep/b.part", ".git.d"]
+    for name in gone + kept:
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert files(tmp_path) == set(kept)
+
+
+def test_a_shallow_sweep_leaves_folders_alone(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/.b.png.0af3.part").touch()
+    sweep(tmp_path, ".*")
+    assert files(tmp_path) == {"deep/.b.png.0af3.part"}
+
+
+def test_a_stage_without_any_result_may_be_begun_anew(tmp_path: Path) -> None:
+    StageRecord(tmp_path / "stage", {"lr": 1}).begin(CONFIG)
+    (tmp_path / "stage/history.csv").touch()
+    second = StageRecord(tmp_path / "stage", {"lr": 2})
+    assert not second.finished
+    second.begin(CONFIG)
+    assert files(tmp_path / "stage") == {"stage.json", "config.yaml"}
+
+
+@pytest.mark.parametrize("result", [LAST, "done.json"])
+def test_a_stage_with_a_result_is_kept(tmp_path: Path, result: str) -> None:
+    StageRecord(tmp_path / "stage", {"lr": 1}).begin(CONFIG)
+    (tmp_path / "stage" / result).touch()
+    second = StageRecord(tmp_path / "stage", {"lr": 2})
+    with pytest.raises(RunMismatchError, match="made with lr=1, asked for is 2"):
+        second.begin(CONFIG)
+    assert result in files(tmp_path / "stage")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ({"a": {"b": 1}}, {"a": {"b": 1}}, ""),
+        ({"a": {"b": 1}}, {"a": {"b": 2}}, "a.b=1, asked for is 2"),
+        ({"a": 1}, {}, "a=1, asked for is None"),
+        ({}, {"a": [1]}, "a=None, asked for is [1]"),
+        ({"b": 1, "a": 1}, {"b": 2, "a": 2}, "a=1, asked for is 2"),
+    ],
+)
+def test_the_first_difference_is_named_by_its_key(old: object, new: object, expected: str) -> None:
+    assert first_difference(old, new) == expected
