@@ -54,7 +54,7 @@ bench: $(STAMP) ## Speed of data loading, training steps and the store
 	$(BIN)/python benchmarks/throughput.py $(ARGS)
 
 notebooks: $(NOTEBOOK_STAMP) ## Execute the tours in notebooks/
-	$(BIN)/python -m nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/python -m nbconvert --to notebook --execute --ExecutePreprocessor.record_timing=False --inplace notebooks/*.ipynb
 
 clean: ## Remove caches and built files; keeps .venv, runs/ and data/
 	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -22,7 +22,7 @@ from oaa_pl.callbacks.accumulate import AttentionAccumulation
 from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
 from oaa_pl.errors import ConfigError, StoreMismatchError
 from oaa_pl.modules.classifier import Classifier
-from oaa_pl.store.memmap import StoreReader
+from oaa_pl.store.reader import StoreReader
 from oaa_pl.types import Batch
 
 IMAGES = len(pairs().ids)

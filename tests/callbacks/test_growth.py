@@ -8,7 +8,7 @@ from tests.modules.test_stage import classifier
 from tests.modules.tiny import quiet_trainer
 
 from oaa_pl.callbacks.growth import AttentionGrowth
-from oaa_pl.store.memmap import StoreReader
+from oaa_pl.store.reader import StoreReader
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import torch
 from tests.callbacks.tiny_run import EPOCHS, FUSIONS, At, train
 
 from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
-from oaa_pl.store.memmap import StoreReader
+from oaa_pl.store.reader import StoreReader
 
 ROOT = Path(__file__).parents[2]
 

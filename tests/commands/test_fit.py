@@ -9,7 +9,7 @@ from oaa_pl.commands.fit_classifier import clear_maps
 from oaa_pl.errors import StoreError
 from oaa_pl.store.layout import ORIGIN_NONE
 from oaa_pl.store.lock import WriterLock
-from oaa_pl.store.memmap import StoreReader
+from oaa_pl.store.reader import StoreReader
 
 CHAIN = (
     "fit stage=classifier",

@@ -9,7 +9,7 @@ import pytest
 from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.store.layout import ORIGIN_NONE
-from oaa_pl.store.memmap import StoreReader
+from oaa_pl.store.reader import StoreReader
 
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 

@@ -27,7 +27,8 @@ from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError, StoreMismatchError
 from oaa_pl.store.generation import folder_of
 from oaa_pl.store.layout import Header, Pairs
-from oaa_pl.store.memmap import MemmapStore, StoreReader, read_identity
+from oaa_pl.store.memmap import MemmapStore
+from oaa_pl.store.reader import StoreReader, read_identity
 
 ALL = [(0, 1), (2, 0), (2, 2), (3, 0), (3, 1), (3, 2)]
 ROOT = Path(__file__).parents[2]  # where `tests` can be imported from
@@ -262,10 +263,25 @@ def test_what_was_not_committed_is_gone_after_closing(tmp_path: Path) -> None:
     assert list((tmp_path / "live").iterdir()) == []
 
 
+def test_a_reopened_store_holds_what_was_committed_and_a_commit_keeps_it(tmp_path: Path) -> None:
+    filled(tmp_path)
+    before = StoreReader(tmp_path).maps(2)
+    with MemmapStore(tmp_path, header_of("maximum"), PAIRS) as store:
+        store.commit()
+    np.testing.assert_array_equal(StoreReader(tmp_path).maps(2).attention, before.attention)
+
+
+def test_a_store_opened_without_recall_starts_from_nothing(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with MemmapStore(tmp_path, header_of("maximum"), PAIRS, recall=False) as store:
+        assert not store.state.any()
+        assert store.generations() == [1, 2]
+
+
 def test_live_maps_of_an_earlier_crash_are_never_read(tmp_path: Path) -> None:
     filled(tmp_path)
     (tmp_path / "live" / "rank-0.state").write_bytes(b"\xff" * 10_000)
-    with MemmapStore(tmp_path, header_of(), PAIRS) as store:
+    with MemmapStore(tmp_path, header_of(), PAIRS, recall=False) as store:
         assert not store.state.any()
 
 

@@ -27,7 +27,7 @@ from oaa_pl.losses import image_scores
 from oaa_pl.metrics import SegmentationScore, ThresholdCurve
 from oaa_pl.nets.inference import SegmentPhoto
 from oaa_pl.report.results import Row, collect, write_rows
-from oaa_pl.store.memmap import StoreReader
+from oaa_pl.store.reader import StoreReader
 
 __all__ = ["evaluate_run", "run"]
 

@@ -149,4 +149,4 @@ def clear_maps(folder: Path) -> None:
 def _open_store(
     path: Path, header: Header, pairs: Pairs, rank: int, world_size: int
 ) -> MemmapStore:
-    return MemmapStore(path, header, pairs, rank, world_size)
+    return MemmapStore(path, header, pairs, rank, world_size, recall=False)

@@ -16,7 +16,7 @@ from oaa_pl.commands.trained import start_from
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
 from oaa_pl.modules.integral import IntegralAttention
-from oaa_pl.store.memmap import StoreReader
+from oaa_pl.store.reader import StoreReader
 
 __all__ = ["fit_integral"]
 

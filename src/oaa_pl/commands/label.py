@@ -17,7 +17,7 @@ from oaa_pl.commands import build
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
 from oaa_pl.errors import NoForegroundError
 from oaa_pl.labels.produce import LabelMaker, MadeLabel, join_pool
-from oaa_pl.store.memmap import StoreReader
+from oaa_pl.store.reader import StoreReader
 
 __all__ = ["label_key", "label_method", "run"]
 

@@ -26,7 +26,7 @@ from oaa_pl.report.markdown import markdown_tables
 from oaa_pl.report.page import ReportData, RunFacts, build_page
 from oaa_pl.report.pictures import heat_overlay, label_overlay
 from oaa_pl.report.results import collect
-from oaa_pl.store.memmap import StoreReader
+from oaa_pl.store.reader import StoreReader
 
 __all__ = ["run", "write_report"]
 

@@ -1,10 +1,12 @@
 """Train one stage: the trainer, exact resumption, and a clean way out at Ctrl-C."""
 
+import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import wandb
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -23,7 +25,7 @@ from oaa_pl.callbacks.wandb import wandb_logger
 from oaa_pl.commands.compose import in_sweep
 from oaa_pl.commands.record import StageRecord
 from oaa_pl.data.datamodule import OaaDataModule
-from oaa_pl.errors import ConfigError
+from oaa_pl.errors import ConfigError, OaaError
 
 __all__ = ["make_trainer", "train_stage"]
 
@@ -68,10 +70,19 @@ def train_stage(
     except SystemExit as leaving:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt(f"{what}: interrupted") from leaving
+    except RuntimeError as error:
+        if trainer.world_size > 1 and re.search("[Cc]onnection (closed|reset)", str(error)):
+            raise OaaError(
+                f"{what}: another process of this training stopped; its own message says why"
+            ) from error
+        raise
     finally:
         for logger in loggers:
             logger.finalize("success")
         wandb.finish()  # or the next job of a sweep would go on in this one's run
+        if torch.distributed.is_initialized():
+            # The other processes leave now: whoever scores afterwards must not wait for them.
+            torch.distributed.destroy_process_group()
     return bool(trainer.is_global_zero)
 
 

@@ -23,27 +23,9 @@ from oaa_pl.store.files import preallocate, save_array, write_text
 from oaa_pl.store.generation import committed, drop, open_generation, sweep, write_generation
 from oaa_pl.store.layout import ROW, Header, Pairs
 from oaa_pl.store.lock import WriterLock
+from oaa_pl.store.reader import read_identity
 
-__all__ = ["MemmapStore", "StoreReader", "read_identity"]
-
-
-def read_identity(path: Path) -> tuple[Header, Pairs]:
-    """Header and pairs of the store in a folder.
-
-    Raises:
-        StoreError: if there is none, or it is damaged.
-    """
-    try:
-        header = Header.parse((path / "header.json").read_text("utf-8"), path / "header.json")
-        images = (path / "images.txt").read_text("utf-8")
-        pairs = Pairs.parse(images, header.classes, path / "images.txt")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise StoreError(f"{path} holds no attention store; make one with 'oaa fit'") from error
-    except UnicodeDecodeError as error:
-        raise StoreError(f"{path} is damaged: {error}; restore it") from error
-    if pairs.fingerprint != header.fingerprint:
-        raise StoreError(f"{path / 'images.txt'} is damaged: it does not match the header")
-    return header, pairs
+__all__ = ["MemmapStore"]
 
 
 class MemmapStore(AttentionStore):
@@ -57,6 +39,7 @@ class MemmapStore(AttentionStore):
         world_size: number of processes that accumulate.
         keep: committed generations to keep. Two, so that the checkpoint on disk keeps the one
             it names while the next checkpoint is being written.
+        recall: start from the newest generation; without it, from nothing until `roll_back`.
 
     Raises:
         StoreError: if the folder is another data set's or another rule's store, is in use, or
@@ -71,6 +54,7 @@ class MemmapStore(AttentionStore):
         rank: int = 0,
         world_size: int = 1,
         keep: int = 2,
+        recall: bool = True,
     ) -> None:
         if not 0 <= rank < world_size:
             raise StoreError(f"rank must be in 0..{world_size - 1} (world_size - 1), got {rank}")
@@ -85,6 +69,9 @@ class MemmapStore(AttentionStore):
             if rank == 0:
                 self._claim()
             self.state = self._map_live(header.state_shape(count), header.rule)
+            if rank == 0 and recall and self.generations():
+                # What is committed is what the store holds: a commit must never lose it.
+                self._recall(self.generations()[-1])
         except StoreError:
             self.close()
             raise
@@ -166,12 +153,16 @@ class MemmapStore(AttentionStore):
         if self.rank > 0 or generation == 0:
             self.state[:], self.rows[:] = 0, 0
         else:
-            state, rows = open_generation(self.path, generation, self.header, len(self.rows))
-            self.state[:], self.rows[:] = state, rows
+            self._recall(generation)
         if self.rank == 0:
             for newer in self.generations():
                 if newer > generation:
                     drop(self.path, newer)
+
+    def _recall(self, generation: int) -> None:
+        """Fill the live maps with a committed generation."""
+        state, rows = open_generation(self.path, generation, self.header, len(self.rows))
+        self.state[:], self.rows[:] = state, rows
 
     @override
     def generations(self) -> list[int]:
@@ -196,52 +187,3 @@ class MemmapStore(AttentionStore):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class StoreReader(AttentionStore):
-    """A read-only handle on a store's newest (or a given) generation.
-
-    A generation never changes, so a reader never meets a half-written row. A handle may be
-    pickled into workers; each maps the same pages.
-
-    Args:
-        path: the store's folder.
-        generation: the generation to read; the newest if None.
-
-    Raises:
-        StoreError: if there is no store or no committed generation, or it is damaged.
-    """
-
-    def __init__(self, path: Path, generation: int | None = None) -> None:
-        self.path = path
-        self.header, self.pairs = read_identity(path)
-        known = committed(path)
-        if not known:
-            raise StoreError(f"{path} has no committed generation; let the training finish first")
-        self.generation = known[-1] if generation is None else generation
-        self._open()
-
-    def _open(self) -> None:
-        count = len(self.pairs.pairs)
-        self.state, self.rows = open_generation(self.path, self.generation, self.header, count)
-
-    @override
-    def __getstate__(self) -> dict[str, object]:
-        kept = ("path", "generation", "header", "pairs")
-        return {name: getattr(self, name) for name in kept}
-
-    def __setstate__(self, kept: dict[str, object]) -> None:
-        self.__dict__.update(kept)
-        self._open()
-
-    @override
-    def commit(self) -> int:
-        raise StoreError(f"{self.path} is open for reading; open a MemmapStore to write")
-
-    @override
-    def roll_back(self, generation: int) -> None:
-        raise StoreError(f"{self.path} is open for reading; open a MemmapStore to write")
-
-    @override
-    def generations(self) -> list[int]:
-        return committed(self.path)

@@ -1,0 +1,83 @@
+"""Read a store: what it is, and its maps as of one committed generation.
+
+Shapes: R rows (present pairs), h x w cells of the grid.
+"""
+
+from pathlib import Path
+
+from typing_extensions import override
+
+from oaa_pl.errors import StoreError
+from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.generation import committed, open_generation
+from oaa_pl.store.layout import Header, Pairs
+
+__all__ = ["StoreReader", "read_identity"]
+
+
+def read_identity(path: Path) -> tuple[Header, Pairs]:
+    """Header and pairs of the store in a folder.
+
+    Raises:
+        StoreError: if there is none, or it is damaged.
+    """
+    try:
+        header = Header.parse((path / "header.json").read_text("utf-8"), path / "header.json")
+        images = (path / "images.txt").read_text("utf-8")
+        pairs = Pairs.parse(images, header.classes, path / "images.txt")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StoreError(f"{path} holds no attention store; make one with 'oaa fit'") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path} is damaged: {error}; restore it") from error
+    if pairs.fingerprint != header.fingerprint:
+        raise StoreError(f"{path / 'images.txt'} is damaged: it does not match the header")
+    return header, pairs
+
+
+class StoreReader(AttentionStore):
+    """A read-only handle on a store's newest (or a given) generation.
+
+    A generation never changes, so a reader never meets a half-written row. A handle may be
+    pickled into workers; each maps the same pages.
+
+    Args:
+        path: the store's folder.
+        generation: the generation to read; the newest if None.
+
+    Raises:
+        StoreError: if there is no store or no committed generation, or it is damaged.
+    """
+
+    def __init__(self, path: Path, generation: int | None = None) -> None:
+        self.path = path
+        self.header, self.pairs = read_identity(path)
+        known = committed(path)
+        if not known:
+            raise StoreError(f"{path} has no committed generation; let the training finish first")
+        self.generation = known[-1] if generation is None else generation
+        self._open()
+
+    def _open(self) -> None:
+        count = len(self.pairs.pairs)
+        self.state, self.rows = open_generation(self.path, self.generation, self.header, count)
+
+    @override
+    def __getstate__(self) -> dict[str, object]:
+        kept = ("path", "generation", "header", "pairs")
+        return {name: getattr(self, name) for name in kept}
+
+    def __setstate__(self, kept: dict[str, object]) -> None:
+        self.__dict__.update(kept)
+        self._open()
+
+    @override
+    def commit(self) -> int:
+        raise StoreError(f"{self.path} is open for reading; open a MemmapStore to write")
+
+    @override
+    def roll_back(self, generation: int) -> None:
+        raise StoreError(f"{self.path} is open for reading; open a MemmapStore to write")
+
+    @override
+    def generations(self) -> list[int]:
+        return committed(self.path)
