@@ -16,6 +16,8 @@ import os, signal, sys
 from pathlib import Path
 
 number, ending, count, *words = sys.argv[1:]
+# A shell starts background jobs with SIGINT ignored, and what they start inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 left = int(count)
 replace, rename = Path.replace, Path.rename
 

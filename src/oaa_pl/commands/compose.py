@@ -170,7 +170,11 @@ def compose_group(group: str, name: str) -> DictConfig:
 
 
 def overridden(cfg: DictConfig, *changes: Mapping[str, Any]) -> DictConfig:
-    """A copy of the configuration with changes merged into it, one after another."""
+    """A copy of the configuration with changes merged into it, one after another.
+
+    Raises:
+        ConfigError: if what comes out is no mapping.
+    """
     merged = OmegaConf.merge(cfg, *changes)
     if not isinstance(merged, DictConfig):
         raise ConfigError(f"the configuration must be a mapping, got {type(merged).__name__}")

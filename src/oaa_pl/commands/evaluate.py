@@ -37,7 +37,11 @@ Scorer = Callable[[DictConfig, Run, Path, str, Source], list[Row]]
 
 
 def run(cfg: DictConfig) -> None:
-    """Score every finished stage of this run, and gather the results of all its seeds."""
+    """Score every finished stage of this run, and gather the results of all its seeds.
+
+    Raises:
+        MissingInputError: if nothing is finished, or there is nothing to score it against.
+    """
     scored = evaluate_run(cfg)
     home = Run.of(cfg).home
     if not scored:

@@ -59,6 +59,7 @@ def train_stage(
 
     Raises:
         KeyboardInterrupt: if somebody pressed Ctrl-C; what was checkpointed stays.
+        OaaError: if another process of the same training has stopped.
     """
     last = record.folder / LAST
     more = {"limit_val_batches": 0, **more}
