@@ -17,7 +17,7 @@ TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 def run(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "oaa_pl", name, *arguments],
-        cwd=folder, env=surroundings(), capture_output=True, text=True, timeout=300, check=False,
+        cwd=folder, env=surroundings(), capture_output=True, text=True, timeout=1500, check=False,
     )  # fmt: skip
 
 

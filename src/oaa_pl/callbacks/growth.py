@@ -69,12 +69,13 @@ class AttentionGrowth(Callback):
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Under several processes each rank sees its own images; rank 0 shows what it saw.
+        # Under several processes rank 0 saw only some of the images in this epoch: of the others
+        # it has what was gathered at the last commit, an epoch ago, and no attention.
         if not trainer.is_global_zero:
             return
         store = self.accumulation.stores[self.store]
         arrays = {f"attention-{image}": maps for image, maps in self._seen.items()}
-        for image in self._seen:
+        for image in sorted(self.images):
             arrays[f"cumulative-{image}"] = store.maps(image).attention.astype(np.float16)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"epoch-{trainer.current_epoch:03d}.npz"
