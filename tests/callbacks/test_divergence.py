@@ -37,3 +37,23 @@ def test_a_finite_loss_a_skipped_step_and_a_batch_between_two_looks_pass() -> No
     look(torch.tensor(1e30), 49)
     look(None, 49)
     look(torch.tensor(float("nan")), 48)
+
+
+def test_a_loss_that_was_no_number_is_found_behind_one_that_is() -> None:
+    trainer = cast(Trainer, SimpleNamespace(is_last_batch=False, current_epoch=0))
+    module, callback = cast(LightningModule, None), StopIfDiverged(every=3)
+    callback.on_train_batch_end(trainer, module, torch.tensor(1.0), None, 0)
+    callback.on_train_batch_end(trainer, module, torch.tensor(float("nan")), None, 1)
+    # A dead segmenter's loss is 0 where every pixel of a batch is ignored.
+    with pytest.raises(DivergedError, match="the loss is nan in epoch 0, batch 2"):
+        callback.on_train_batch_end(trainer, module, torch.tensor(0.0), None, 2)
+
+
+def test_an_epoch_that_is_cut_short_is_looked_at_before_its_checkpoint() -> None:
+    trainer = cast(Trainer, SimpleNamespace(is_last_batch=False, current_epoch=0))
+    module, callback = cast(LightningModule, None), StopIfDiverged()
+    callback.on_train_batch_end(trainer, module, torch.tensor(float("inf")), None, 7)
+    with pytest.raises(DivergedError, match="the loss is inf in epoch 0, batch 7"):
+        callback.on_train_epoch_end(trainer, module)
+    callback.on_train_epoch_start(trainer, module)
+    callback.on_train_epoch_end(trainer, module)

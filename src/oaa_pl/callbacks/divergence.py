@@ -14,17 +14,26 @@ __all__ = ["StopIfDiverged"]
 
 
 class StopIfDiverged(Callback):
-    """Looks at the loss every few steps, and before each epoch's checkpoint.
+    """Looks at the losses every few steps, and before each epoch's checkpoint.
+
+    Every loss is added to a sum that stays on its device, and the sum is looked at: a segmenter
+    whose weights are NaN has a loss of 0 on a batch whose every pixel is ignored.
 
     Args:
         every: steps between two looks; each makes a GPU wait once.
 
     Raises:
-        DivergedError: in training, when the loss is NaN or infinite.
+        DivergedError: in training, when a loss is NaN or infinite.
     """
 
     def __init__(self, every: int = 50) -> None:
         self.every = every
+        self._batch = 0
+        self._sum = torch.zeros(())
+
+    @override
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._sum = torch.zeros(())
 
     @override
     def on_train_batch_end(
@@ -35,13 +44,22 @@ class StopIfDiverged(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        if (batch_idx + 1) % self.every and not trainer.is_last_batch:
-            return
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
-        # A step may be skipped by returning nothing.
-        if loss is not None and not torch.isfinite(loss):
+        self._batch = batch_idx
+        if loss is not None:  # a step may be skipped by returning nothing
+            self._sum = self._sum.to(loss.device) + loss.detach().float()
+        if (batch_idx + 1) % self.every == 0 or trainer.is_last_batch:
+            self._look(trainer)
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # An epoch that `max_steps` cuts short has no last batch, but it has a checkpoint.
+        self._look(trainer)
+
+    def _look(self, trainer: Trainer) -> None:
+        if not torch.isfinite(self._sum):
             raise DivergedError(
-                f"the loss is {float(loss)} in epoch {trainer.current_epoch}, batch {batch_idx}: "
-                "the training has diverged; lower the stage's optimizer.lr. The last checkpoint "
-                "is from before"
+                f"the loss is {float(self._sum)} in epoch {trainer.current_epoch}, batch "
+                f"{self._batch}: the training has diverged there or shortly before; lower the "
+                "stage's optimizer.lr. The last checkpoint is from an earlier epoch"
             )

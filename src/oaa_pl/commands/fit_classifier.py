@@ -113,7 +113,6 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
         header = store_header(cfg, pairs, fusion)
         maps[method].begin(cfg, classes=list(train.classes))
         with MemmapStore(paths[method], header, pairs) as store:
-            store.roll_back(max(store.generations()))
             filled = len(store.missing())
             attend(cfg, net, everything, store, only_missing=True, what=f"finalize {method}")
             store.commit()

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
-from oaa_pl.errors import NoForegroundError
+from oaa_pl.errors import NoForegroundError, OutputError
 from oaa_pl.labels.produce import LabelMaker, MadeLabel, join_pool
 from oaa_pl.store.reader import StoreReader
 
@@ -23,7 +24,7 @@ __all__ = ["label_key", "label_method", "run"]
 
 log = logging.getLogger(__name__)
 
-NAMED = 5  # ignored images named in the log; label.json has them all
+NAMED = 5  # ignored images named in the log; done.json has them all
 
 
 def run(cfg: DictConfig) -> None:
@@ -56,6 +57,7 @@ def label_method(cfg: DictConfig, method: str) -> Path:
     Raises:
         MissingInputError: if the maps are not finished, or the cue lacks an image.
         NoForegroundError: if no image has any foreground.
+        OutputError: if a label cannot be written, or a process that makes them is killed.
     """
     run = Run.of(cfg)
     accumulated = method in cfg.fusion.stores
@@ -113,6 +115,11 @@ def _workers(wanted: int | None) -> Iterator[Spread]:
     with ProcessPoolExecutor(count, context, initializer=join_pool) as pool:
         try:
             yield lambda work, places: pool.map(work, places, chunksize=8)
+        except BrokenProcessPool as error:
+            raise OutputError(
+                "a process that makes labels was killed, perhaps for want of memory; run the same "
+                "command again, with fewer of them: label.workers=1"
+            ) from error
         except BaseException:
             # Or leaving would wait for every label that is still to be made.
             pool.shutdown(wait=False, cancel_futures=True)
