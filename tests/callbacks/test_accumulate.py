@@ -1,10 +1,12 @@
 import math
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from tests.callbacks.tiny_run import (
     EPOCHS,
     FUSIONS,
@@ -20,8 +22,9 @@ from torch import Tensor
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
 from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
-from oaa_pl.errors import ConfigError, StoreMismatchError
+from oaa_pl.errors import ConfigError, StoreMismatchError, WeightsError
 from oaa_pl.modules.classifier import Classifier
+from oaa_pl.store.generation import committed
 from oaa_pl.store.reader import StoreReader
 from oaa_pl.types import Batch
 
@@ -180,7 +183,7 @@ class Ranked(AtomicCheckpointIO):
     """Keeps every checkpoint's generations."""
 
     def __init__(self) -> None:
-        self.named: list[dict[str, int]] = []
+        self.named: list[dict[str, list[Any]]] = []
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
@@ -192,4 +195,71 @@ class Ranked(AtomicCheckpointIO):
 def test_each_epoch_commits_one_generation_before_its_checkpoint(tmp_path: Path) -> None:
     keeper = Ranked()
     train(tmp_path, checkpoint_io=keeper)
-    assert keeper.named == [dict.fromkeys(FUSIONS, epoch + 1) for epoch in range(EPOCHS)]
+    numbers = [{name: named[0] for name, named in one.items()} for one in keeper.named]
+    assert numbers == [dict.fromkeys(FUSIONS, epoch + 1) for epoch in range(EPOCHS)]
+
+
+def store_generations(folder: Path) -> list[int]:
+    return committed(folder / "stores" / "mean")
+
+
+class Every(ModelCheckpoint):
+    """Another one beside that of `last.ckpt`; Lightning tells them apart by their class."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        super().__init__(folder, "{epoch}", save_top_k=-1, **settings)
+
+
+def test_generations_go_with_the_checkpoints_that_need_them(tmp_path: Path) -> None:
+    """Two checkpoints are kept here, of epochs that are not the newest."""
+    best = ModelCheckpoint(
+        tmp_path / "best", "{epoch}", monitor="score", mode="max", save_top_k=2,
+        save_on_train_epoch_end=True,
+    )  # fmt: skip
+    scores = iter((1.0, 5.0, 4.0, 0.0, 6.0, 3.0, 2.0))
+
+    class Score(Callback):
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            pl_module.log("score", next(scores))
+
+    train(tmp_path, Score(), best, epochs=7)
+    kept = sorted(file.name for file in (tmp_path / "best").iterdir())
+    assert kept == ["epoch=1.ckpt", "epoch=4.ckpt"]
+    assert store_generations(tmp_path) == [2, 5, 6, 7]  # 6 was named by last.ckpt until just now
+
+
+def test_two_checkpoints_of_one_moment_name_one_generation(tmp_path: Path) -> None:
+    keeper = Ranked()
+    train(tmp_path, Every(tmp_path / "all"), checkpoint_io=keeper)
+    assert len(keeper.named) == 2 * EPOCHS
+    assert [one["mean"][0] for one in keeper.named] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert store_generations(tmp_path) == [1, 2, 3, 4]
+
+
+def test_a_checkpoint_of_a_past_that_was_lived_again_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, Every(tmp_path / "all"), epochs=2)
+    copy(tmp_path / "all" / "epoch=1.ckpt", tmp_path / "later.ckpt")
+    # Back to the first epoch; the second becomes another one, as its order is drawn anew.
+    copy(tmp_path / "all" / "epoch=0.ckpt", tmp_path / LAST)
+    train(tmp_path, Every(tmp_path / "all"), epochs=2, data_seed=4)
+    copy(tmp_path / "later.ckpt", tmp_path / LAST)
+    before = store_generations(tmp_path)
+    with pytest.raises(StoreMismatchError, match=r"another generation 2 than the checkpoint names"):
+        train(tmp_path, Every(tmp_path / "all"), epochs=3)
+    assert store_generations(tmp_path) == before == [1, 2]
+
+
+def test_a_checkpoint_that_cannot_be_read_keeps_its_generation(tmp_path: Path) -> None:
+    train(tmp_path, epochs=1)
+    (tmp_path / "copy.ckpt").write_bytes(b"half of it")
+    with pytest.raises(WeightsError, match=r"copy\.ckpt is no readable checkpoint"):
+        train(tmp_path, epochs=2)
+    assert store_generations(tmp_path) == [1]
+
+
+def test_a_checkpoint_in_the_middle_of_an_epoch_cannot_be_resumed(tmp_path: Path) -> None:
+    train(tmp_path, Every(tmp_path / "mid", every_n_train_steps=3), epochs=1)
+    (middle,) = (tmp_path / "mid").iterdir()
+    copy(middle, tmp_path / LAST)
+    with pytest.raises(ConfigError, match="saved in the middle of an epoch"):
+        train(tmp_path, Every(tmp_path / "mid", every_n_train_steps=3), epochs=2)

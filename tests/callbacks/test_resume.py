@@ -13,6 +13,7 @@ import torch
 from tests.callbacks.tiny_run import EPOCHS, FUSIONS, At, train
 
 from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.store.generation import seal_of
 from oaa_pl.store.reader import StoreReader
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +99,8 @@ def test_the_same_training_twice_is_the_same(never_crashed: Path, tmp_path: Path
 
 
 def test_a_checkpoint_names_the_generation_of_each_store(never_crashed: Path) -> None:
-    assert checkpoint(never_crashed)["oaa_generations"] == dict.fromkeys(FUSIONS, EPOCHS)
+    named = {name: [EPOCHS, seal_of(never_crashed / "stores" / name, EPOCHS)] for name in FUSIONS}
+    assert checkpoint(never_crashed)["oaa_generations"] == named
     assert checkpoint(never_crashed)["epoch"] == EPOCHS - 1
     updates = StoreReader(never_crashed / "stores" / "mean").rows["updates"]
     assert updates.max() == EPOCHS

@@ -87,13 +87,13 @@ def accumulation(folder: Path, **settings: Any) -> AttentionAccumulation:
     return AttentionAccumulation(openers, **({"gate": accept_all} | settings))
 
 
-def data(workers: int = 0) -> OaaDataModule:
+def data(workers: int = 0, seed: int = 3) -> OaaDataModule:
     source = NoiseSource()
     augmented = ViewTransform(
         [A.RandomResizedCrop((12, 12), scale=(0.4, 1.0)), A.HorizontalFlip(p=0.5)], *STATISTICS
     )
     whole = ViewTransform([A.Resize(12, 12)], *STATISTICS)
-    return OaaDataModule(source, source, augmented, whole, 2, num_workers=workers, seed=3)
+    return OaaDataModule(source, source, augmented, whole, 2, num_workers=workers, seed=seed)
 
 
 def train(
@@ -102,6 +102,7 @@ def train(
     epochs: int = EPOCHS,
     checkpoint_io: AtomicCheckpointIO | None = None,
     workers: int = 0,
+    data_seed: int = 3,
     **settings: Any,
 ) -> Trainer:
     """Train, or go on training from `last.ckpt`; `extra` come before the others."""
@@ -130,7 +131,7 @@ def train(
     module = Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3)
     last = folder / LAST
     resumed = last if last.is_file() else None
-    trainer.fit(module, data(workers), ckpt_path=resumed, weights_only=True)
+    trainer.fit(module, data(workers, data_seed), ckpt_path=resumed, weights_only=True)
     return trainer
 
 

@@ -25,7 +25,7 @@ ROWS = len(PAIRS.pairs)
 
 
 def content(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    state = np.random.default_rng(seed).random(HEADER.state_shape(ROWS), dtype=np.float32)
+    state = np.random.default_rng(seed).integers(0, 9999, HEADER.state_shape(ROWS), np.uint32)
     rows = np.zeros(ROWS, ROW)
     rows["updates"], rows["origin"] = np.arange(ROWS), 1
     return state, rows
@@ -123,7 +123,7 @@ def test_a_state_of_another_shape_or_dtype_is_refused(tmp_path: Path) -> None:
     write_generation(tmp_path, 2, state.astype(np.float64), rows)
     wider = np.dtype([(name, "<u8") for name in ROW.names or ()])
     write_generation(tmp_path, 3, state, rows.astype(wider))
-    for generation, message in ((1, "expected float32"), (2, "holds float64"), (3, "6 row rec")):
+    for generation, message in ((1, "expected uint32"), (2, "holds float64"), (3, "6 row rec")):
         with pytest.raises(StoreError, match=message):
             open_generation(tmp_path, generation, HEADER, ROWS)
 

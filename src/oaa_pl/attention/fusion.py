@@ -5,7 +5,8 @@ brackets: it is M_t = ((t - 1) M_{t-1} + A_t) / t.
 
 A fusion is a triple of pure functions over the *state* that a store keeps per map. The maximum
 keeps the map itself. The mean keeps a sum and a count per cell, so that a cell which a crop did
-not show is not averaged with a zero, and so that shards written apart can be merged exactly.
+not show is not averaged with a zero. Both are exact in any order: what one process, four processes
+or two machines accumulate of the same maps is the same to the last bit.
 
 Shapes: K maps of h x w cells. `inside` is true for the cells that the training view showed.
 """
@@ -81,16 +82,20 @@ class Maximum(Fusion):
 
 
 class RunningMean(Fusion):
-    """M_t = ((t - 1) M_{t-1} + A_t) / t, Eq. (10), as a sum and a count per cell."""
+    """M_t = ((t - 1) M_{t-1} + A_t) / t, Eq. (10), as a sum and a count per cell.
+
+    The sum is in fixed point, since sums of floats depend on their order; up to 65,535 updates.
+    """
 
     name = "running_mean"
     planes = 2
-    dtype = np.dtype(np.float32)
+    dtype = np.dtype(np.uint32)
+    steps = 1 << 16  # of an attention from 0 to 1
 
     @override
     def update(self, state: np.ndarray, attention: Maps, inside: Inside) -> np.ndarray:
-        fresh = np.stack([np.where(inside, attention, 0), inside], axis=1).astype(self.dtype)
-        fused: np.ndarray = state + fresh
+        steps = np.rint(np.where(inside, attention, 0) * self.steps).astype(self.dtype)
+        fused: np.ndarray = state + np.stack([steps, inside.astype(self.dtype)], axis=1)
         return fused
 
     @override
@@ -100,9 +105,9 @@ class RunningMean(Fusion):
 
     @override
     def cumulative(self, state: np.ndarray) -> Maps:
-        # At most 1 but for rounding in the sum, and the range is the store's promise.
-        mean: Maps = state[:, 0] / np.maximum(state[:, 1], 1)
-        return mean.clip(max=1)
+        count = np.maximum(state[:, 1], 1).astype(np.float64)
+        mean: Maps = (state[:, 0] / (count * self.steps)).astype(np.float32)
+        return mean
 
 
 FUSIONS: dict[str, Fusion] = {fusion.name: fusion for fusion in (Maximum(), RunningMean())}

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from oaa_pl.attention.cam import class_attention
 from oaa_pl.attention.gate import beats_absent_classes
+from oaa_pl.callbacks.checkpoint import GENERATIONS, named_generations
 from oaa_pl.errors import ConfigError, StoreMismatchError
 from oaa_pl.store.accumulate import Gate, Normalisation, accumulate
 from oaa_pl.store.memmap import MemmapStore
@@ -20,7 +21,6 @@ from oaa_pl.types import Batch, StepOutput
 __all__ = ["AttentionAccumulation", "StoreOpener"]
 
 StoreOpener = Callable[[int, int], MemmapStore]
-_KEY = "oaa_generations"
 
 
 class AttentionAccumulation(Callback):
@@ -54,28 +54,34 @@ class AttentionAccumulation(Callback):
         self.open_stores = dict(open_stores)
         self.gate, self.normalise, self.first_epoch = gate, normalise, first_epoch
         self.stores: dict[str, MemmapStore] = {}
-        # 0 is the empty store: a run that resumes nothing starts from nothing, whatever an
-        # earlier run that died before its first checkpoint may have left in the folder.
-        self._generations = dict.fromkeys(self.open_stores, 0)
+        # By name: generation and seal. 0 is the empty store: a run that resumes nothing starts from
+        # nothing, whatever an earlier run that died before its first checkpoint may have left.
+        self._committed: dict[str, tuple[int, str]] = dict.fromkeys(self.open_stores, (0, ""))
+        self._unsaved = False
 
     @override
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        saved = checkpoint.get(_KEY, {})
+        saved = checkpoint.get(GENERATIONS, {})
         if set(saved) != set(self.open_stores):
             raise StoreMismatchError(
                 f"the checkpoint accumulated into {sorted(saved)}, this run into "
                 f"{sorted(self.open_stores)}; resume with the same stores, or start a new run"
             )
-        self._generations = dict(saved)
+        if not _ends_an_epoch(checkpoint):
+            raise ConfigError(
+                "the checkpoint was saved in the middle of an epoch, from where no data loader can "
+                "go on exactly; resume from one that was saved at an epoch's end"
+            )
+        self._committed = {name: (number, seal) for name, (number, seal) in saved.items()}
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # One shard per rank: a shared map would lose updates, and a barrier per batch is slow.
         for name, opener in self.open_stores.items():
             self.stores[name] = opener(trainer.global_rank, trainer.world_size)
-            self.stores[name].roll_back(self._generations[name])
+            self.stores[name].roll_back(*self._committed[name])
 
     @override
     def on_train_batch_end(  # type: ignore[override]  # narrows Lightning's Any to our dicts
@@ -88,6 +94,7 @@ class AttentionAccumulation(Callback):
     ) -> None:
         # Every batch counts, not every optimiser step: with gradient accumulation each image is
         # still seen, and must be fused, once per epoch.
+        self._unsaved = True
         if trainer.current_epoch < self.first_epoch:
             return
         if "score_map" not in outputs:
@@ -122,9 +129,14 @@ class AttentionAccumulation(Callback):
     ) -> None:
         # Committed before the checkpoint is written, on every rank: the generation that a
         # checkpoint names always exists, and a crash in between costs a generation, not a run.
-        checkpoint[_KEY] = {
-            name: store.commit(trainer.strategy.barrier) for name, store in self.stores.items()
-        }
+        # A second checkpoint of the same moment names the same generation.
+        if self._unsaved:
+            needed = named_generations(trainer)
+            for name, store in self.stores.items():
+                generation = store.commit(trainer.strategy.barrier, needed.get(name, ()))
+                self._committed[name] = generation, store.seal(generation)
+            self._unsaved = False
+        checkpoint[GENERATIONS] = {name: list(named) for name, named in self._committed.items()}
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -141,3 +153,9 @@ class AttentionAccumulation(Callback):
         for store in self.stores.values():
             store.close()
         self.stores = {}
+
+
+def _ends_an_epoch(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether Lightning saved a checkpoint after an epoch's last batch."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    return bool(progress["is_last_batch"])

@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oaa_pl.errors import StoreError
 from oaa_pl.store.files import checksum, save_array, sync_folder, write_text
@@ -23,12 +24,19 @@ __all__ = [
     "drop",
     "folder_of",
     "open_generation",
+    "row_checksums",
+    "seal_of",
     "seal_rows",
     "sweep",
     "write_generation",
 ]
 
 _FILES = ("state.npy", "rows.npy")
+
+# All that a damaged seal or array file makes json and numpy raise.
+_DAMAGE = (
+    OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, MemoryError, RecursionError,
+)  # fmt: skip
 
 
 def folder_of(store: Path, generation: int) -> Path:
@@ -59,11 +67,35 @@ def sweep(store: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def row_checksums(state: np.ndarray, rows: np.ndarray) -> NDArray[np.uint32]:
+    """CRC-32 of each row's state and of its record up to the checksum: (R,)."""
+    known = ROW.fields["checksum"][1] if ROW.fields else 0
+    checksums = (
+        zlib.crc32(record.tobytes()[:known], zlib.crc32(row.tobytes()))
+        for row, record in zip(state, rows, strict=True)
+    )
+    return np.fromiter(checksums, np.uint32, len(rows))
+
+
 def seal_rows(state: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows' records with the checksum of each row's state: (R,)."""
+    """The rows' records with their checksums: (R,)."""
     sealed = rows.copy()
-    sealed["checksum"] = [zlib.crc32(row.tobytes()) for row in state]
+    sealed["checksum"] = row_checksums(state, rows)
     return sealed
+
+
+def seal_of(store: Path, generation: int) -> str:
+    """What tells a generation from any other: the checksum of its seal, eight hexadecimal digits.
+
+    Raises:
+        StoreError: if there is no such generation.
+    """
+    try:
+        return f"{checksum(folder_of(store, generation) / 'seal.json'):08x}"
+    except OSError as error:
+        raise StoreError(
+            f"{store} has no generation {generation}; it has {committed(store)}"
+        ) from error
 
 
 def write_generation(store: Path, generation: int, state: np.ndarray, rows: np.ndarray) -> None:
@@ -132,7 +164,7 @@ def open_generation(
         rows = np.load(folder / "rows.npy", allow_pickle=False)
     except StoreError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except _DAMAGE as error:
         raise StoreError(f"{folder} is damaged: {error!r}; restore it") from error
     shape, rule = header.state_shape(count), header.rule
     if state.shape != shape or state.dtype != rule.dtype:

@@ -1,6 +1,6 @@
 """What a store is made of: its header, its pairs, its per-row record, its files.
 
-    <store>/header.json            what the maps mean, and which data set they belong to
+    <store>/header.json            what the maps mean, which data set they belong to, its checksum
     <store>/images.txt             one image a line: id, then its classes; rows follow this order
     <store>/writer.lock            held by the one process that may commit
     <store>/live/rank-<r>.state    a rank's working maps since the last commit; never read back
@@ -12,6 +12,7 @@ Shapes: N images, C foreground classes, R rows (present pairs), h x w cells of t
 """
 
 import json
+import zlib
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from hashlib import sha256
@@ -31,7 +32,8 @@ VERSION = 1
 
 ORIGIN_NONE, ORIGIN_ACCEPTED, ORIGIN_FALLBACK = 0, 1, 2
 
-# What is known of each row. The checksum is that of the row's state at the last commit.
+# What is known of each row. The checksum, set by a commit, is that of the row's state and of the
+# fields before it: a flipped bit in either file of a generation can be traced to its row.
 ROW = np.dtype(
     [("updates", "<u4"), ("last_epoch", "<i4"), ("origin", "u1"), ("checksum", "<u4")], align=False
 )
@@ -99,7 +101,9 @@ class Pairs:
             StoreError: if a line names no id or an unknown class; the message has file and line.
         """
         place = {name: c for c, name in enumerate(classes)}
-        lines = text.splitlines()
+        lines = text.split("\n")
+        if lines.pop():
+            raise StoreError(f"{path} is damaged: its last line has no end; restore it")
         labels = np.zeros((len(lines), len(classes)), dtype=bool)
         ids: list[str] = []
         for n, line in enumerate(lines):
@@ -158,7 +162,7 @@ class Header:
     def __post_init__(self) -> None:
         if self.fusion not in FUSIONS:
             raise StoreError(f"fusion must be one of {sorted(FUSIONS)}, got {self.fusion!r}")
-        if [0 < side <= 4096 for side in self.grid] != [True, True]:
+        if [type(side) is int and 0 < side <= 4096 for side in self.grid] != [True, True]:
             raise StoreError(f"grid must be (h, w) of 1 to 4096 cells each, got {self.grid}")
 
     @property
@@ -171,20 +175,22 @@ class Header:
         return (rows, self.rule.planes, *self.grid)
 
     def dump(self) -> str:
-        """JSON text of `header.json`."""
-        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n"
+        """JSON text of `header.json`, its own checksum in it."""
+        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        content["crc32"] = zlib.crc32(json.dumps(content).encode())
+        return json.dumps(content, indent=1) + "\n"
 
     @classmethod
     def parse(cls, text: str, path: Path) -> Self:
         """Read `header.json` back.
 
         Raises:
-            StoreError: if the text is not a header, or one of a newer version.
+            StoreError: if the text is not a header, is damaged, or of a newer version.
         """
         try:
             raw: dict[str, Any] = json.loads(text)
             kind, version = raw.pop("format"), raw.pop("version")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(f"{path} is not a store header: {error!r}; restore it") from error
         if kind != FORMAT or not isinstance(version, int) or version < 1:
             raise StoreError(f"{path} is not a store header: format {kind!r}, version {version!r}")
@@ -193,6 +199,7 @@ class Header:
                 f"{path} has store version {version}, this package reads up to {VERSION}; upgrade"
             )
         try:
+            raw.pop("crc32")
             raw["classes"], raw["grid"] = tuple(raw["classes"]), tuple(raw["grid"])
             header = cls(**raw)
             if not all(isinstance(name, str) for name in (*header.classes, header.fingerprint)):
@@ -201,6 +208,8 @@ class Header:
             raise StoreError(f"{path}: {error}") from error
         except (KeyError, TypeError) as error:
             raise StoreError(f"{path} is not a store header: {error}; restore it") from error
+        if text != header.dump():
+            raise StoreError(f"{path} is damaged: its checksum is not its content's; restore it")
         return header
 
     def require_same(self, other: "Header", path: Path) -> None:

@@ -8,7 +8,8 @@ checkpoint that names the generation repeats exactly that part.
 Shapes: R rows (present pairs), h x w cells of the grid.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,10 +18,17 @@ import numpy as np
 from typing_extensions import override
 
 from oaa_pl.attention.fusion import Fusion
-from oaa_pl.errors import StoreError
+from oaa_pl.errors import StoreError, StoreMismatchError
 from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.files import preallocate, save_array, write_text
-from oaa_pl.store.generation import committed, drop, open_generation, sweep, write_generation
+from oaa_pl.store.generation import (
+    committed,
+    drop,
+    open_generation,
+    seal_of,
+    sweep,
+    write_generation,
+)
 from oaa_pl.store.layout import ROW, Header, Pairs
 from oaa_pl.store.lock import WriterLock
 from oaa_pl.store.reader import read_identity
@@ -37,8 +45,8 @@ class MemmapStore(AttentionStore):
         pairs: the present (image, class) pairs.
         rank: this process's number; rank 0 alone commits.
         world_size: number of processes that accumulate.
-        keep: committed generations to keep. Two, so that the checkpoint on disk keeps the one
-            it names while the next checkpoint is being written.
+        keep: newest generations to keep, beside those that a commit is told are needed. Two, so
+            that the checkpoint on disk keeps the one it names while the next is being written.
         recall: start from the newest generation; without it, from nothing until `roll_back`.
 
     Raises:
@@ -63,6 +71,7 @@ class MemmapStore(AttentionStore):
         self.path, self.header, self.pairs = path, header, pairs
         self.rank, self.world_size, self.keep = rank, world_size, keep
         self._lock: WriterLock | None = None
+        self._process = os.getpid()
         count = len(pairs.pairs)
         self.rows = np.zeros(count, ROW)
         try:
@@ -107,11 +116,14 @@ class MemmapStore(AttentionStore):
         return np.memmap(file, dtype=rule.dtype, mode="r+", shape=shape)
 
     @override
-    def commit(self, barrier: Callable[[], None] | None = None) -> int:
+    def commit(
+        self, barrier: Callable[[], None] | None = None, needed: Collection[int] = ()
+    ) -> int:
         """Gather every rank's shard into a new generation; all ranks must call it.
 
         Args:
             barrier: waits for all ranks; needed when there is more than one.
+            needed: older generations that must stay, because a checkpoint names them.
 
         Returns:
             The new generation's number, the same on every rank.
@@ -119,6 +131,7 @@ class MemmapStore(AttentionStore):
         Raises:
             StoreError: if the disk is full or the folder cannot be written.
         """
+        self._require_own_process()
         if self.world_size > 1 and barrier is None:
             raise StoreError("commit needs the strategy's barrier when world_size is above 1")
         generation = max(self.generations(), default=0) + 1
@@ -132,7 +145,8 @@ class MemmapStore(AttentionStore):
                 self._absorb(rank)
             write_generation(self.path, generation, self.state, self.rows)
             for old in self.generations()[: -self.keep]:
-                drop(self.path, old)
+                if old not in needed:
+                    drop(self.path, old)
         wait()  # the generation is in place
         if self.rank > 0:
             # What this rank held now lives in rank 0: it starts again from nothing.
@@ -149,7 +163,24 @@ class MemmapStore(AttentionStore):
         self.absorb(state, rows)
 
     @override
-    def roll_back(self, generation: int) -> None:
+    def roll_back(self, generation: int, seal: str | None = None) -> None:
+        """Return to a committed generation; later ones are dropped. 0 is the empty store.
+
+        Args:
+            generation: its number.
+            seal: what `seal` said of it when it was committed; not compared if None.
+
+        Raises:
+            StoreError: if there is no such generation, or it is damaged.
+            StoreMismatchError: if it is another one of the same number. The store is unchanged.
+        """
+        self._require_own_process()
+        if seal is not None and self.seal(generation) != seal:
+            raise StoreMismatchError(
+                f"{self.path} has another generation {generation} than the checkpoint names: a "
+                "later run has gone back and made it anew; resume from that run's checkpoint, or "
+                "start a new run"
+            )
         if self.rank > 0 or generation == 0:
             self.state[:], self.rows[:] = 0, 0
         else:
@@ -158,6 +189,14 @@ class MemmapStore(AttentionStore):
             for newer in self.generations():
                 if newer > generation:
                     drop(self.path, newer)
+
+    def seal(self, generation: int) -> str:
+        """What tells a committed generation from another of the same number; "" for the empty one.
+
+        Raises:
+            StoreError: if there is no such generation.
+        """
+        return seal_of(self.path, generation) if generation else ""
 
     def _recall(self, generation: int) -> None:
         """Fill the live maps with a committed generation."""
@@ -171,11 +210,25 @@ class MemmapStore(AttentionStore):
     def close(self) -> None:
         """Give up the right to write, and the live maps; what was committed stays."""
         self.state = np.zeros(0)
-        if self._lock is not None:
+        if self._lock is not None and self._process == os.getpid():
             self._lock.release()
             for file in (self.path / "live").iterdir():
                 file.unlink()
             self._lock = None
+
+    def _require_own_process(self) -> None:
+        if self._process != os.getpid():
+            raise StoreError(
+                f"{self.path} was opened for writing by another process, of which this is a fork; "
+                "read it with StoreReader"
+            )
+
+    @override
+    def __getstate__(self) -> dict[str, object]:
+        raise StoreError(
+            f"{self.path} has one writer, which cannot be handed to another process; hand over "
+            "StoreReader(path), or open the store there"
+        )
 
     def __enter__(self) -> Self:
         return self

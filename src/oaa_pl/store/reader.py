@@ -22,14 +22,16 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
         StoreError: if there is none, or it is damaged.
     """
     try:
-        header = Header.parse((path / "header.json").read_text("utf-8"), path / "header.json")
-        images = (path / "images.txt").read_text("utf-8")
+        # As bytes: reading as text would take one kind of line end for another.
+        text = (path / "header.json").read_bytes().decode()
+        header = Header.parse(text, path / "header.json")
+        images = (path / "images.txt").read_bytes().decode()
         pairs = Pairs.parse(images, header.classes, path / "images.txt")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(f"{path} holds no attention store; make one with 'oaa fit'") from error
     except UnicodeDecodeError as error:
         raise StoreError(f"{path} is damaged: {error}; restore it") from error
-    if pairs.fingerprint != header.fingerprint:
+    if pairs.fingerprint != header.fingerprint or pairs.text() != images:
         raise StoreError(f"{path / 'images.txt'} is damaged: it does not match the header")
     return header, pairs
 
@@ -51,11 +53,26 @@ class StoreReader(AttentionStore):
     def __init__(self, path: Path, generation: int | None = None) -> None:
         self.path = path
         self.header, self.pairs = read_identity(path)
-        known = committed(path)
-        if not known:
-            raise StoreError(f"{path} has no committed generation; let the training finish first")
-        self.generation = known[-1] if generation is None else generation
-        self._open()
+        if generation is None:
+            self._open_newest()
+        else:
+            self.generation = generation
+            self._open()
+
+    def _open_newest(self) -> None:
+        while True:
+            known = committed(self.path)
+            if not known:
+                raise StoreError(
+                    f"{self.path} has no committed generation; let the training finish first"
+                )
+            self.generation = known[-1]
+            try:
+                return self._open()
+            except StoreError:
+                # A writer may have gone on, and dropped it, since the folder was listed.
+                if self.generation in committed(self.path):
+                    raise
 
     def _open(self) -> None:
         count = len(self.pairs.pairs)
