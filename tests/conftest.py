@@ -1,6 +1,8 @@
 """Fixtures of all tests: a tiny VOC folder, and real material where the machine has it."""
 
 import os
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,28 @@ TINY = {
 TINY_SPLITS = {"train": tuple(TINY)[:4], "val": tuple(TINY)[4:]}
 NAMES = {8: "cat", 12: "dog", 15: "person"}
 COLOURS = {8: (220, 60, 40), 12: (40, 200, 60), 15: (50, 70, 230)}
+
+
+COUNTED = pytest.StashKey[Counter[str]]()
+
+
+@pytest.fixture(scope="session")
+def tally(pytestconfig: pytest.Config) -> Callable[[str, int], None]:
+    """Adds to a count that is printed at the end: how often a promise was put to the test."""
+
+    def add(what: str, number: int) -> None:
+        pytestconfig.stash.setdefault(COUNTED, Counter())[what] += number
+
+    return add
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if counted := config.stash.get(COUNTED, Counter()):
+        terminalreporter.section("reliability")
+        for what, number in sorted(counted.items()):
+            terminalreporter.write_line(f"{what}: {number:,}")
 
 
 @pytest.fixture

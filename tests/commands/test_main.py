@@ -11,7 +11,7 @@ from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.commands import main as program
 from oaa_pl.commands.compose import register, root_of
-from oaa_pl.commands.manual import COMMANDS
+from oaa_pl.commands.manual import COMMANDS, STORE
 from oaa_pl.errors import BadImageError
 
 
@@ -48,6 +48,7 @@ def examples() -> list[tuple[str, str]]:
         (name, example.replace("\\\n", ""))
         for name, (_, _, lines) in COMMANDS.items()
         for example in lines
+        if name != STORE
     ]
 
 

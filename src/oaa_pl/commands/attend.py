@@ -3,8 +3,10 @@
 import logging
 from pathlib import Path
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import nn
 
@@ -87,7 +89,7 @@ def attend(
     data: OaaDataModule,
     store: AttentionStore,
     *,
-    only_missing: bool = False,
+    only: NDArray[np.int64] | None = None,
     what: str = "attend",
 ) -> None:
     """Write a network's attention to every present class into a store, as fallback maps.
@@ -97,17 +99,16 @@ def attend(
         net: images (B, 3, H, W) to score maps (B, C, h, w).
         data: its predict loader reads whole photos.
         store: where the maps go; accepted maps in it are left alone.
-        only_missing: attend only to pairs that have no map yet.
+        only: attend only to these pairs (image, class), (K, 2); to all present ones if None.
         what: shown on the progress bar.
     """
     normalise = instantiate(cfg.attention)
     half = "bf16" in cfg.trainer.precision
     wanted = torch.from_numpy(store.pairs.labels.copy())
-    if only_missing:
-        missing = torch.from_numpy(store.missing())
+    if only is not None:
         wanted = torch.zeros_like(wanted)
-        wanted[missing[:, 0], missing[:, 1]] = True
-        if not len(missing):
+        wanted[only[:, 0], only[:, 1]] = True
+        if not len(only):
             return
     net = build.on_device(cfg, net)
     device = next(net.parameters()).device

@@ -113,10 +113,10 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
         header = store_header(cfg, pairs, fusion)
         maps[method].begin(cfg, classes=list(train.classes))
         with MemmapStore(paths[method], header, pairs) as store:
-            filled = len(store.missing())
-            attend(cfg, net, everything, store, only_missing=True, what=f"finalize {method}")
-            store.commit()
-        maps[method].finish(fallback=filled, pairs=len(pairs.pairs))
+            missing = store.missing()
+            attend(cfg, net, everything, store, only=missing, what=f"finalize {method}")
+            store.commit(needed=store.generations())
+        maps[method].finish(fallback=len(missing), pairs=len(pairs.pairs))
     record.finish()
     return record.folder
 

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from oaa_pl import __version__
-from oaa_pl.commands.manual import COMMANDS, command_page, front_page
+from oaa_pl.commands.manual import COMMANDS, STORE, command_page, front_page
 from oaa_pl.errors import OaaError
 
 __all__ = ["main"]
@@ -59,8 +59,12 @@ def _run(name: str, overrides: Sequence[str]) -> int:
 
     # A polite kill leaves as Ctrl-C does: locks released, the run resumable.
     polite = signal.signal(signal.SIGTERM, _interrupt)
+    command = importlib.import_module(f"oaa_pl.commands.{name}")
     try:
-        run_job(importlib.import_module(f"oaa_pl.commands.{name}").run, overrides)
+        if name == STORE:
+            command.run_words(overrides)
+        else:
+            run_job(command.run, overrides)
     except KeyboardInterrupt:
         sys.stderr.write("\noaa: interrupted; run the same command again to go on from there\n")
         return INTERRUPTED

@@ -2,7 +2,10 @@
 
 from oaa_pl.commands.compose import root_of
 
-__all__ = ["COMMANDS", "command_page", "front_page"]
+__all__ = ["COMMANDS", "STORE", "command_page", "front_page"]
+
+STORE = "store"
+"""The one command that takes paths instead of a configuration."""
 
 COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "reproduce": (
@@ -70,6 +73,25 @@ could be read.""",
         "Gathers the results of all seeds, and shows the pictures of seed=...",
         ("oaa report", "oaa report experiment=voc12_320 data.root=VOC"),
     ),
+    STORE: (
+        "look at, check, mend, merge, export a store of attention maps",
+        """info PATH [generation=N]                what it holds
+verify PATH [generation=N]              compare every byte with its checksum, name damaged rows
+repair PATH [checkpoint=FILE]           recompute the damaged rows of the newest generation, and
+                                        only those, with the model that made the maps
+merge INTO PART PART ...                what several machines accumulated, into a new store
+export PATH FOLDER [format=png|npz]     a file per map or per image, as other code reads them
+import FOLDER PATH [KEY=VALUE ...]      and back; maps of other code need data=... as `oaa fit`
+
+A run's stores lie in runs/<name>/seed-<seed>/attention/<method>/store.""",
+        (
+            "oaa store info runs/synthetic/seed-0/attention/oaa_max/store",
+            "oaa store verify runs/synthetic/seed-0/attention/oaa_max/store",
+            "oaa store merge all first second third",
+            "oaa store export runs/synthetic/seed-0/attention/oaa_max/store maps format=png",
+            "oaa store import maps again experiment=voc12 data.root=VOC",
+        ),
+    ),
 }
 
 
@@ -101,6 +123,16 @@ def command_page(name: str) -> str:
     what, text, examples = COMMANDS[name]
     indented = "\n".join(f"  {line}" for line in text.splitlines())
     shown = "\n".join(f"  {line}" for line in examples)
+    if name == STORE:
+        return f"""oaa {name}: {what}
+
+usage: oaa {name} ACTION PATH ...
+
+{indented}
+
+examples:
+{shown}
+"""
     return f"""oaa {name}: {what}
 
 usage: oaa {name} [KEY=VALUE ...] [-m]

@@ -13,6 +13,7 @@ from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.evaluate import segment_photo
 from oaa_pl.commands.record import Run
+from oaa_pl.commands.trained import recorded_config
 from oaa_pl.data.images import read_photo
 from oaa_pl.errors import BadImageError, ConfigError, MissingInputError
 from oaa_pl.labels.palette import overlay, save_label
@@ -21,8 +22,6 @@ from oaa_pl.labels.png import save_png
 __all__ = ["run"]
 
 log = logging.getLogger(__name__)
-
-_KNOWN = ("oaa_pl.nets.", "torch.nn.")
 
 
 def run(cfg: DictConfig) -> None:
@@ -80,19 +79,6 @@ def _save(output: Path, name: str, photo: "np.ndarray", label: "np.ndarray") -> 
     save_png(output / "overlays" / name, Image.fromarray(overlay(photo, label)))
 
 
-def _require_known_targets(node: object, recorded: Path) -> None:
-    """Refuse to call anything but networks: the folder may come from a stranger."""
-    if isinstance(node, dict):
-        target = str(node.get("_target_", _KNOWN[0]))
-        if not target.startswith(_KNOWN):
-            raise ConfigError(f"{recorded} asks to call {target!r}, which is no network of ours")
-        for value in node.values():
-            _require_known_targets(value, recorded)
-    elif isinstance(node, list):
-        for value in node:
-            _require_known_targets(value, recorded)
-
-
 def _trained_with(checkpoint: Path) -> tuple[DictConfig, tuple[str, ...]]:
     """Configuration and class names that a segmenter's folder records beside its checkpoint."""
     if not checkpoint.is_file():
@@ -100,15 +86,9 @@ def _trained_with(checkpoint: Path) -> tuple[DictConfig, tuple[str, ...]]:
             f"{checkpoint} does not exist; first run 'oaa fit stage=segmenter', or say "
             "predict.checkpoint=<file>"
         )
-    recorded = checkpoint.parent / "config.yaml"
-    if not recorded.is_file():
-        raise MissingInputError(f"{recorded} is missing; it belongs beside the checkpoint")
+    cfg = recorded_config(checkpoint, "net.segmenter")
     if "segmenter" not in checkpoint.resolve().parts:
         raise ConfigError(
             f"{checkpoint} is not a segmenter's; give one that 'oaa fit stage=segmenter' made"
         )
-    cfg = OmegaConf.load(recorded)
-    if not isinstance(cfg, DictConfig):
-        raise ConfigError(f"{recorded} is not a run's configuration; restore it")
-    _require_known_targets(OmegaConf.to_container(cfg.net.segmenter, resolve=True), recorded)
     return cfg, build.recorded_classes(checkpoint.parent)

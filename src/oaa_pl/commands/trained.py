@@ -4,15 +4,18 @@ import pickle
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
 from oaa_pl.commands.record import Run
-from oaa_pl.errors import ConfigError, WeightsError
+from oaa_pl.errors import ConfigError, MissingInputError, WeightsError
 
-__all__ = ["load_into", "load_net", "start_from"]
+__all__ = ["load_into", "load_net", "recorded_config", "start_from"]
+
+# What a recorded configuration may call: its folder may come from a stranger.
+_KNOWN = ("oaa_pl.nets.", "oaa_pl.data.", "oaa_pl.attention.", "torch.nn.", "albumentations.")
 
 
 def load_net(cfg: DictConfig, folder: Path, classes: int) -> nn.Module:
@@ -85,3 +88,38 @@ def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
     elif init != "net":
         raise ConfigError(f"init must be net, classifier or classifier_trunk, got {init!r}")
     return net
+
+
+def recorded_config(checkpoint: Path, *parts: str) -> DictConfig:
+    """The configuration that a stage's folder records beside its checkpoint.
+
+    Args:
+        checkpoint: the checkpoint's file.
+        parts: keys of the parts that will be instantiated; they may call our parts only.
+
+    Raises:
+        MissingInputError: if there is none.
+        ConfigError: if it is none, or asks for something else than our parts.
+    """
+    recorded = checkpoint.parent / "config.yaml"
+    if not recorded.is_file():
+        raise MissingInputError(f"{recorded} is missing; it belongs beside the checkpoint")
+    cfg = OmegaConf.load(recorded)
+    if not isinstance(cfg, DictConfig):
+        raise ConfigError(f"{recorded} is not a run's configuration; restore it")
+    for part in parts:
+        node = OmegaConf.select(cfg, part)
+        _require_known_targets(OmegaConf.to_container(node, resolve=True), recorded)
+    return cfg
+
+
+def _require_known_targets(node: object, recorded: Path) -> None:
+    if isinstance(node, dict):
+        target = str(node.get("_target_", _KNOWN[0]))
+        if not target.startswith(_KNOWN):
+            raise ConfigError(f"{recorded} asks to call {target!r}, which is no part of ours")
+        for value in node.values():
+            _require_known_targets(value, recorded)
+    elif isinstance(node, list):
+        for value in node:
+            _require_known_targets(value, recorded)

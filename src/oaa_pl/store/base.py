@@ -133,7 +133,9 @@ class AttentionStore(ABC):
         self.rows["last_epoch"][at] = last[at]
         filled = rows["origin"] == ORIGIN_FALLBACK
         at = np.flatnonzero(filled & (self.rows["origin"] != ORIGIN_ACCEPTED))
-        self.state[at], self.rows[at] = state[at], rows[at]
+        self.state[at] = self.header.rule.merge(self.state[at], state[at])
+        self.rows["last_epoch"][at] = last[at]
+        self.rows["origin"][at] = ORIGIN_FALLBACK
 
     def missing(self) -> Ints:
         """Pairs (image, class) with neither an accepted nor a fallback map: (K, 2)."""

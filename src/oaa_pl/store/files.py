@@ -11,7 +11,7 @@ import numpy as np
 
 from oaa_pl.errors import StoreError
 
-__all__ = ["checksum", "preallocate", "save_array", "sync_folder", "write_text"]
+__all__ = ["checksum", "preallocate", "save_array", "save_bytes", "sync_folder", "write_text"]
 
 _CHUNK = 1 << 22
 
@@ -22,7 +22,16 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StoreError: if the disk is full or the folder cannot be written.
     """
-    _write_whole(path, lambda file: file.write(text.encode()))
+    save_bytes(path, text.encode())
+
+
+def save_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a crash leaves the old file or the new one.
+
+    Raises:
+        StoreError: if the disk is full or the folder cannot be written.
+    """
+    _write_whole(path, lambda file: file.write(content))
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

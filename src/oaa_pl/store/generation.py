@@ -20,6 +20,8 @@ from oaa_pl.store.files import checksum, save_array, sync_folder, write_text
 from oaa_pl.store.layout import ROW, Header
 
 __all__ = [
+    "DAMAGE",
+    "FILES",
     "committed",
     "drop",
     "folder_of",
@@ -31,10 +33,10 @@ __all__ = [
     "write_generation",
 ]
 
-_FILES = ("state.npy", "rows.npy")
+FILES = ("state.npy", "rows.npy")
 
 # All that a damaged seal or array file makes json and numpy raise.
-_DAMAGE = (
+DAMAGE = (
     OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, MemoryError, RecursionError,
 )  # fmt: skip
 
@@ -113,7 +115,7 @@ def write_generation(store: Path, generation: int, state: np.ndarray, rows: np.n
         save_array(partial / "rows.npy", seal_rows(state, rows))
         seal = {
             name: {"bytes": (partial / name).stat().st_size, "crc32": checksum(partial / name)}
-            for name in _FILES
+            for name in FILES
         }
         write_text(partial / "seal.json", json.dumps(seal, indent=1) + "\n")
         sync_folder(partial)
@@ -148,7 +150,7 @@ def open_generation(
         raise StoreError(f"{store} has no generation {generation}; it has {committed(store)}")
     try:
         seal = json.loads((folder / "seal.json").read_text())
-        for name in _FILES:
+        for name in FILES:
             size, expected = (folder / name).stat().st_size, seal[name]["bytes"]
             if size != expected:
                 raise StoreError(
@@ -164,7 +166,7 @@ def open_generation(
         rows = np.load(folder / "rows.npy", allow_pickle=False)
     except StoreError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise StoreError(f"{folder} is damaged: {error!r}; restore it") from error
     shape, rule = header.state_shape(count), header.rule
     if state.shape != shape or state.dtype != rule.dtype:

@@ -1,0 +1,105 @@
+"""What is wrong with a generation, row by row, and what of it is still good.
+
+`open_generation` refuses a damaged generation as a whole. This file looks closer: every row carries
+the checksum of its state and its record, so that a flipped bit costs a row and not a store.
+
+Shapes: R rows (present pairs), h x w cells of the grid.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oaa_pl.errors import StoreError
+from oaa_pl.store.files import checksum
+from oaa_pl.store.generation import DAMAGE, FILES, committed, folder_of, row_checksums
+from oaa_pl.store.layout import ROW, Header
+
+__all__ = ["Findings", "examine"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The outcome of examining a generation.
+
+    Attributes:
+        generation: its number.
+        problems: what is wrong with its files, one sentence each; none if it is sound.
+        damaged: rows that are not what was committed, ascending.
+        state: what the fusion rule keeps, (R, planes, h, w); zero in damaged rows.
+        rows: a `layout.ROW` record per row, (R,); zero, so of origin "none", in damaged rows.
+    """
+
+    generation: int
+    problems: tuple[str, ...]
+    damaged: NDArray[np.int64]
+    state: np.ndarray
+    rows: np.ndarray
+
+
+def examine(store: Path, generation: int, header: Header, count: int) -> Findings:
+    """Compare every file and every row of a generation with its checksums; changes nothing.
+
+    Args:
+        store: the store's folder.
+        generation: a committed generation's number.
+        header: what the maps mean.
+        count: rows R that the store must have.
+
+    Raises:
+        StoreError: if there is no such generation.
+    """
+    folder = folder_of(store, generation)
+    if not folder.is_dir():
+        raise StoreError(f"{store} has no generation {generation}; it has {committed(store)}")
+    problems = tuple(_problems(folder))
+    state, whole = _salvaged(folder / "state.npy", header.rule.dtype, header.state_shape(count))
+    rows, recorded = _salvaged(folder / "rows.npy", ROW, (count,))
+    good = whole & recorded & (row_checksums(state, rows) == rows["checksum"])
+    damaged = np.flatnonzero(~good)
+    state[damaged], rows[damaged] = 0, 0
+    if len(damaged) and not problems:
+        problems = (f"{folder} was sealed with damaged rows",)
+    return Findings(generation, problems, damaged, state, rows)
+
+
+def _problems(folder: Path) -> list[str]:
+    """What of a generation's files is not as it was sealed."""
+    try:
+        seal = json.loads((folder / "seal.json").read_bytes())
+        sealed = {name: (int(seal[name]["bytes"]), int(seal[name]["crc32"])) for name in FILES}
+    except DAMAGE as error:
+        return [f"{folder / 'seal.json'} is damaged ({error!r})"]
+    found = []
+    for name, (size, crc) in sealed.items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{path} is missing")
+        elif path.stat().st_size != size:
+            found.append(f"{path} has {path.stat().st_size} bytes, was sealed with {size}")
+        elif checksum(path) != crc:
+            found.append(f"{path} is damaged: its checksum is not the sealed one")
+    return found
+
+
+def _salvaged(
+    path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]
+) -> tuple[np.ndarray, NDArray[np.bool_]]:
+    """An array of known shape from its file, whatever the file's own header says.
+
+    Returns:
+        The array, zero where the file ends too early, and which of its rows are in the file, (R,).
+    """
+    header = io.BytesIO()
+    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
+    np.lib.format.write_array_header_1_0(header, {**described, "shape": shape})
+    array = np.zeros(shape, dtype)
+    data = path.read_bytes()[header.tell() :][: array.nbytes] if path.is_file() else b""
+    bytes_of = array.reshape(-1).view(np.uint8) if array.size else np.zeros(0, np.uint8)
+    bytes_of[: len(data)] = np.frombuffer(data, np.uint8)
+    complete = len(data) // max(array.nbytes // max(shape[0], 1), 1)
+    return array, np.arange(shape[0]) < complete
