@@ -257,6 +257,15 @@ def test_a_checkpoint_that_cannot_be_read_keeps_its_generation(tmp_path: Path) -
     assert store_generations(tmp_path) == [1]
 
 
+def test_a_training_whose_last_step_lies_in_an_epoch_may_be_looked_at_again(tmp_path: Path) -> None:
+    train(tmp_path, max_steps=6)
+    before = StoreReader(tmp_path / "stores" / "mean").rows.tobytes()
+    assert train(tmp_path, max_steps=6).global_step == 6
+    assert StoreReader(tmp_path / "stores" / "mean").rows.tobytes() == before
+    with pytest.raises(ConfigError, match="saved in the middle of an epoch"):
+        train(tmp_path, max_steps=8)
+
+
 def test_a_checkpoint_in_the_middle_of_an_epoch_cannot_be_resumed(tmp_path: Path) -> None:
     train(tmp_path, Every(tmp_path / "mid", every_n_train_steps=3), epochs=1)
     (middle,) = (tmp_path / "mid").iterdir()

@@ -111,7 +111,7 @@ def train(
     history = HistoryLogger(folder)
     trainer = quiet_trainer(
         folder,
-        max_epochs=epochs,
+        max_epochs=None if "max_steps" in settings else epochs,
         enable_checkpointing=True,
         logger=history,
         log_every_n_steps=1,

@@ -69,7 +69,8 @@ class AttentionAccumulation(Callback):
                 f"the checkpoint accumulated into {sorted(saved)}, this run into "
                 f"{sorted(self.open_stores)}; resume with the same stores, or start a new run"
             )
-        if not _ends_an_epoch(checkpoint):
+        finished = 0 <= trainer.max_steps <= checkpoint["global_step"]
+        if not (finished or _ends_an_epoch(checkpoint)):
             raise ConfigError(
                 "the checkpoint was saved in the middle of an epoch, from where no data loader can "
                 "go on exactly; resume from one that was saved at an epoch's end"
