@@ -425,9 +425,9 @@ def test_a_damaged_or_short_file_is_refused(tmp_path: Path, name: str, damage: s
     else:
         del content[-1]
     file.write_bytes(content)
-    with pytest.raises(StoreError, match=rf"000002/{name} .*roll back"):
+    with pytest.raises(StoreError, match=rf"000002/{name} .*oaa store verify"):
         StoreReader(tmp_path)
-    with pytest.raises(StoreError, match=rf"000002/{name} .*roll back"):
+    with pytest.raises(StoreError, match=rf"000002/{name} .*oaa store verify"):
         MemmapStore(tmp_path, header_of(), PAIRS)
     with MemmapStore(tmp_path, header_of(), PAIRS, recall=False) as store:
         with pytest.raises(StoreError, match=rf"000002/{name}"):

@@ -15,7 +15,10 @@ from typing_extensions import override
 
 from oaa_pl.errors import OutputError, WeightsError
 
-__all__ = ["GENERATIONS", "LAST", "AtomicCheckpointIO", "epoch_checkpoint", "named_generations"]
+__all__ = [
+    "GENERATIONS", "LAST", "AtomicCheckpointIO", "epoch_checkpoint", "generations_in",
+    "named_generations",
+]  # fmt: skip
 
 LAST = "last.ckpt"
 
@@ -92,21 +95,27 @@ def named_generations(trainer: Trainer) -> dict[str, set[int]]:
         folders.add(Path(trainer.ckpt_path).parent)
     needed: dict[str, set[int]] = defaultdict(set)
     for path in sorted(path for folder in folders for path in folder.glob("*.ckpt")):
-        for name, generation in _generations_in(path).items():
+        for name, generation in generations_in(path).items():
             needed[name].add(generation)
     return needed
 
 
-def _generations_in(path: Path) -> dict[str, int]:
+def generations_in(path: Path) -> dict[str, int]:
+    """Which generation of each store a checkpoint names; none if it accumulated nothing.
+
+    Raises:
+        WeightsError: if it cannot be read.
+    """
     try:
         # Mapped: of a checkpoint of any size only its table of contents is read.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return {name: generation for name, (generation, _) in content[GENERATIONS].items()}
     except KeyError:
-        return {}  # of a training that accumulates nothing
+        return {}
     except Exception as error:  # torch raises almost anything at a file that is none of its own
         reason = str(error).splitlines()[0]
         raise WeightsError(
-            f"{path} is no readable checkpoint ({reason}), so nobody knows which generation of the "
-            "stores it needs; remove it"
+            f"{path} is no readable checkpoint ({reason}), so its training cannot go on, and "
+            "nobody knows which generation of the stores it needs; remove it, and train anew if it "
+            "was the only one"
         ) from error

@@ -80,16 +80,20 @@ verify PATH [generation=N]              compare every byte with its checksum, na
 repair PATH [checkpoint=FILE]           recompute the damaged rows of the newest generation, and
                                         only those, with the model that made the maps
 merge INTO PART PART ...                what several machines accumulated, into a new store
-export PATH FOLDER [format=png|npz]     a file per map or per image, as other code reads them
-import FOLDER PATH [KEY=VALUE ...]      and back; maps of other code need data=... as `oaa fit`
+export PATH FOLDER [format=png|npz]     a file per map or per image, as other code reads them;
+                                        also generation=N
+import FOLDER PATH                      and back: an export knows its data set
+import FOLDER PATH KEY=VALUE ...        maps of other code: say the data set as for `oaa fit`
 
-A run's stores lie in runs/<name>/seed-<seed>/attention/<method>/store.""",
+A run's stores lie in runs/<name>/seed-<seed>/attention/<method>/store. What is made (INTO,
+FOLDER of an export, PATH of an import) must be new: it is made whole or not at all.""",
         (
             "oaa store info runs/synthetic/seed-0/attention/oaa_max/store",
             "oaa store verify runs/synthetic/seed-0/attention/oaa_max/store",
             "oaa store merge all first second third",
             "oaa store export runs/synthetic/seed-0/attention/oaa_max/store maps format=png",
-            "oaa store import maps again experiment=voc12 data.root=VOC",
+            "oaa store import maps again",
+            "oaa store import foreign_maps store experiment=voc12 data.root=VOC",
         ),
     ),
 }

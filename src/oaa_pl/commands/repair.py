@@ -1,77 +1,147 @@
 """`oaa store repair`: recompute the damaged rows of a store with the model that made it."""
 
+from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
+from torch import nn
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.checkpoint import LAST, generations_in
 from oaa_pl.commands import build
 from oaa_pl.commands.attend import attend
 from oaa_pl.commands.trained import load_into, recorded_config
-from oaa_pl.errors import MissingInputError
-from oaa_pl.store.base import AttentionStore
-from oaa_pl.store.damage import examine
+from oaa_pl.data.datamodule import OaaDataModule
+from oaa_pl.errors import MissingInputError, StoreError, StoreMismatchError
+from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.generation import committed
+from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.store.reader import read_identity
 
-__all__ = ["repair"]
+__all__ = ["advice", "repair"]
 
 
-def repair(path: Path, checkpoint: Path | None = None) -> list[int]:
+def repair(path: Path, checkpoint: Path | None = None) -> Findings:
     """Commit a generation in which the newest one's damaged rows are a trained model's maps.
 
     A row of `oaa attend` (`cam`, `oaa_plus_*`) becomes what it was. What epochs accumulated cannot
     be had again: such a row becomes the final classifier's map, recorded as a fallback, as if no
-    map had been accepted. All other rows keep every bit.
+    map had been accepted. All other rows keep every bit, and all older generations stay.
 
     Args:
         path: the store's folder inside its run, `<run>/attention/<method>/store`.
         checkpoint: whose maps, with its stage's `config.yaml` beside it; by default that of the
-            run's classifier or integral model.
+            run's model which made the store.
 
     Returns:
-        The rows that were recomputed; none if only a file's frame was damaged, or nothing.
+        What was wrong with the newest generation. Where no row is damaged, no model is needed;
+        where there is no problem, nothing is committed.
 
     Raises:
-        StoreError: if header or list of images are damaged, or there is no generation.
-        MissingInputError: if the run's model is not there.
+        StoreError: if header or list of images are damaged, there is no generation, the store is
+            in use, or a training still goes on from one of its generations.
+        StoreMismatchError: if the model is of another data set, or makes another kind of maps.
+        MissingInputError: if the model or its configuration is not there.
+        WeightsError: if the checkpoint is damaged, or of another network.
+        ConfigError: if the recorded configuration is damaged, or calls what is no part of ours.
     """
     header, pairs = read_identity(path)
-    if not (known := committed(path)):
-        raise MissingInputError(f"{path} has no committed generation, so nothing to repair")
+    known = committed(path)
+    if not known:
+        raise StoreError(f"{path} has no committed generation, so there is nothing to repair")
     found = examine(path, known[-1], header, len(pairs.pairs))
     if not found.problems:
-        return []
+        return found
+    if _resumed_from(path) is not None:
+        raise StoreError(
+            f"{path}: generation {known[-1]} is damaged; {advice(path, known[-1:], known[-1])}"
+        )
+    # Before the store is opened: what is missing or foreign must not touch it.
+    model = _model(path, header, pairs, checkpoint) if len(found.damaged) else None
     with MemmapStore(path, header, pairs, recall=False) as store:
         store.state[:], store.rows[:] = found.state, found.rows
-        if len(found.damaged):
-            _attend(checkpoint or _maker(path), store, found.damaged)
+        if model is not None:
+            attend(*model, store, only=pairs.pairs[found.damaged], what="repair")
         store.commit(needed=known)
-    return [int(row) for row in found.damaged]
+    return found
 
 
-def _maker(path: Path) -> Path:
-    """Checkpoint of the model whose maps a run's store holds."""
-    method, run = path.resolve().parent.name, path.resolve().parents[2]
-    for stage in (run / "classifier", *sorted(run.glob("integral/*"))):
-        if (stage / LAST).is_file() and (stage / "config.yaml").is_file():
-            cfg = OmegaConf.load(stage / "config.yaml")
-            own = ("cam", *cfg.fusion.stores) if stage.name == "classifier" else (cfg.loss.method,)
-            if method in own:
-                return stage / LAST
-    raise MissingInputError(
-        f"{run} has no trained model of the maps {method!r}; say which with checkpoint=..."
-    )
+def advice(path: Path, damaged: Collection[int], newest: int) -> str:
+    """What to do about damaged generations of a store; empty where nothing reads them any more.
+
+    Args:
+        path: the store's folder.
+        damaged: their numbers.
+        newest: the newest generation, the only one that a finished run reads.
+
+    Raises:
+        WeightsError: if a training's checkpoint cannot be read.
+    """
+    needed = _resumed_from(path)
+    if needed in damaged:
+        return (
+            f"its training is not finished and can only go on from generation {needed}: restore "
+            f"that from a copy, or remove {_run_of(path) / 'classifier'} and train anew"
+        )
+    if newest not in damaged:
+        return ""
+    if needed is not None:
+        return f"resume its training, which goes on from generation {needed} and makes it anew"
+    return f"'oaa store repair {path}' recomputes its damaged rows"
 
 
-def _attend(checkpoint: Path, store: AttentionStore, rows: NDArray[np.int64]) -> None:
-    """Fill rows with the maps of a trained model."""
-    cfg = recorded_config(checkpoint, "net.attention", "attention", "data")
+def _run_of(path: Path) -> Path:
+    """Folder of the run that a store lies in, if it lies in one."""
+    return path.resolve().parent.parent.parent
+
+
+def _resumed_from(path: Path) -> int | None:
+    """The generation that an unfinished training's checkpoint names; None if there is no such."""
+    method, stage = path.resolve().parent.name, _run_of(path) / "classifier"
+    if not (stage / LAST).is_file() or (stage / "done.json").is_file():
+        return None
+    return generations_in(stage / LAST).get(method)
+
+
+def _model(
+    path: Path, header: Header, pairs: Pairs, checkpoint: Path | None
+) -> tuple[DictConfig, nn.Module, OaaDataModule]:
+    """Configuration, network and photos that make a store's maps."""
+    parts = ("net.attention", "attention", "data")
+    if checkpoint is not None:
+        if not checkpoint.is_file():
+            raise MissingInputError(f"checkpoint: {checkpoint} does not exist")
+        cfg = recorded_config(checkpoint, *parts)
+    elif (path.resolve().parent / "config.yaml").is_file():
+        cfg = recorded_config(path.resolve(), *parts)
+        checkpoint = _stage_of(cfg, path) / LAST
+        if not checkpoint.is_file():
+            raise MissingInputError(f"{checkpoint} does not exist; say which with checkpoint=...")
+    else:
+        raise MissingInputError(
+            f"{path} lies in no finished run, which would tell the model that made it; say which "
+            "with checkpoint=..."
+        )
+    kind = cfg.attention._target_.rpartition(".")[2]
+    if header.normalisation not in (kind, "unknown"):
+        raise StoreMismatchError(
+            f"{checkpoint} makes maps by {kind}, {path} holds maps by {header.normalisation}; give "
+            "another checkpoint"
+        )
     train, _ = build.sources(cfg)
-    store.pairs.require_same(build.pairs_of(train), checkpoint.parent)
+    pairs.require_same(build.pairs_of(train), path)
     net = load_into(build.attention_net(build.without_weights(cfg), len(train.classes)), checkpoint)
-    data = build.datamodule(cfg, train, None, cfg.loader.eval_batch_size)
-    attend(cfg, net, data, store, only=store.pairs.pairs[rows], what="repair")
+    return cfg, net, build.datamodule(cfg, train, None, cfg.loader.eval_batch_size)
+
+
+def _stage_of(cfg: DictConfig, path: Path) -> Path:
+    """Folder of the stage whose model fills a store of its run; as in `oaa attend`."""
+    method, run = path.resolve().parent.name, _run_of(path)
+    if method == cfg.loss.method:
+        return run / "integral" / str(cfg.loss.name)
+    if method == "cam" or method in cfg.fusion.stores:
+        return run / "classifier"
+    raise MissingInputError(
+        f"{path}: no model of its run is known to make maps {method!r}; say which with "
+        "checkpoint=..."
+    )

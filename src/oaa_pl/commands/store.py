@@ -1,5 +1,6 @@
 """`oaa store`: what a store of attention maps holds, whether it is sound, and moving it about."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,9 +10,9 @@ from omegaconf import DictConfig
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.compose import run_job
-from oaa_pl.commands.repair import repair
-from oaa_pl.errors import ConfigError, StoreError
-from oaa_pl.store.damage import examine
+from oaa_pl.commands.repair import advice, repair
+from oaa_pl.errors import ConfigError, MissingInputError, StoreError
+from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.exchange import FORMATS, export_maps, import_maps
 from oaa_pl.store.generation import committed
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, Header, Pairs
@@ -19,6 +20,9 @@ from oaa_pl.store.merge import merge_stores
 from oaa_pl.store.reader import StoreReader, read_identity
 
 __all__ = ["ACTIONS", "run_words"]
+
+# What is before the first `=` is a key, not the beginning of a path: a sweep names folders so.
+_OPTION = re.compile(r"[+~]*\w[\w.@]*=")
 
 
 def run_words(words: Sequence[str]) -> None:
@@ -30,15 +34,15 @@ def run_words(words: Sequence[str]) -> None:
     action = words[0] if words else ""
     if action not in ACTIONS:
         raise ConfigError(f"action must be one of {', '.join(ACTIONS)}, got {action or 'none'!r}")
-    paths = [Path(word) for word in words[1:] if "=" not in word]
-    options = [word for word in words[1:] if "=" in word]
+    options = [word for word in words[1:] if _OPTION.match(word)]
+    paths = [Path(word) for word in words[1:] if not _OPTION.match(word)]
     ACTIONS[action](paths, options)
 
 
 def show_info(paths: Sequence[Path], options: Sequence[str]) -> None:
     """What a store holds: its rule, its data set, its generations, how far its maps are."""
     (path,) = _counted(paths, "PATH")
-    number = _number(_chosen(options, generation=""), "generation")
+    number = _generation(_chosen(options, "generation"))
     header, pairs = read_identity(path)
     say(f"{path}: {len(pairs.ids)} images, {len(pairs.classes)} classes, {len(pairs.pairs)} maps")
     say(
@@ -61,44 +65,55 @@ def show_info(paths: Sequence[Path], options: Sequence[str]) -> None:
 def verify(paths: Sequence[Path], options: Sequence[str]) -> None:
     """Compare every byte with its checksum; name each damaged row.
 
+    Damage to a generation that nothing reads any more, older than a sound one, is told but no
+    error.
+
     Raises:
-        StoreError: if anything is damaged.
+        StoreError: if there is no generation, or one that is asked for or still read is damaged.
     """
     (path,) = _counted(paths, "PATH")
-    number = _number(_chosen(options, generation=""), "generation")
+    asked = _generation(_chosen(options, "generation"))
     header, pairs = read_identity(path)
-    bad = []
-    for generation in committed(path) if number is None else [number]:
+    known = committed(path)
+    if not known:
+        raise StoreError(f"{path} has no committed generation, so there is nothing to verify")
+    bad: list[Findings] = []
+    for generation in known if asked is None else [asked]:
         found = examine(path, generation, header, len(pairs.pairs))
+        if found.problems and generation not in committed(path):
+            continue  # a training went on meanwhile, and dropped it
         say(f"{path}, generation {generation}: {'damaged' if found.problems else 'sound'}")
-        for problem in found.problems:
-            say(f"  {problem}")
-        for row in found.damaged:
-            say(f"  row {row}: {_row_name(pairs, row)}")
+        _say_findings(found, pairs)
         if found.problems:
-            bad.append(f"generation {generation} in {len(found.damaged)} of {len(found.rows)} rows")
-    if bad:
-        raise StoreError(
-            f"{path} is damaged: {', '.join(bad)}; 'oaa store repair {path}' recomputes the rows "
-            "of the newest"
+            bad.append(found)
+    if not bad:
+        return
+    what_to_do = advice(path, [found.generation for found in bad], known[-1])
+    if not what_to_do:
+        say(f"  nothing reads it any more: the newest generation is {known[-1]}")
+    if what_to_do or asked is not None:
+        damage = ", ".join(
+            f"generation {found.generation} in {len(found.damaged)} of {len(found.rows)} rows"
+            for found in bad
         )
+        raise StoreError(f"{path} is damaged: {damage}" + (f"; {what_to_do}" if what_to_do else ""))
 
 
 def merge(paths: Sequence[Path], options: Sequence[str]) -> None:
     """Merge the stores of several machines into a new one."""
     into, *parts = _counted(paths, "INTO PART PART", more=True)
     _chosen(options)
-    generation = merge_stores(into, parts)
-    say(f"{into}: generation {generation}, merged from {len(parts)} stores")
+    merge_stores(into, parts)
+    say(f"{into}: merged from {len(parts)} stores")
 
 
 def export(paths: Sequence[Path], options: Sequence[str]) -> None:
     """Write every map to a file of its own, for other people's code."""
     path, folder = _counted(paths, "PATH FOLDER")
-    chosen = _chosen(options, generation="", format=FORMATS[0])
-    store = StoreReader(path, _number(chosen, "generation"))
+    chosen = _chosen(options, "generation", "format")
+    store = StoreReader(path, _generation(chosen))
     with bar(len(store.pairs.ids), "export") as progress:
-        count = export_maps(store, folder, chosen["format"], progress.update)
+        count = export_maps(store, folder, chosen.get("format", FORMATS[0]), progress.update)
     say(f"{folder}: {count} maps of generation {store.generation}; {len(store.missing())} missing")
 
 
@@ -107,12 +122,25 @@ def take_in(paths: Sequence[Path], options: Sequence[str]) -> None:
 
     Their data set is told by the export's own list, or, for other people's maps, by the
     configuration.
+
+    Raises:
+        MissingInputError: if the folder of the maps does not exist.
+        ConfigError: if the data set is told twice, or not at all.
     """
     folder, path = _counted(paths, "FOLDER PATH")
-    if (folder / "header.json").is_file():
-        _chosen(options)
+    if not folder.is_dir():
+        raise MissingInputError(f"{folder} is not a folder; give the one that has the maps")
+    own = folder / "header.json"
+    if own.is_file():
+        if options:
+            raise ConfigError(f"{own} tells the data set; leave out {' '.join(options)}")
         _take_in(folder, path, *read_identity(folder))
         return
+    if not options:
+        raise ConfigError(
+            f"{folder} has no header.json, so it is no export; say which data set its maps are of: "
+            "experiment=..., or data=... and its values"
+        )
 
     def of_other_code(cfg: DictConfig) -> None:
         pairs = build.pairs_of(build.sources(cfg)[0])
@@ -132,12 +160,15 @@ def _take_in(folder: Path, path: Path, header: Header, pairs: Pairs) -> None:
 def mend(paths: Sequence[Path], options: Sequence[str]) -> None:
     """Recompute the damaged rows of a store's newest generation, and only those."""
     (path,) = _counted(paths, "PATH")
-    chosen = _chosen(options, checkpoint="")
-    rows = repair(path, Path(chosen["checkpoint"]) if chosen["checkpoint"] else None)
+    checkpoint = _chosen(options, "checkpoint").get("checkpoint")
+    found = repair(path, Path(checkpoint) if checkpoint is not None else None)
+    if not found.problems:
+        say(f"{path}: generation {found.generation} is sound, nothing was done")
+        return
+    say(f"{path}, generation {found.generation}: damaged")
     _, pairs = read_identity(path)
-    for row in rows:
-        say(f"  row {row}: {_row_name(pairs, row)}")
-    say(f"{path}: {len(rows)} rows recomputed; newest generation {committed(path)[-1]}")
+    _say_findings(found, pairs)
+    say(f"{path}, generation {committed(path)[-1]}: {len(found.damaged)} rows recomputed")
 
 
 ACTIONS: dict[str, Callable[[Sequence[Path], Sequence[str]], None]] = {
@@ -155,9 +186,12 @@ def say(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-def _row_name(pairs: Pairs, row: int) -> str:
-    image, category = pairs.pairs[row]
-    return f"image {pairs.ids[image]!r}, class {pairs.classes[category]!r}"
+def _say_findings(found: Findings, pairs: Pairs) -> None:
+    for problem in found.problems:
+        say(f"  {problem}")
+    for row in found.damaged:
+        image, category = pairs.pairs[row]
+        say(f"  row {row}: image {pairs.ids[image]!r}, class {pairs.classes[category]!r}")
 
 
 def _counted(paths: Sequence[Path], usage: str, more: bool = False) -> Sequence[Path]:
@@ -167,20 +201,18 @@ def _counted(paths: Sequence[Path], usage: str, more: bool = False) -> Sequence[
     return paths
 
 
-def _chosen(options: Sequence[str], **known: str) -> dict[str, str]:
-    """The options that were given, over those that are known."""
+def _chosen(options: Sequence[str], *known: str) -> dict[str, str]:
+    """The options that were given, all of them known."""
     given = dict(option.split("=", 1) for option in options)
     for key in given:
         if key not in known:
             expected = ", ".join(f"{name}=..." for name in known) or "none here"
             raise ConfigError(f"option {key!r} is not known; options are {expected}")
-    return {**known, **given}
+    return given
 
 
-def _number(chosen: dict[str, str], key: str) -> int | None:
-    text = chosen[key]
-    if not text:
-        return None
-    if not text.isdecimal():
-        raise ConfigError(f"{key} must be a whole number, got {text!r}")
-    return int(text)
+def _generation(chosen: dict[str, str]) -> int | None:
+    text = chosen.get("generation")
+    if text is not None and not text.isdecimal():
+        raise ConfigError(f"generation must be a whole number, got {text!r}")
+    return None if text is None else int(text)

@@ -1,6 +1,7 @@
 """Networks that an earlier stage has trained."""
 
 import pickle
+import pkgutil
 from pathlib import Path
 
 import torch
@@ -90,36 +91,54 @@ def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
     return net
 
 
-def recorded_config(checkpoint: Path, *parts: str) -> DictConfig:
-    """The configuration that a stage's folder records beside its checkpoint.
+def recorded_config(made: Path, *parts: str) -> DictConfig:
+    """The configuration that a stage's folder records beside what the stage made.
 
     Args:
-        checkpoint: the checkpoint's file.
+        made: the stage's checkpoint or store.
         parts: keys of the parts that will be instantiated; they may call our parts only.
 
     Raises:
         MissingInputError: if there is none.
-        ConfigError: if it is none, or asks for something else than our parts.
+        ConfigError: if it is none, lacks a part, or asks for something else than our parts.
     """
-    recorded = checkpoint.parent / "config.yaml"
+    recorded = made.parent / "config.yaml"
     if not recorded.is_file():
-        raise MissingInputError(f"{recorded} is missing; it belongs beside the checkpoint")
-    cfg = OmegaConf.load(recorded)
+        raise MissingInputError(f"{recorded} is missing; it belongs beside {made.name}")
+    try:
+        cfg = OmegaConf.load(recorded)
+    except Exception as error:  # YAML's own errors have no builtin among their parents
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise ConfigError(f"{recorded} cannot be read ({reason}); restore it") from error
     if not isinstance(cfg, DictConfig):
-        raise ConfigError(f"{recorded} is not a run's configuration; restore it")
+        raise ConfigError(f"{recorded} is no run's configuration but a list; restore it")
     for part in parts:
         node = OmegaConf.select(cfg, part)
+        if not OmegaConf.is_config(node):
+            raise ConfigError(f"{recorded} is no run's configuration: no {part!r}; restore it")
         _require_known_targets(OmegaConf.to_container(node, resolve=True), recorded)
     return cfg
 
 
 def _require_known_targets(node: object, recorded: Path) -> None:
     if isinstance(node, dict):
-        target = str(node.get("_target_", _KNOWN[0]))
-        if not target.startswith(_KNOWN):
-            raise ConfigError(f"{recorded} asks to call {target!r}, which is no part of ours")
+        if "_target_" in node and not _is_known(str(node["_target_"])):
+            raise ConfigError(
+                f"{recorded} asks to call {node['_target_']!r}, which is no part of ours"
+            )
         for value in node.values():
             _require_known_targets(value, recorded)
     elif isinstance(node, list):
         for value in node:
             _require_known_targets(value, recorded)
+
+
+def _is_known(target: str) -> bool:
+    """Whether a dotted name leads to a known part, and not through one to what it imports."""
+    if not target.startswith(_KNOWN):
+        return False
+    try:
+        home = getattr(pkgutil.resolve_name(target), "__module__", None)
+    except Exception:  # importing a name that is none raises what it likes
+        return False
+    return f"{home}.".startswith(_KNOWN)

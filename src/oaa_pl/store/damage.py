@@ -8,6 +8,7 @@ Shapes: R rows (present pairs), h x w cells of the grid.
 
 import io
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,14 @@ from numpy.typing import NDArray
 
 from oaa_pl.errors import StoreError
 from oaa_pl.store.files import checksum
-from oaa_pl.store.generation import DAMAGE, FILES, committed, folder_of, row_checksums
+from oaa_pl.store.generation import (
+    DAMAGE,
+    FILES,
+    committed,
+    folder_of,
+    open_generation,
+    row_checksums,
+)
 from oaa_pl.store.layout import ROW, Header
 
 __all__ = ["Findings", "examine"]
@@ -28,8 +36,9 @@ class Findings:
 
     Attributes:
         generation: its number.
-        problems: what is wrong with its files, one sentence each; none if it is sound.
-        damaged: rows that are not what was committed, ascending.
+        problems: what is wrong with it, one sentence each; none exactly if it can be opened and
+            every row is good.
+        damaged: rows that are not what was committed, ascending, (D,).
         state: what the fusion rule keeps, (R, planes, h, w); zero in damaged rows.
         rows: a `layout.ROW` record per row, (R,); zero, so of origin "none", in damaged rows.
     """
@@ -56,15 +65,19 @@ def examine(store: Path, generation: int, header: Header, count: int) -> Finding
     folder = folder_of(store, generation)
     if not folder.is_dir():
         raise StoreError(f"{store} has no generation {generation}; it has {committed(store)}")
-    problems = tuple(_problems(folder))
-    state, whole = _salvaged(folder / "state.npy", header.rule.dtype, header.state_shape(count))
-    rows, recorded = _salvaged(folder / "rows.npy", ROW, (count,))
-    good = whole & recorded & (row_checksums(state, rows) == rows["checksum"])
-    damaged = np.flatnonzero(~good)
+    problems = _problems(folder)
+    state = _salvaged(folder / "state.npy", header.rule.dtype, header.state_shape(count))
+    rows = _salvaged(folder / "rows.npy", ROW, (count,))
+    damaged = np.flatnonzero(row_checksums(state, rows) != rows["checksum"])
     state[damaged], rows[damaged] = 0, 0
+    if not problems:
+        try:
+            open_generation(store, generation, header, count)
+        except StoreError as error:
+            problems = [str(error)]
     if len(damaged) and not problems:
-        problems = (f"{folder} was sealed with damaged rows",)
-    return Findings(generation, problems, damaged, state, rows)
+        problems = [f"{folder} was sealed with damaged rows"]
+    return Findings(generation, tuple(problems), damaged, state, rows)
 
 
 def _problems(folder: Path) -> list[str]:
@@ -72,34 +85,42 @@ def _problems(folder: Path) -> list[str]:
     try:
         seal = json.loads((folder / "seal.json").read_bytes())
         sealed = {name: (int(seal[name]["bytes"]), int(seal[name]["crc32"])) for name in FILES}
+    except FileNotFoundError:
+        return [f"{folder / 'seal.json'} is missing"]
     except DAMAGE as error:
         return [f"{folder / 'seal.json'} is damaged ({error!r})"]
     found = []
     for name, (size, crc) in sealed.items():
         path = folder / name
-        if not path.is_file():
+        try:
+            if path.stat().st_size != size:
+                found.append(f"{path} has {path.stat().st_size} bytes, was sealed with {size}")
+            elif checksum(path) != crc:
+                found.append(f"{path} is damaged: its checksum is not the sealed one")
+        except FileNotFoundError:
             found.append(f"{path} is missing")
-        elif path.stat().st_size != size:
-            found.append(f"{path} has {path.stat().st_size} bytes, was sealed with {size}")
-        elif checksum(path) != crc:
-            found.append(f"{path} is damaged: its checksum is not the sealed one")
+        except OSError as error:
+            found.append(f"{path} cannot be read ({error.strerror or error})")
     return found
 
 
-def _salvaged(
-    path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]
-) -> tuple[np.ndarray, NDArray[np.bool_]]:
+def _salvaged(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> np.ndarray:
     """An array of known shape from its file, whatever the file's own header says.
 
     Returns:
-        The array, zero where the file ends too early, and which of its rows are in the file, (R,).
+        The array; zero where the file ends too early, and all zero if it cannot be read.
     """
+    array = np.zeros(shape, dtype)
+    content = array.reshape(-1).view(np.uint8) if array.size else np.zeros(0, np.uint8)
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(_header_size(dtype, shape))
+        file.readinto(content.data)
+    return array
+
+
+def _header_size(dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> int:
+    """Bytes before the first value in the `.npy` file of an array."""
     header = io.BytesIO()
     described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
     np.lib.format.write_array_header_1_0(header, {**described, "shape": shape})
-    array = np.zeros(shape, dtype)
-    data = path.read_bytes()[header.tell() :][: array.nbytes] if path.is_file() else b""
-    bytes_of = array.reshape(-1).view(np.uint8) if array.size else np.zeros(0, np.uint8)
-    bytes_of[: len(data)] = np.frombuffer(data, np.uint8)
-    complete = len(data) // max(array.nbytes // max(shape[0], 1), 1)
-    return array, np.arange(shape[0]) < complete
+    return header.tell()

@@ -7,15 +7,17 @@
                              and `origin` of each map, (K,).
 
 An export has the store's `header.json` and `images.txt` beside the maps, so that it can be imported
-without its data set. Only maps that exist are written: a pair without one stays without one.
+without its data set. Only maps that exist are written: a pair without one stays without one. A png
+does not say whether its map was accepted or is a fallback; imported, it counts as accepted.
+
+Shapes: K maps of h x w cells; C foreground classes.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -24,14 +26,16 @@ from PIL import Image
 
 from oaa_pl.errors import StoreError
 from oaa_pl.store.base import AttentionStore
-from oaa_pl.store.files import save_bytes, write_text
+from oaa_pl.store.fresh import new_folder, new_store
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
-from oaa_pl.store.memmap import MemmapStore
 
 __all__ = ["FORMATS", "export_maps", "import_maps"]
 
 FORMATS = ("png", "npz")
 """What maps can be exported as."""
+
+_ARCHIVED = ("keys", "cam", "last_epoch", "origin")
+_EPOCHS, _ORIGINS = range(2**31), range(ORIGIN_ACCEPTED, ORIGIN_FALLBACK + 1)
 
 
 class _Found(NamedTuple):
@@ -44,13 +48,16 @@ class _Found(NamedTuple):
 
 
 def export_maps(
-    store: AttentionStore, folder: Path, kind: str = "png", done: Callable[[int], object] = id
+    store: AttentionStore,
+    folder: Path,
+    kind: str = "png",
+    done: Callable[[int], object] = lambda _: None,
 ) -> int:
     """Write every map of a store to files of its own.
 
     Args:
         store: the maps, (R, h, w) in [0, 1].
-        folder: where the files go; made if absent, files of the same names are replaced.
+        folder: where the files go; absent or empty, and all of it is there or nothing.
         kind: one of `FORMATS`.
         done: told the number of images written, one at a time, for a progress bar.
 
@@ -58,35 +65,38 @@ def export_maps(
         How many maps were written.
 
     Raises:
-        StoreError: if the format is unknown, the disk full, or the folder cannot be written.
+        StoreError: if the format is unknown, the disk full, the folder not empty or not writable,
+            or an image id leads out of it.
     """
     if kind not in FORMATS:
         raise StoreError(f"format must be one of {', '.join(FORMATS)}, got {kind!r}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be made ({error.strerror}); choose another") from error
-    write_text(folder / "images.txt", store.pairs.text())
-    write_text(folder / "header.json", store.header.dump())
+    _require_file_names(store.pairs)
     written = 0
-    for index, name in enumerate(store.pairs.ids):
-        categories, attention = store.maps(index)
-        rows = store.rows[store.pairs.row_of[index, categories]]
-        made = rows["origin"] != ORIGIN_NONE
-        path = folder / f"{name}.{kind}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if kind == "png":
-            for category, one in zip(categories[made], attention[made], strict=True):
-                save_bytes(path.with_name(f"{path.stem}_{category}.png"), _png(one))
-        elif made.any():
-            save_bytes(path, _npz(categories[made], attention[made], rows[made]))
-        written += int(made.sum())
-        done(1)
+    with new_folder(folder) as making:
+        (making / "images.txt").write_bytes(store.pairs.text().encode())
+        (making / "header.json").write_bytes(store.header.dump().encode())
+        for index, name in enumerate(store.pairs.ids):
+            categories, attention = store.maps(index)
+            rows = store.rows[store.pairs.row_of[index, categories]]
+            made = rows["origin"] != ORIGIN_NONE
+            path = making / f"{name}.{kind}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "png":
+                for category, one in zip(categories[made], attention[made], strict=True):
+                    path.with_name(f"{path.stem}_{category}.png").write_bytes(_png(one))
+            elif made.any():
+                path.write_bytes(_npz(categories[made], attention[made], rows[made]))
+            written += int(made.sum())
+            done(1)
     return written
 
 
 def import_maps(
-    folder: Path, path: Path, header: Header, pairs: Pairs, done: Callable[[int], object] = id
+    folder: Path,
+    path: Path,
+    header: Header,
+    pairs: Pairs,
+    done: Callable[[int], object] = lambda _: None,
 ) -> int:
     """Make a store of maps that were exported, or that other code wrote under the same names.
 
@@ -94,7 +104,7 @@ def import_maps(
 
     Args:
         folder: of `<id>_<class>.png` or `<id>.npz`; the first is taken where both are.
-        path: the new store.
+        path: the new store; absent or empty, and made whole or not at all.
         header: what the maps mean; the fusion is replaced.
         pairs: the present (image, class) pairs; those without a file stay without a map.
         done: told the number of images read, one at a time, for a progress bar.
@@ -103,12 +113,13 @@ def import_maps(
         How many maps were read.
 
     Raises:
-        StoreError: if a file is no such map, no file is found, or the store already holds maps.
+        StoreError: if a file is no such map or of a class that its image does not have, no file is
+            found, or the path of the store holds anything.
     """
+    _require_file_names(pairs)
+    _require_present_classes(folder, pairs)
     read = 0
-    with MemmapStore(path, replace(header, fusion="maximum"), pairs) as store:
-        if store.generations():
-            raise StoreError(f"{path} already holds maps; import into a new folder")
+    with new_store(path, replace(header, fusion="maximum"), pairs) as store:
         for index, name in enumerate(pairs.ids):
             for found in _maps_of(folder, name, np.flatnonzero(pairs.labels[index]).tolist()):
                 put = store.fill if found.origin == ORIGIN_FALLBACK else store.fuse
@@ -117,12 +128,34 @@ def import_maps(
                 read += 1
             done(1)
         if not read:
+            image = pairs.ids[0] if pairs.ids else "ID"
             raise StoreError(
-                f"{folder} holds no map named like {pairs.ids[0] if pairs.ids else 'ID'}_0.png or "
-                ".npz; give the folder that an export wrote"
+                f"{folder} holds no map of these images, named like {image}_0.png or {image}.npz; "
+                "give the folder of the maps, and the data set that they are of"
             )
-        store.commit()
     return read
+
+
+def _require_file_names(pairs: Pairs) -> None:
+    """Refuse ids that name no file inside the folder: a list of images may come from a stranger."""
+    for name in pairs.ids:
+        parts = PurePath(name)
+        if parts.is_absolute() or ".." in parts.parts or "\0" in name:
+            raise StoreError(f"image id {name!r} is no name for a file inside a folder; rename it")
+
+
+def _require_present_classes(folder: Path, pairs: Pairs) -> None:
+    """Refuse files of classes that their image does not have: they may be counted from 1."""
+    place = {name: index for index, name in enumerate(pairs.ids)}
+    for path in sorted(folder.rglob("*_*.png")):
+        name, _, number = path.relative_to(folder).with_suffix("").as_posix().rpartition("_")
+        if name in place and number.isdecimal():
+            present = np.flatnonzero(pairs.labels[place[name]]).tolist()
+            if int(number) not in present:
+                raise StoreError(
+                    f"{path} is of class {number}, image {name!r} has only {present} of "
+                    f"0..{len(pairs.classes) - 1}; classes count from 0, without the background"
+                )
 
 
 def _png(attention: NDArray[np.float32]) -> bytes:
@@ -150,38 +183,51 @@ def _maps_of(folder: Path, name: str, categories: Sequence[int]) -> list[_Found]
 
 def _read_png(path: Path) -> NDArray[np.float32]:
     try:
-        with Image.open(path) as image:
-            if image.mode != "L":
-                raise StoreError(f"{path} must be 8-bit grey, is of mode {image.mode}")
-            return np.asarray(image, np.float32) / np.float32(255)
-    except StoreError:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with Image.open(path, formats=["PNG"]) as image:
+            mode, grey = image.mode, np.asarray(image)
+    except Exception as error:  # as Pillow's many plug-ins and libraries please
         raise StoreError(f"{path} is no readable PNG ({error}); export it again") from error
+    if mode != "L":
+        raise StoreError(f"{path} must be 8-bit grey (mode L), is of mode {mode}; convert it")
+    return grey.astype(np.float32) / np.float32(255)
 
 
 def _read_npz(path: Path, categories: Sequence[int]) -> list[_Found]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys, cam = archive["keys"], archive["cam"].astype(np.float32)
-            count = len(keys)
-            epochs = archive["last_epoch"] if "last_epoch" in archive else np.zeros(count, int)
-            origins = archive["origin"] if "origin" in archive else np.ones(count, int)
-            found = zip(keys, cam, epochs, origins, strict=True)
-            maps = [_Found(int(key), one, int(at), int(way)) for key, one, at, way in found]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-        raise StoreError(f"{path} is no readable archive of maps ({error!r})") from error
-    for one in maps:
-        if one.category not in categories or one.attention.ndim != 2:
-            raise StoreError(
-                f"{path} must hold `cam` (K, h, w) of the classes {list(categories)} that the "
-                f"image has, got class {one.category} of shape {one.attention.shape}"
-            )
-        if not (one.attention.size and one.attention.min() >= 0 and one.attention.max() <= 1):
-            raise StoreError(
-                f"{path}: attention must lie in [0, 1]; divide each map by its maximum"
-            )
-    return maps
+        # By a handle of our own: numpy leaves its own open when the file is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            held = {name: np.asarray(archive[name]) for name in _ARCHIVED if name in archive}
+    except Exception as error:  # of zipfile, zlib, numpy, and the parser that it reads headers with
+        raise StoreError(
+            f"{path} is no readable archive of maps ({type(error).__name__}); export it again"
+        ) from error
+    keys, cam = held.get("keys", np.zeros(())), held.get("cam", np.zeros(()))
+    if keys.ndim != 1 or cam.ndim != 3 or len(keys) != len(cam) or 0 in cam.shape[1:]:
+        raise StoreError(
+            f"{path} must hold `keys` (K,) and `cam` (K, h, w), got {keys.shape} and {cam.shape}"
+        )
+    # Written so that NaN fails it too.
+    if cam.dtype.kind not in "fiub" or not all(one.min() >= 0 and one.max() <= 1 for one in cam):
+        raise StoreError(f"{path}: `cam` must lie in [0, 1]; divide each map by its maximum")
+    present = _whole_numbers(path, held, "keys", categories, 0)
+    if len(set(present)) < len(present):
+        raise StoreError(f"{path}: `keys` must name each class once, got {present}")
+    epochs = _whole_numbers(path, held, "last_epoch", _EPOCHS, 0)
+    origins = _whole_numbers(path, held, "origin", _ORIGINS, ORIGIN_ACCEPTED)
+    columns = zip(present, cam.astype(np.float32), epochs, origins, strict=True)
+    return [_Found(*found) for found in columns]
+
+
+def _whole_numbers(
+    path: Path, held: Mapping[str, np.ndarray], name: str, allowed: Sequence[int], default: int
+) -> list[int]:
+    """A column of an archive, one number per map; the default where the archive has none."""
+    count = len(held["keys"])
+    column = held.get(name, np.full(count, default))
+    whole = column.shape == (count,) and (not count or column.dtype.kind in "iu")
+    if not whole or not all(int(number) in allowed for number in column):
+        raise StoreError(f"{path}: `{name}` must be {count} numbers of {allowed}, got {column}")
+    return [int(number) for number in column]
 
 
 def _on_grid(attention: NDArray[np.float32], grid: tuple[int, int]) -> NDArray[np.float32]:

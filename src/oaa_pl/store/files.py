@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
 import numpy as np
@@ -40,7 +41,14 @@ def save_array(path: Path, array: np.ndarray) -> None:
     Raises:
         StoreError: if the disk is full or the folder cannot be written.
     """
-    _write_whole(path, lambda file: np.lib.format.write_array(file, array, allow_pickle=False))
+    # Handed the file itself, numpy writes past it through C's buffers, and where a full disk takes
+    # all but their last 4 KiB it says nothing. Handed no more than `write`, it uses that.
+    _write_whole(
+        path,
+        lambda file: np.lib.format.write_array(
+            SimpleNamespace(write=file.write), array, allow_pickle=False
+        ),
+    )
 
 
 def preallocate(path: Path, size: int) -> None:
@@ -98,4 +106,7 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         partial.replace(path)
     except OSError as error:
         _discard(partial)
-        raise StoreError(f"{path} cannot be written ({error.strerror or error})") from error
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror or error}); free disk space, or choose "
+            "another folder"
+        ) from error

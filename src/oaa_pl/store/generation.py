@@ -8,9 +8,12 @@ The folder is filled under another name and renamed, so that it exists whole or 
 """
 
 import json
+import os
 import shutil
 import zlib
+from math import prod
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +40,8 @@ FILES = ("state.npy", "rows.npy")
 
 # All that a damaged seal or array file makes json and numpy raise.
 DAMAGE = (
-    OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, MemoryError, RecursionError,
+    OSError, ValueError, LookupError, TypeError, EOFError, OverflowError, MemoryError,
+    RecursionError, SyntaxError, TokenError,
 )  # fmt: skip
 
 
@@ -48,8 +52,13 @@ def folder_of(store: Path, generation: int) -> Path:
 
 def committed(store: Path) -> list[int]:
     """Numbers of the generations that were renamed into place, ascending."""
-    names = (entry.name for entry in (store / "generations").glob("*") if entry.is_dir())
-    return sorted(int(name) for name in names if name.isdecimal())
+    # By one look: who lists names and then asks about each may be overtaken by a writer that drops
+    # them all, and take a store of many generations for one of none.
+    try:
+        with os.scandir(store / "generations") as entries:
+            return sorted(int(one.name) for one in entries if one.name.isdecimal() and one.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def drop(store: Path, generation: int) -> None:
@@ -90,13 +99,13 @@ def seal_of(store: Path, generation: int) -> str:
     """What tells a generation from any other: the checksum of its seal, eight hexadecimal digits.
 
     Raises:
-        StoreError: if there is no such generation.
+        StoreError: if there is no such generation, or its seal cannot be read.
     """
     try:
         return f"{checksum(folder_of(store, generation) / 'seal.json'):08x}"
     except OSError as error:
         raise StoreError(
-            f"{store} has no generation {generation}; it has {committed(store)}"
+            f"{store} has no sealed generation {generation}; it has {committed(store)}"
         ) from error
 
 
@@ -125,7 +134,10 @@ def write_generation(store: Path, generation: int, state: np.ndarray, rows: np.n
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"{final} cannot be written ({error.strerror or error})") from error
+        raise StoreError(
+            f"{final} cannot be written ({error.strerror or error}); free disk space, or choose "
+            "another folder"
+        ) from error
 
 
 def open_generation(
@@ -149,30 +161,48 @@ def open_generation(
     if not folder.is_dir():
         raise StoreError(f"{store} has no generation {generation}; it has {committed(store)}")
     try:
-        seal = json.loads((folder / "seal.json").read_text())
+        seal = json.loads((folder / "seal.json").read_bytes())
         for name in FILES:
             size, expected = (folder / name).stat().st_size, seal[name]["bytes"]
             if size != expected:
                 raise StoreError(
-                    f"{folder / name} has {size} bytes, was sealed with {expected}; restore it or "
-                    "roll back to an older generation"
+                    f"{folder / name} has {size} bytes, was sealed with {expected}; "
+                    f"'oaa store verify {store}' says what to do"
                 )
             if checksum(folder / name) != seal[name]["crc32"]:
                 raise StoreError(
-                    f"{folder / name} is damaged: its checksum is not the sealed one; restore it "
-                    "or roll back to an older generation"
+                    f"{folder / name} is damaged: its checksum is not the sealed one; "
+                    f"'oaa store verify {store}' says what to do"
                 )
-        state = np.load(folder / "state.npy", mmap_mode="r", allow_pickle=False)
-        rows = np.load(folder / "rows.npy", allow_pickle=False)
+        state = _mapped(folder / "state.npy", header.rule.dtype, header.state_shape(count))
+        rows = np.array(_mapped(folder / "rows.npy", ROW, (count,)))
     except StoreError:
         raise
     except DAMAGE as error:
-        raise StoreError(f"{folder} is damaged: {error!r}; restore it") from error
-    shape, rule = header.state_shape(count), header.rule
-    if state.shape != shape or state.dtype != rule.dtype:
         raise StoreError(
-            f"{folder / 'state.npy'} holds {state.dtype}{state.shape}, expected {rule.dtype}{shape}"
-        )
-    if rows.shape != (count,) or rows.dtype != ROW:
-        raise StoreError(f"{folder / 'rows.npy'} does not hold {count} row records; restore it")
+            f"{folder} is damaged: {error!r}; 'oaa store verify {store}' says what to do"
+        ) from error
     return state, rows
+
+
+def _mapped(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> np.ndarray:
+    """Map a `.npy` file of just that dtype and shape read-only.
+
+    `numpy.load` would also open an archive, and would reckon with whatever shape a file claims.
+    """
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"{path.name} is of .npy version {version}, expected (1, 0)")
+        found, by_columns, kind = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+    if (found, by_columns, kind) != (shape, False, dtype):
+        order = " by columns" if by_columns else ""
+        expected = f"{shape[0]} row records" if dtype == ROW else f"{dtype}{shape}"
+        raise StoreError(f"{path} holds {kind}{found}{order}, expected {expected}; restore it")
+    size, whole = path.stat().st_size, start + prod(shape) * dtype.itemsize
+    if size != whole:
+        raise StoreError(f"{path} has {size} bytes, expected {whole}; restore it")
+    if 0 in shape:  # an empty array cannot be mapped
+        return np.zeros(shape, dtype)
+    return np.memmap(path, dtype, "r", start, shape)

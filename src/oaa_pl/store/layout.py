@@ -49,7 +49,8 @@ class Pairs:
         labels: whether the class is in the image, (N, C).
 
     Raises:
-        StoreError: if the labels are not (N, C), or an id or class name contains white space.
+        StoreError: if the labels are not (N, C), or an id or class name contains white space or
+            comes twice.
     """
 
     ids: tuple[str, ...]
@@ -61,11 +62,15 @@ class Pairs:
         if self.labels.shape != expected:
             raise StoreError(f"labels must be {expected} (N, C), got {self.labels.shape}")
         for word in (*self.ids, *self.classes):
-            if not word or len(word.split()) != 1:
+            if word.split() != [word]:
                 raise StoreError(
                     f"image ids and class names must be words without white space, got {word!r}; "
                     "rename it"
                 )
+        for words in (self.ids, self.classes):
+            if len(set(words)) < len(words):
+                twice = next(word for word in words if words.count(word) > 1)
+                raise StoreError(f"image ids and class names must differ, got {twice!r} twice")
 
     @cached_property
     def row_of(self) -> NDArray[np.int64]:
@@ -98,7 +103,8 @@ class Pairs:
         """Read `images.txt` back.
 
         Raises:
-            StoreError: if a line names no id or an unknown class; the message has file and line.
+            StoreError: if a line names no id or an unknown class, then with file and line; or if
+                the pairs are none.
         """
         place = {name: c for c, name in enumerate(classes)}
         lines = text.split("\n")
@@ -112,7 +118,10 @@ class Pairs:
                 raise StoreError(f"{path}:{n + 1}: not an image id and known classes: {line!r}")
             ids.append(name)
             labels[n, [place[word] for word in present]] = True
-        return cls(tuple(ids), classes, labels)
+        try:
+            return cls(tuple(ids), classes, labels)
+        except StoreError as error:
+            raise StoreError(f"{path}: {error}") from error
 
     def require_same(self, other: "Pairs", path: Path) -> None:
         """Refuse another data set's pairs, naming the first difference.
@@ -201,9 +210,12 @@ class Header:
         try:
             raw.pop("crc32")
             raw["classes"], raw["grid"] = tuple(raw["classes"]), tuple(raw["grid"])
+            names = [raw[key] for key in ("fingerprint", "fusion", "gate", "normalisation")]
+            if {type(name) for name in (*raw["classes"], *names)} != {str}:
+                raise TypeError("class names, fingerprint and names of rules must be text")
+            if {type(number) for number in (*raw["grid"], raw["first_epoch"])} != {int}:
+                raise TypeError("grid and first_epoch must be whole numbers")
             header = cls(**raw)
-            if not all(isinstance(name, str) for name in (*header.classes, header.fingerprint)):
-                raise TypeError("class names and fingerprint must be text")
         except StoreError as error:
             raise StoreError(f"{path}: {error}") from error
         except (KeyError, TypeError) as error:

@@ -51,8 +51,13 @@ class WriterLock:
         self._let_go = weakref.finalize(self, _let_go, file, key)
         # Whoever held it before is gone: its record is replaced by ours.
         record = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
-        os.ftruncate(file, 0)
-        os.pwrite(file, record, 0)
+        try:
+            os.ftruncate(file, 0)
+            os.pwrite(file, record, 0)
+        except OSError:
+            # Whoever keeps the error keeps this object; it must not keep the lock.
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let the next writer in; harmless when already released."""

@@ -80,7 +80,8 @@ class MemmapStore(AttentionStore):
             self.state = self._map_live(header.state_shape(count), header.rule)
             if rank == 0 and recall and self.generations():
                 # What is committed is what the store holds: a commit must never lose it.
-                self._recall(self.generations()[-1])
+                newest = self.generations()[-1]
+                self.state[:], self.rows[:] = open_generation(path, newest, header, count)
         except StoreError:
             self.close()
             raise
@@ -102,6 +103,11 @@ class MemmapStore(AttentionStore):
             header, pairs = read_identity(self.path)
             pairs.require_same(self.pairs, self.path)
             header.require_same(self.header, self.path)
+        elif self.generations():
+            raise StoreError(
+                f"{self.path / 'header.json'} is missing, so it is unknown whose maps these are; "
+                "restore it, or choose another run folder"
+            )
         else:
             write_text(self.path / "images.txt", self.pairs.text())
             write_text(self.path / "header.json", self.header.dump())  # last: it names a store
@@ -175,6 +181,8 @@ class MemmapStore(AttentionStore):
             StoreMismatchError: if it is another one of the same number. The store is unchanged.
         """
         self._require_own_process()
+        if generation:  # on every rank, so that they refuse together; and damage comes first
+            state, rows = open_generation(self.path, generation, self.header, len(self.rows))
         if seal is not None and self.seal(generation) != seal:
             raise StoreMismatchError(
                 f"{self.path} has another generation {generation} than the checkpoint names: a "
@@ -184,7 +192,7 @@ class MemmapStore(AttentionStore):
         if self.rank > 0 or generation == 0:
             self.state[:], self.rows[:] = 0, 0
         else:
-            self._recall(generation)
+            self.state[:], self.rows[:] = state, rows
         if self.rank == 0:
             for newer in self.generations():
                 if newer > generation:
@@ -197,11 +205,6 @@ class MemmapStore(AttentionStore):
             StoreError: if there is no such generation.
         """
         return seal_of(self.path, generation) if generation else ""
-
-    def _recall(self, generation: int) -> None:
-        """Fill the live maps with a committed generation."""
-        state, rows = open_generation(self.path, generation, self.header, len(self.rows))
-        self.state[:], self.rows[:] = state, rows
 
     @override
     def generations(self) -> list[int]:

@@ -19,7 +19,7 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
     """Header and pairs of the store in a folder.
 
     Raises:
-        StoreError: if there is none, or it is damaged.
+        StoreError: if there is none, it is damaged, or it cannot be read.
     """
     try:
         # As bytes: reading as text would take one kind of line end for another.
@@ -29,6 +29,12 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
         pairs = Pairs.parse(images, header.classes, path / "images.txt")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(f"{path} holds no attention store; make one with 'oaa fit'") from error
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read ({error.strerror}); have its owner let you read it"
+        ) from error
     except UnicodeDecodeError as error:
         raise StoreError(f"{path} is damaged: {error}; restore it") from error
     if pairs.fingerprint != header.fingerprint or pairs.text() != images:
@@ -61,7 +67,12 @@ class StoreReader(AttentionStore):
 
     def _open_newest(self) -> None:
         while True:
-            known = committed(self.path)
+            try:
+                known = committed(self.path)
+            except OSError as error:
+                raise StoreError(
+                    f"{self.path} cannot be read ({error.strerror}); have its owner let you read it"
+                ) from error
             if not known:
                 raise StoreError(
                     f"{self.path} has no committed generation; let the training finish first"
