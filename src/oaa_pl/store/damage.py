@@ -7,7 +7,6 @@ Shapes: R rows (present pairs), h x w cells of the grid.
 """
 
 import io
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from oaa_pl.store.generation import (
     committed,
     folder_of,
     open_generation,
+    read_seal,
     row_checksums,
 )
 from oaa_pl.store.layout import ROW, Header
@@ -83,15 +83,14 @@ def examine(store: Path, generation: int, header: Header, count: int) -> Finding
 def _problems(folder: Path) -> list[str]:
     """What of a generation's files is not as it was sealed."""
     try:
-        seal = json.loads((folder / "seal.json").read_bytes())
-        sealed = {name: (int(seal[name]["bytes"]), int(seal[name]["crc32"])) for name in FILES}
+        seal = read_seal(folder)
     except FileNotFoundError:
         return [f"{folder / 'seal.json'} is missing"]
     except DAMAGE as error:
         return [f"{folder / 'seal.json'} is damaged ({error!r})"]
     found = []
-    for name, (size, crc) in sealed.items():
-        path = folder / name
+    for name in FILES:
+        path, size, crc = folder / name, seal[name]["bytes"], seal[name]["crc32"]
         try:
             if path.stat().st_size != size:
                 found.append(f"{path} has {path.stat().st_size} bytes, was sealed with {size}")

@@ -29,6 +29,7 @@ __all__ = [
     "drop",
     "folder_of",
     "open_generation",
+    "read_seal",
     "row_checksums",
     "seal_of",
     "seal_rows",
@@ -109,6 +110,27 @@ def seal_of(store: Path, generation: int) -> str:
         ) from error
 
 
+def read_seal(folder: Path) -> dict[str, dict[str, int]]:
+    """Size and checksum of each file of a generation, as they were sealed.
+
+    Args:
+        folder: of the generation.
+
+    Raises:
+        OSError, ValueError, ...: any of `DAMAGE`, if the seal is not what was written.
+    """
+    text = (folder / "seal.json").read_bytes()
+    seal = json.loads(text)
+    sealed = {name: {key: int(seal[name][key]) for key in ("bytes", "crc32")} for name in FILES}
+    if text != _seal_text(sealed).encode():
+        raise ValueError("seal.json is not as it was written")
+    return sealed
+
+
+def _seal_text(seal: dict[str, dict[str, int]]) -> str:
+    return json.dumps(seal, indent=1) + "\n"
+
+
 def write_generation(store: Path, generation: int, state: np.ndarray, rows: np.ndarray) -> None:
     """Commit a state: (R, planes, h, w) and the rows' records (R,).
 
@@ -126,7 +148,7 @@ def write_generation(store: Path, generation: int, state: np.ndarray, rows: np.n
             name: {"bytes": (partial / name).stat().st_size, "crc32": checksum(partial / name)}
             for name in FILES
         }
-        write_text(partial / "seal.json", json.dumps(seal, indent=1) + "\n")
+        write_text(partial / "seal.json", _seal_text(seal))
         sync_folder(partial)
         partial.rename(final)
         sync_folder(final.parent)
@@ -161,7 +183,7 @@ def open_generation(
     if not folder.is_dir():
         raise StoreError(f"{store} has no generation {generation}; it has {committed(store)}")
     try:
-        seal = json.loads((folder / "seal.json").read_bytes())
+        seal = read_seal(folder)
         for name in FILES:
             size, expected = (folder / name).stat().st_size, seal[name]["bytes"]
             if size != expected:
