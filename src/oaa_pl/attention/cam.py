@@ -12,11 +12,14 @@ from torch import Tensor
 __all__ = ["class_attention", "min_max_attention"]
 
 
-def class_attention(score_map: Tensor) -> Tensor:
+def class_attention(score_map: Tensor, epsilon: float = 0.0, levels: int | None = None) -> Tensor:
     """Attention A = ReLU(F) / max(F) of each class, Eq. (2).
 
     Args:
         score_map: raw class scores F, (B, C, H, W).
+        epsilon: added to the maximum, 0 or more. Release: 1e-8.
+        levels: round to that many steps above zero; None: no rounding. Release: 255, as its maps
+            are kept in 8-bit files between two updates.
 
     Returns:
         Attention in [0, 1], (B, C, H, W), float32. A map with no positive score is all zero: the
@@ -29,7 +32,8 @@ def class_attention(score_map: Tensor) -> Tensor:
     """
     positive = score_map.float().relu()
     peak = positive.amax(dim=(2, 3), keepdim=True)
-    return positive / peak.where(peak > 0, 1)
+    attention = positive / (peak + epsilon).where(peak > 0, 1)
+    return attention if levels is None else (attention * levels).round() / levels
 
 
 def min_max_attention(score_map: Tensor) -> Tensor:

@@ -51,13 +51,17 @@ def undo_view(maps: Tensor, view: Tensor, grid: tuple[int, int]) -> tuple[Tensor
 
     Returns:
         Maps on the whole-image grid, (K, h, w), zero outside the view; and whether each cell's
-        centre lies inside the view, bool, (K, h, w).
+        centre lies inside the view, bool, (K, h, w). Maps of whole images on the same grid come
+        back as they are, to the last bit.
     """
     where = F.affine_grid(view, [len(maps), 1, *grid], align_corners=False)
     inside = (where.abs() <= _EDGE).all(dim=3)
     # Border padding: a cell centre inside the view, but in its outermost half cell, takes the
     # edge's value and is not darkened by an outside that does not exist.
     whole = F.grid_sample(maps[:, None], where, padding_mode="border", align_corners=False)[:, 0]
+    if maps.shape[1:] == grid:
+        untouched = (view == identity_view(1, view.device)).all(dim=(1, 2))
+        whole = maps.where(untouched[:, None, None], whole)
     return whole.where(inside, 0), inside
 
 

@@ -37,6 +37,9 @@ class AttentionAccumulation(Callback):
         normalise: maps score maps (B, C, h, w) to attention in [0, 1].
         first_epoch: epochs before this one are not accumulated, while the classifier is still
             noise. The paper starts at 0, the authors' releases at 1.
+        keep_empty: whether a map with no positive value can be accepted. Release: it can.
+        fill_in_epoch: in this epoch a map that is not accepted becomes the fallback of a pair that
+            never had one accepted; None: no epoch. Release, in PyTorch: the last.
 
     Raises:
         ConfigError: if `first_epoch` is negative.
@@ -48,11 +51,14 @@ class AttentionAccumulation(Callback):
         gate: Gate = beats_absent_classes,
         normalise: Normalisation = class_attention,
         first_epoch: int = 0,
+        keep_empty: bool = False,
+        fill_in_epoch: int | None = None,
     ) -> None:
         if first_epoch < 0:
             raise ConfigError(f"first_epoch must be 0 or more, got {first_epoch}")
         self.open_stores = dict(open_stores)
         self.gate, self.normalise, self.first_epoch = gate, normalise, first_epoch
+        self.keep_empty, self.fill_in_epoch = keep_empty, fill_in_epoch
         self.stores: dict[str, MemmapStore] = {}
         # By name: generation and seal. 0 is the empty store: a run that resumes nothing starts from
         # nothing, whatever an earlier run that died before its first checkpoint may have left.
@@ -113,6 +119,8 @@ class AttentionAccumulation(Callback):
             gate=self.gate,
             normalise=self.normalise,
             epoch=trainer.current_epoch,
+            keep_empty=self.keep_empty,
+            fill_rejected=trainer.current_epoch == self.fill_in_epoch,
         )
         labels = batch["labels"]
         pl_module.log(

@@ -116,6 +116,7 @@ def datamodule(
         soft_labels=soft_labels,
         proxy_labels=proxy_labels,
         eval_batch_size=cfg.loader.eval_batch_size,
+        shuffle=cfg.loader.shuffle,
     )
 
 
@@ -136,6 +137,7 @@ def made_from(cfg: DictConfig, train: Source, *, net: str, **parts: Any) -> dict
         "input": [plain(cfg.data.train_transform), plain(cfg.data.eval_transform)],
         "net": _without_paths(network),
         "precision": cfg.trainer.precision,
+        "shuffle": cfg.loader.shuffle,
         **{name: plain(part) for name, part in parts.items()},
     }
 

@@ -23,6 +23,7 @@ from oaa_pl.commands.record import Run, StageRecord
 from oaa_pl.commands.trained import load_net
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
+from oaa_pl.errors import ConfigError
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.lock import WriterLock
@@ -78,6 +79,8 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
         gate=instantiate(cfg.gate),
         normalise=instantiate(cfg.attention),
         first_epoch=cfg.classifier.first_epoch,
+        keep_empty=cfg.classifier.keep_empty,
+        fill_in_epoch=_last_epoch(cfg) if cfg.classifier.fallback == "last_epoch" else None,
     )
     first = next(iter(paths))
     watched = watched_images(train)
@@ -132,6 +135,17 @@ def store_header(cfg: DictConfig, pairs: Pairs, fusion: str) -> Header:
         first_epoch=cfg.classifier.first_epoch,
         normalisation=cfg.attention._target_.rpartition(".")[2],
     )
+
+
+def _last_epoch(cfg: DictConfig) -> int:
+    """Number of the classifier's last epoch.
+
+    Raises:
+        ConfigError: if its length is given in steps: nobody knows beforehand which epoch is last.
+    """
+    if cfg.classifier.epochs is None:
+        raise ConfigError("classifier.fallback=last_epoch needs classifier.epochs, not steps")
+    return int(cfg.classifier.epochs) - 1
 
 
 def clear_maps(folder: Path) -> None:

@@ -46,6 +46,7 @@ class OaaDataModule(LightningDataModule):
         soft_labels: index in `train` to cumulative attention, (C, h, w) in [0, 1]: integral stage.
         proxy_labels: index in `train` to label map, (H, W) in {0..C, 255}: segmenter stage.
         eval_batch_size: per process; None: `batch_size`.
+        shuffle: whether training draws a new order every epoch; else it reads as listed.
 
     Raises:
         ConfigError: if a number is out of range, or `train` and `val` differ in their classes.
@@ -63,6 +64,7 @@ class OaaDataModule(LightningDataModule):
         soft_labels: Callable[[int], NDArray[np.float32]] | None = None,
         proxy_labels: Callable[[int], NDArray[np.uint8]] | None = None,
         eval_batch_size: int | None = None,
+        shuffle: bool = True,
     ) -> None:
         super().__init__()
         eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
@@ -85,6 +87,7 @@ class OaaDataModule(LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.shuffle = shuffle
         self.train_set = PhotoDataset(train, train_transform, seed, soft_labels, proxy_labels)
         self.val_set = None if val is None else PhotoDataset(val, eval_transform, seed)
         self.predict_set = PhotoDataset(train, eval_transform, seed)
@@ -98,7 +101,7 @@ class OaaDataModule(LightningDataModule):
 
     @override
     def train_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.train_set, self.batch_size, shuffle=True)
+        return self._loader(self.train_set, self.batch_size, self.shuffle)
 
     @override
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:

@@ -35,6 +35,8 @@ def accumulate(
     gate: Gate = beats_absent_classes,
     normalise: Normalisation = class_attention,
     epoch: int = 0,
+    keep_empty: bool = False,
+    fill_rejected: bool = False,
 ) -> Tensor:
     """Fuse a batch's trusted attention maps into the cumulative maps of every store.
 
@@ -48,6 +50,9 @@ def accumulate(
         gate: maps scores (B, C) and presence, bool (B, C), to trust, bool (B, C).
         normalise: maps score maps to attention in [0, 1], both (B, C, H, W).
         epoch: the training epoch, kept with each row.
+        keep_empty: a map with no positive value may be accepted as well. Release: it counts.
+        fill_rejected: a map that is not accepted becomes the fallback of a pair that has none yet.
+            Release: in the last epoch.
 
     Returns:
         Whether each map was accepted, bool, (B, C), on the score map's device.
@@ -60,20 +65,27 @@ def accumulate(
     trusted = gate(image_scores(score_map), labels > 0)
     attention = normalise(score_map)
     # An empty map shows nothing; and a NaN, which no comparison passes, must never get in.
-    trusted = trusted & (attention.amax(dim=(2, 3)) > 0)
+    peak = attention.amax(dim=(2, 3))
+    usable = peak >= 0 if keep_empty else peak > 0
     if repeat is not None:
-        trusted = trusted & ~repeat.to(device)[:, None]
-    image, category = trusted.nonzero(as_tuple=True)
+        usable = usable & ~repeat.to(device)[:, None]
+    trusted = trusted & usable
+    taken = usable & (labels > 0) if fill_rejected else trusted
+    image, category = taken.nonzero(as_tuple=True)
     if not len(image):
         return trusted
     view = identity_view(len(index), device) if view is None else view.to(device)
     chosen, chosen_view = attention[image, category], view[image].to(attention.dtype)
     where, what = index[image].numpy(force=True), category.numpy(force=True)
+    accepted = trusted[image, category].numpy(force=True)
     for store in stores:
         maps, inside = undo_view(chosen, chosen_view, store.header.grid)
         # Interpolation may round a peak to just above 1.
         whole, shown = maps.clamp(0, 1).numpy(force=True), inside.numpy(force=True)
         # A peak may lie between the cells of a coarse grid, or in padding: nothing is left of it.
-        left = whole.any(axis=(1, 2))
+        left = accepted & (keep_empty | whole.any(axis=(1, 2)))
         store.fuse(where[left], what[left], whole[left], shown[left], epoch)
+        if fill_rejected:
+            rest = ~accepted
+            store.fill(where[rest], what[rest], whole[rest], epoch)
     return trusted
