@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import save_mask
+from tests.conftest import TINY_SPLITS, save_mask
 
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.data.voc import VOC_CLASSES, VocSource, draw_fraction
@@ -157,7 +157,7 @@ def test_a_tag_file_must_be_given(tiny_voc: Path) -> None:
 
 
 def test_tags_of_unknown_origin_are_refused(tiny_voc: Path) -> None:
-    with pytest.raises(ConfigError, match="one of masks, annotations, file, got 'guess'"):
+    with pytest.raises(ConfigError, match="one of masks, annotations, file, none, got 'guess'"):
         VocSource(tiny_voc, "train", tags="guess")
 
 
@@ -195,3 +195,17 @@ def test_real_photos_are_read(voc2012_320: Path) -> None:
     assert source.labels.sum(axis=0).min() == 18
     for index in range(0, 658, 100):
         assert source.mask(index).shape == source.photo(index).shape[:2]
+
+
+def test_a_split_whose_tags_nobody_knows_has_photos_only(tiny_voc: Path) -> None:
+    for name in TINY_SPLITS["val"]:
+        (tiny_voc / "SegmentationClass" / f"{name}.png").unlink()
+    source = VocSource(tiny_voc, "val", tags="none")
+    assert source.ids == TINY_SPLITS["val"]
+    assert not source.labels.any()
+    assert not source.has_masks
+    assert source.photo(0).shape[2] == 3
+
+
+def test_an_untagged_split_keeps_the_masks_that_it_has(tiny_voc: Path) -> None:
+    assert VocSource(tiny_voc, "val", tags="none").has_masks

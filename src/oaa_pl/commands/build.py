@@ -26,13 +26,16 @@ def sources(cfg: DictConfig) -> tuple[Source, Source | None]:
     """The training source, and the validation source if there is one.
 
     Raises:
-        ConfigError: if a value without a default is not given.
+        ConfigError: if a value without a default is not given, or the training photos are to have
+            no tags.
     """
     missing = OmegaConf.missing_keys(cfg.data)
     if missing:
         # Shortest first: the others refer to it.
         key = f"data.{min(missing, key=len)}"
         raise ConfigError(f"{key} is not set and has no default; say {key}=...")
+    if cfg.data.train.get("tags") == "none":
+        raise ConfigError("data.tags=none is for splits that are segmented; training needs tags")
     return instantiate(cfg.data.train), instantiate(cfg.data.val) if cfg.data.val else None
 
 

@@ -18,14 +18,14 @@ from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.record import Run, sweep, write_json
-from oaa_pl.commands.trained import load_into, load_net
+from oaa_pl.commands.submission import submit
+from oaa_pl.commands.trained import label_photo, load_net
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label, save_label
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.losses import image_scores
 from oaa_pl.metrics import SegmentationScore, ThresholdCurve
-from oaa_pl.nets.inference import SegmentPhoto
 from oaa_pl.report.results import Row, collect, write_rows
 from oaa_pl.store.reader import StoreReader
 
@@ -42,15 +42,18 @@ def run(cfg: DictConfig) -> None:
     Raises:
         MissingInputError: if nothing is finished, or there is nothing to score it against.
     """
+    if cfg.submission:
+        submit(cfg)
     scored = evaluate_run(cfg)
     home = Run.of(cfg).home
-    if not scored:
+    if not (scored or cfg.submission):
         raise MissingInputError(
             f"{Run.of(cfg).root} has nothing to score: run 'oaa fit' first; without true masks "
             "and without a validation split (data.val) there are no scores"
         )
-    collect(home)
-    log.info("%s: written", home / "results.csv")
+    if scored:
+        collect(home)
+        log.info("%s: written", home / "results.csv")
 
 
 def evaluate_run(cfg: DictConfig) -> int:
@@ -65,7 +68,7 @@ def evaluate_run(cfg: DictConfig) -> int:
     run = Run.of(cfg)
     train, val = build.sources(cfg)
     jobs: list[tuple[Path, Scorer, str, Source]] = []
-    if val is not None:
+    if val is not None and val.labels.any():
         jobs.append((run.classifier, _classification, "", val))
     for method in cfg.methods:
         if train.has_masks:
@@ -79,6 +82,7 @@ def evaluate_run(cfg: DictConfig) -> int:
             continue
         how = {
             "evaluate": build.plain(cfg.evaluate),
+            "crf": build.plain(cfg.crf),
             "split": source.split,
             "data": fingerprint(source),
         }
@@ -175,37 +179,13 @@ def _labels(cfg: DictConfig, run: Run, folder: Path, method: str, train: Source)
 
 def _segmenter(cfg: DictConfig, run: Run, folder: Path, method: str, val: Source) -> list[Row]:
     """Predictions on the validation photos against masks; a few are kept for the report."""
-    segment = segment_photo(cfg, folder / LAST, len(val.classes))
+    segment = label_photo(cfg, folder / LAST, len(val.classes))
     score = SegmentationScore(len(val.classes) + 1)
     with bar(len(val.ids), f"evaluate segmenter {method}") as progress:
         for index, image_id in enumerate(val.ids):
-            predicted = segment(val.photo(index)).argmax(dim=0).to(torch.uint8)
-            score.update(predicted, torch.from_numpy(val.mask(index)))
-            save_label(folder / "predictions" / f"{image_id}.png", predicted.numpy())
+            predicted = segment(val.photo(index))
+            score.update(torch.from_numpy(predicted), torch.from_numpy(val.mask(index)))
+            save_label(folder / "predictions" / f"{image_id}.png", predicted)
             progress.update(1)
     miou = 100 * float(score.compute()["miou"])
     return _rows(cfg, run, val, "segmenter", method, segmentation__miou=miou)
-
-
-def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPhoto:
-    """A trained segmenter as a function of a photo.
-
-    Args:
-        cfg: the configuration that it was trained with.
-        checkpoint: its file.
-        classes: C.
-
-    Raises:
-        WeightsError: if the checkpoint is missing, damaged, or of another network.
-    """
-    net = build.segmenter_net(build.without_weights(cfg), classes)
-    load_into(net, checkpoint)
-    return SegmentPhoto(
-        build.on_device(cfg, net),
-        cfg.net.mean,
-        cfg.net.std,
-        size=cfg.evaluate.size,
-        scales=list(cfg.evaluate.scales),
-        flip=cfg.evaluate.flip,
-        half="bf16" in cfg.trainer.precision,
-    )

@@ -56,7 +56,12 @@ constant) by the rule of proxy=release. Writes palette PNGs, ids as in VOC.""",
         """Scores what has no such scores yet, and gathers <runs>/<name>/results.csv. The only
 command that reads masks. evaluate.threshold is fixed beforehand, attention/miou_best is an
 oracle.""",
-        ("oaa evaluate", "oaa evaluate evaluate.scales=[0.75,1.0,1.25] evaluate.flip=true"),
+        (
+            "oaa evaluate",
+            "oaa evaluate evaluate.scales=[0.75,1.0,1.25] evaluate.flip=true crf=release",
+            "oaa evaluate experiment=voc12 data.root=VOC \\\n"
+            "    data.val_split=test data.val_tags=none submission=true",
+        ),
     ),
     "predict": (
         "masks and overlays for a folder of new photos",

@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
-from oaa_pl.commands.evaluate import segment_photo
 from oaa_pl.commands.record import Run, sweep, write_text
+from oaa_pl.commands.trained import segment_photo
 from oaa_pl.data.source import Source
 from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label, voc_palette

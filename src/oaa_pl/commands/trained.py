@@ -2,9 +2,13 @@
 
 import pickle
 import pkgutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from hydra.utils import instantiate
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -12,8 +16,13 @@ from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
 from oaa_pl.commands.record import Run
 from oaa_pl.errors import ConfigError, MissingInputError, WeightsError
+from oaa_pl.nets.inference import SegmentPhoto
 
-__all__ = ["load_into", "load_net", "recorded_config", "start_from"]
+__all__ = [
+    "label_photo", "load_into", "load_net", "recorded_config", "segment_photo", "start_from",
+]  # fmt: skip
+
+LabelPhoto = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 # What a recorded configuration may call: its folder may come from a stranger.
 _KNOWN = ("oaa_pl.nets.", "oaa_pl.data.", "oaa_pl.attention.", "torch.nn.", "albumentations.")
@@ -142,3 +151,48 @@ def _is_known(target: str) -> bool:
     except Exception:  # importing a name that is none raises what it likes
         return False
     return f"{home}.".startswith(_KNOWN)
+
+
+def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPhoto:
+    """A trained segmenter as a function of a photo.
+
+    Args:
+        cfg: the configuration that it was trained with.
+        checkpoint: its file.
+        classes: C.
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+    """
+    net = build.segmenter_net(build.without_weights(cfg), classes)
+    load_into(net, checkpoint)
+    return SegmentPhoto(
+        build.on_device(cfg, net),
+        cfg.net.mean,
+        cfg.net.std,
+        size=cfg.evaluate.size,
+        scales=list(cfg.evaluate.scales),
+        flip=cfg.evaluate.flip,
+        half="bf16" in cfg.trainer.precision,
+    )
+
+
+def label_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> LabelPhoto:
+    """A trained segmenter and the configuration's CRF as a function: photo to label (H, W) uint8.
+
+    Args:
+        cfg: the configuration that it was trained with.
+        checkpoint: its file.
+        classes: C.
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+        ConfigError: if the CRF's extra is not installed.
+    """
+    segment, crf = segment_photo(cfg, checkpoint, classes), instantiate(cfg.crf)
+
+    def label(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        ids: NDArray[np.uint8] = crf(photo, segment(photo).numpy()).argmax(axis=0).astype(np.uint8)
+        return ids
+
+    return label

@@ -34,7 +34,8 @@ class Source(Protocol):
         split: of the data set.
         classes: names of the C foreground classes, in the order of their ids.
         ids: one per image, unique and safe as a file name, N.
-        labels: the tags, 1 where the class is in the image, (N, C) uint8; no row is all zero.
+        labels: the tags, 1 where the class is in the image, (N, C) uint8; no row is all zero,
+            but in a split whose tags nobody knows.
         has_masks: whether `mask` can be asked at all.
     """
 
@@ -75,6 +76,7 @@ class FileSource:
         labels: tags in {0, 1}, (N, C).
         photos: one path per image, N.
         masks: one path per image, N; a mask may lack until it is asked for. None: no masks.
+        tagged: whether every image must have a tag.
 
     Raises:
         EmptySplitError: if there is no image.
@@ -93,6 +95,7 @@ class FileSource:
         labels: NDArray[np.uint8],
         photos: Sequence[Path],
         masks: Sequence[Path] | None = None,
+        tagged: bool = True,
     ) -> None:
         self.name = name
         self.split = split
@@ -102,16 +105,16 @@ class FileSource:
         self.has_masks = masks is not None
         self._photos = tuple(photos)
         self._masks = tuple(masks or ())
-        self._check()
+        self._check(tagged)
 
-    def _check(self) -> None:
+    def _check(self, tagged: bool) -> None:
         where = f"split {self.split!r} of {self.name}"
         if not self.ids:
             raise EmptySplitError(f"{where} lists no image: choose another split or fill it")
         _refuse_twins(self.ids, f"{where} lists the image")
         _refuse_twins(self.classes, f"{where} names the class")
         bare = np.flatnonzero(self.labels.sum(axis=1) == 0)
-        if len(bare):
+        if tagged and len(bare):
             raise UntaggedImageError(
                 f"{where}: image {self.ids[bare[0]]!r} has no tag ({len(bare)} such): tag it or "
                 "take it off the list"

@@ -29,7 +29,7 @@ VOC_CLASSES = (
     "tvmonitor",
 )  # fmt: skip
 
-_TAGS = ("masks", "annotations", "file")
+_TAGS = ("masks", "annotations", "file", "none")
 
 
 class VocSource(FileSource):
@@ -43,7 +43,8 @@ class VocSource(FileSource):
         root: the folder that holds `JPEGImages` and `ImageSets`.
         split: name of a list of ids, e.g. "train".
         tags: where the tags come from: "masks", "annotations" (`Annotations/<id>.xml`, objects
-            marked difficult included) or "file" (`tag_file`).
+            marked difficult included), "file" (`tag_file`) or "none": nobody knows them, as in the
+            official test split, which can then be segmented, but not trained on or scored.
         tag_file: for tags="file", see `oaa_pl.data.tags.read_tag_file`; may list more images.
         classes: names in the order of their ids in the masks.
         fraction: share of the split's images that is used, in (0, 1]; Table 3.
@@ -88,11 +89,17 @@ class VocSource(FileSource):
                 found = list(pool.map(partial(tags_from_mask, classes=classes), masks, photos))
         elif tags == "annotations":
             found = [tags_from_annotation(root / "Annotations" / f"{i}.xml", classes) for i in ids]
-        else:
+        elif tags == "file":
             found = _tags_from_file(tag_file, ids, classes)
+        else:
+            found = [()] * len(ids)
         labels = to_labels(found, classes)
-        has_masks = (root / mask_folder).is_dir()
-        super().__init__(name, split, classes, ids, labels, photos, masks if has_masks else None)
+        # An untagged split may lie in the folder of one that has masks.
+        has_masks = (root / mask_folder).is_dir() and (tags != "none" or masks[0].is_file())
+        super().__init__(
+            name, split, classes, ids, labels, photos, masks if has_masks else None,
+            tagged=tags != "none",
+        )  # fmt: skip
 
 
 def draw_fraction(ids: Sequence[str], fraction: float, seed: int) -> list[str]:
