@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from oaa_pl.ids import IGNORED
-from oaa_pl.metrics import Curve, SegmentationScore, ThresholdCurve, iou_per_class
+from oaa_pl.metrics import Curve, HeldOutThreshold, SegmentationScore, ThresholdCurve, iou_per_class
 
 CLASSES = 4  # with the background
 QUICK = settings(max_examples=20, deadline=None, derandomize=True)
@@ -194,3 +194,34 @@ def test_ignored_pixels_are_not_in_the_curve() -> None:
 def test_a_curve_finds_the_nearest_threshold() -> None:
     curve = Curve(np.arange(10) / 10, *[np.zeros(10)] * 3)
     assert [curve.at(value) for value in (0.0, 0.3, 0.34, 0.36, 5.0)] == [0, 3, 3, 4, 9]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_held_out_threshold_is_chosen_on_the_other_half(seed: int) -> None:
+    metric = HeldOutThreshold(CLASSES, bins=20)
+    seen = [random_attention(seed + 10 * k) for k in range(5)]
+    for one in seen:
+        metric.update(*one)
+    halves = seen[0::2], seen[1::2]
+    best = []
+    for half in halves:
+        curve = ThresholdCurve(CLASSES, bins=20)
+        for one in half:
+            curve.update(*one)
+        scores = curve.compute()
+        best.append(scores.thresholds[int(np.nanargmax(scores.miou))])
+    alone = SegmentationScore(CLASSES)
+    for half, threshold in zip(halves, reversed(best), strict=True):
+        for attention, categories, truth in half:
+            alone.update(cut(attention, categories, float(threshold)), truth)
+    assert metric.miou() == pytest.approx(computed(alone)["miou"])
+    whole = ThresholdCurve(CLASSES, bins=20)
+    for one in seen:
+        whole.update(*one)
+    assert np.array_equal(metric.curve().miou, whole.compute().miou)
+
+
+def test_one_image_has_no_other_half() -> None:
+    metric = HeldOutThreshold(CLASSES)
+    metric.update(*random_attention(0))
+    assert np.isnan(metric.miou())

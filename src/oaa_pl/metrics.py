@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from oaa_pl.ids import IGNORED
 
-__all__ = ["Curve", "SegmentationScore", "ThresholdCurve", "iou_per_class"]
+__all__ = ["Curve", "HeldOutThreshold", "SegmentationScore", "ThresholdCurve", "iou_per_class"]
 
 
 def iou_per_class(confusion: Tensor) -> Tensor:
@@ -137,18 +137,60 @@ class ThresholdCurve(Metric):
     @override
     def compute(self) -> Curve:
         """The scores at every threshold."""
-        # reached[t]: pixels whose value is in bin t or above keep their class.
-        reached = self.histogram.flip(2).cumsum(2).flip(2).permute(2, 0, 1)
-        confusion = reached.clone()
-        confusion[:, :, 0] = self.histogram.sum((1, 2)) - reached.sum(2)
-        counts = confusion.double()
-        hits = counts.diagonal(dim1=1, dim2=2)
-        return Curve(
-            thresholds=np.arange(self.bins) / self.bins,
-            miou=iou_per_class(confusion).nanmean(1).numpy(force=True),
-            precision=_mean_ratio(hits, counts.sum(1)).numpy(force=True),
-            recall=_mean_ratio(hits, counts.sum(2)).numpy(force=True),
-        )
+        return _curve(_confusions(self.histogram))
+
+
+class HeldOutThreshold:
+    """mIoU at a threshold that was chosen on other images than those it is scored on.
+
+    The images are dealt to two halves; each is cut at the other's best threshold.
+
+    Args:
+        num_classes: C + 1, background included.
+        bins: see `ThresholdCurve`.
+    """
+
+    def __init__(self, num_classes: int, bins: int = 100) -> None:
+        self._halves = ThresholdCurve(num_classes, bins), ThresholdCurve(num_classes, bins)
+        self._count = 0
+
+    def update(self, attention: Tensor, categories: Tensor, truth: Tensor) -> None:
+        """Count one image, see `ThresholdCurve.update`; images take turns."""
+        self._halves[self._count % 2].update(attention, categories, truth)
+        self._count += 1
+
+    def curve(self) -> Curve:
+        """The scores of all images at every threshold: the best one is an oracle's."""
+        first, second = (half.histogram for half in self._halves)
+        return _curve(_confusions(first + second))
+
+    def miou(self) -> float:
+        """MIoU over all images, in [0, 1]; NaN with fewer than two images."""
+        if self._count < 2:
+            return float("nan")
+        first, second = (_confusions(half.histogram) for half in self._halves)
+        of_first, of_second = (int(np.nanargmax(_curve(half).miou)) for half in (first, second))
+        return float(iou_per_class(first[of_second] + second[of_first]).nanmean())
+
+
+def _confusions(histogram: Tensor) -> Tensor:
+    """Confusion matrices at T thresholds, (T, C + 1, C + 1), of a histogram (C + 1, C + 1, T)."""
+    # reached[t]: pixels whose value is in bin t or above keep their class.
+    reached = histogram.flip(2).cumsum(2).flip(2).permute(2, 0, 1)
+    confusion = reached.clone()
+    confusion[:, :, 0] = histogram.sum((1, 2)) - reached.sum(2)
+    return confusion
+
+
+def _curve(confusion: Tensor) -> Curve:
+    counts = confusion.double()
+    hits = counts.diagonal(dim1=1, dim2=2)
+    return Curve(
+        thresholds=np.arange(len(confusion)) / len(confusion),
+        miou=iou_per_class(confusion).nanmean(1).numpy(force=True),
+        precision=_mean_ratio(hits, counts.sum(1)).numpy(force=True),
+        recall=_mean_ratio(hits, counts.sum(2)).numpy(force=True),
+    )
 
 
 def _mean_ratio(hits: Tensor, total: Tensor) -> Tensor:

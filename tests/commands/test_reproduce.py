@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from tests.commands.tiny import METHODS, files, oaa, words
 
-ATTENTION = {"attention/miou", "attention/miou_best", "attention/best_threshold"}
+ATTENTION = {
+    "attention/miou", "attention/miou_best", "attention/miou_held_out", "attention/best_threshold",
+}  # fmt: skip
 ATTENTION |= {"attention/precision", "attention/recall"}
 LABELS = {"proxy/miou", "proxy/miou_hard", "proxy/coverage"}
 

@@ -25,7 +25,7 @@ from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label, save_label
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.losses import image_scores
-from oaa_pl.metrics import SegmentationScore, ThresholdCurve
+from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
 from oaa_pl.report.results import Row, collect, write_rows
 from oaa_pl.store.reader import StoreReader
 
@@ -135,9 +135,9 @@ def _classification(cfg: DictConfig, run: Run, folder: Path, method: str, val: S
 
 
 def _attention(cfg: DictConfig, run: Run, folder: Path, method: str, train: Source) -> list[Row]:
-    """Maps against masks at every threshold; the best one is an oracle's."""
+    """Maps against masks at every threshold; the best one of the same images is an oracle's."""
     reader = StoreReader(folder / "store")
-    metric = ThresholdCurve(len(train.classes) + 1)
+    metric = HeldOutThreshold(len(train.classes) + 1)
     with bar(len(train.ids), f"evaluate attention {method}") as progress:
         for index in range(len(train.ids)):
             truth = train.mask(index)
@@ -145,7 +145,7 @@ def _attention(cfg: DictConfig, run: Run, folder: Path, method: str, train: Sour
             whole = to_photo(attention, (truth.shape[0], truth.shape[1]))
             metric.update(*map(torch.from_numpy, (whole, categories, truth)))
             progress.update(1)
-    curve = metric.compute()
+    curve = metric.curve()
     write_json(folder / "curve.json", {key: v.tolist() for key, v in curve._asdict().items()})
     fixed, best = curve.at(cfg.evaluate.threshold), int(np.nanargmax(curve.miou))
     return _rows(
@@ -154,6 +154,7 @@ def _attention(cfg: DictConfig, run: Run, folder: Path, method: str, train: Sour
         attention__precision=100 * curve.precision[fixed],
         attention__recall=100 * curve.recall[fixed],
         attention__miou_best=100 * curve.miou[best],
+        attention__miou_held_out=100 * metric.miou(),
         attention__best_threshold=curve.thresholds[best],
     )  # fmt: skip
 
