@@ -155,7 +155,7 @@ class HeldOutThreshold:
         self._count = 0
 
     def update(self, attention: Tensor, categories: Tensor, truth: Tensor) -> None:
-        """Count one image, see `ThresholdCurve.update`; images take turns."""
+        """Count one image: attention in [0, 1], (K, H, W); categories c, (K,); truth (H, W)."""
         self._halves[self._count % 2].update(attention, categories, truth)
         self._count += 1
 

@@ -546,7 +546,7 @@ def sealed(files: Files) -> bytes:
         name: {"bytes": len(files[NEWEST + name]), "crc32": zlib.crc32(files[NEWEST + name])}
         for name in ("state.npy", "rows.npy")
     }
-    return json.dumps(seal, indent=1).encode()
+    return (json.dumps(seal, indent=1) + "\n").encode()
 
 
 @st.composite
@@ -563,11 +563,11 @@ def seals(draw: st.DrawFn, sound: Files) -> Files:
     if how == "key":
         place = draw(st.sampled_from([seal, seal[file]]))
         del place[draw(st.sampled_from(sorted(place)))]
-        return {name: json.dumps(seal).encode()}
+        return {name: (json.dumps(seal, indent=1) + "\n").encode()}
     near = st.sampled_from([str(seal[file][key]), float(seal[file][key]), -seal[file][key], True])
     place, inner = draw(st.sampled_from([(seal, file), (seal[file], key)]))
     place[inner] = draw(JSON | near) if how == "value" else MARK
-    text = json.dumps(seal)
+    text = json.dumps(seal, indent=1) + "\n"
     if how != "value":
         value = nested(draw(DEEP))[0] if how == "deep" else draw(NUMBERS)
         text = text.replace(f'"{MARK}"', value)

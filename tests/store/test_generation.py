@@ -136,7 +136,7 @@ def test_an_array_of_objects_is_never_unpickled(store: Path) -> None:
         "bytes": file.stat().st_size,
         "crc32": checksum(file),
     }
-    (folder_of(store, 7) / "seal.json").write_text(json.dumps(seal))
+    (folder_of(store, 7) / "seal.json").write_text(json.dumps(seal, indent=1) + "\n")
     with pytest.raises(StoreError, match=r"rows\.npy holds object\(1,\), expected 6 row records"):
         opened(store)
 

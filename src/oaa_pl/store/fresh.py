@@ -53,7 +53,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     except OaaError:
         raise
     except OSError as error:
-        raise _explained(path, error) from error
+        raise StoreError(_explained(path, error)) from error
     try:
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
@@ -63,11 +63,10 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException as error:
         shutil.rmtree(making, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, OaaError):
-            raise _explained(path, error) from error
+            raise StoreError(_explained(path, error)) from error
         raise
 
 
-def _explained(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"{path} cannot be made ({error.strerror or error}); free disk space, or choose another"
-    )
+def _explained(path: Path, error: OSError) -> str:
+    reason = error.strerror or error
+    return f"{path} cannot be made ({reason}); free disk space, or choose another"
