@@ -76,6 +76,28 @@ def test_every_experiment_composes_under_its_own_name(name: str) -> None:
         assert compose("config", overrides=[f"experiment={name}"]).name == name
 
 
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("paper", ("beats_absent_classes", "class_attention", 0, [1, 2, 10, 20], True, "hybrid")),
+        ("release_caffe", ("top_k", "min_max_attention", 1, [1, 2, 1, 2], True, "pooled_hybrid")),
+        (
+            "release_pytorch",
+            ("top_k", "class_attention", 1, [1, 2, 10, 20], False, "pooled_hybrid"),
+        ),
+    ],
+)
+def test_a_preset_is_the_recipe_of_its_source(preset: str, expected: tuple[object, ...]) -> None:
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+        cfg = compose("config", overrides=[f"preset={preset}", "experiment=voc12"])
+    gate, attention = (node._target_.rpartition(".")[2] for node in (cfg.gate, cfg.attention))
+    rates = list(cfg.classifier.optimizer.rates)
+    first, shuffle = cfg.classifier.first_epoch, cfg.loader.shuffle
+    assert (gate, attention, first, rates, shuffle, cfg.loss.name) == expected
+
+
 def test_the_configuration_that_would_be_used_can_be_read(empty: Path, tiny_voc_once: Path) -> None:
     said = oaa("fit", *words(tiny_voc_once), "--cfg", "job")
     assert said.status == 0

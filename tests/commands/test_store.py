@@ -256,6 +256,19 @@ def test_rows_of_a_trained_model_become_what_they_were(run: Path, method: str) -
     require_sound(path)
 
 
+def test_a_run_of_an_older_package_is_repaired_with_the_defaults_of_today(run: Path) -> None:
+    path = store_of("cam")
+    sound = (folder_of(path, 1) / "state.npy").read_bytes()
+    recorded = path.parent / "config.yaml"
+    lines = recorded.read_text().splitlines(keepends=True)
+    recorded.write_text("".join(line for line in lines if line != "  shuffle: true\n"))
+    assert len(recorded.read_text().splitlines()) == len(lines) - 1
+    flip(path, 2)
+    said = oaa("store", "repair", str(path))
+    assert said.status == 0, said.err
+    assert (folder_of(path, 2) / "state.npy").read_bytes() == sound
+
+
 @pytest.mark.parametrize("method", ["oaa_max", "oaa_mean"])
 def test_what_epochs_accumulated_becomes_a_fallback_and_the_rest_keeps_every_bit(
     run: Path, method: str

@@ -14,6 +14,7 @@ from torch import nn
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
+from oaa_pl.commands.compose import overridden, root_of
 from oaa_pl.commands.record import Run
 from oaa_pl.errors import ConfigError, MissingInputError, WeightsError
 from oaa_pl.nets.inference import SegmentPhoto
@@ -126,7 +127,9 @@ def recorded_config(made: Path, *parts: str) -> DictConfig:
         if not OmegaConf.is_config(node):
             raise ConfigError(f"{recorded} is no run's configuration: no {part!r}; restore it")
         _require_known_targets(OmegaConf.to_container(node, resolve=True), recorded)
-    return cfg
+    # An older package's record lacks what has come since; that takes its default.
+    today = OmegaConf.load(root_of("conf") / "config.yaml")
+    return overridden(OmegaConf.create({"loader": OmegaConf.select(today, "loader")}), cfg)
 
 
 def _require_known_targets(node: object, recorded: Path) -> None:
