@@ -40,8 +40,8 @@ class Row:
         dataset: name of the data set, such as `voc12`.
         split: split that was measured, such as `val`.
         stage: stage that was measured: `attention`, `labels`, `segmenter`, ...
-        method: `cam`, `oaa_mean`, `oaa_max`, `oaa_plus_mce` or `oaa_plus_hybrid`; empty where the
-            number belongs to no method.
+        method: `cam`, `oaa_mean`, `oaa_max`, `oaa_plus_mce`, `oaa_plus_hybrid` or
+            `oaa_plus_pooled`; empty where the number belongs to no method.
         metric: what was measured, such as `segmentation/miou`.
         value: percentage in [0, 100], threshold in [0, 1], or NaN where undefined.
     """
