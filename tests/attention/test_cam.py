@@ -96,3 +96,12 @@ def test_the_scores_are_left_alone(normalise: Normalisation) -> None:
     score_map = scores(7)
     normalise(score_map)
     assert torch.equal(score_map, scores(7))
+
+
+def test_the_releases_attention_has_255_levels_above_zero() -> None:
+    score_map = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+    attention = class_attention(score_map, epsilon=1e-8, levels=255)
+    grey = attention * 255
+    assert torch.equal(grey.round(), grey)
+    assert (attention - class_attention(score_map)).abs().max() <= 0.5 / 255 + 1e-6
+    assert attention.amax(dim=(2, 3)).eq(1).all()

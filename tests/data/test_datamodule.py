@@ -52,6 +52,11 @@ def test_training_shows_every_image_once_an_epoch(tiny_voc: Path) -> None:
     assert sorted(indices(batches)) == [0, 1, 2, 3]
 
 
+def test_training_may_read_as_listed(tiny_voc: Path) -> None:
+    batches = epochs(build(tiny_voc, shuffle=False).train_dataloader())
+    assert indices(batches) == [0, 1, 2, 3] * 2
+
+
 def test_prediction_shows_the_training_images_whole_and_in_order(tiny_voc: Path) -> None:
     batches = list(build(tiny_voc, eval_batch_size=1).predict_dataloader())
     assert indices(batches) == [0, 1, 2, 3]

@@ -92,6 +92,38 @@ def test_a_map_with_no_positive_value_is_rejected() -> None:
     assert store.missing().tolist() == [[0, 1], [2, 0], [2, 2]]
 
 
+def test_the_release_accepts_a_map_with_no_positive_value() -> None:
+    (store, _) = stores()
+    score_map = -scores(3).abs()
+    score_map[3, 1, 0, 0] = math.nan
+    index = torch.arange(4)
+    accepted = accumulate([store], score_map, LABELS, index, gate=accept_all, keep_empty=True)
+    assert accepted[3].tolist() == [True, False, True]
+    assert store.missing().tolist() == [[3, 1]]
+    assert not store.maps(2).attention.any()
+
+
+def test_in_the_releases_last_epoch_a_rejected_map_is_better_than_none() -> None:
+    """Here the gate trusts the first image's class alone."""
+    fed = stores()
+    first, last = scores(5).abs(), scores(6).abs()
+    index, repeat = torch.arange(4), torch.tensor([False, False, False, True])
+
+    def gate(scores: Tensor, labels: Tensor) -> Tensor:
+        return labels & (torch.arange(4) == 0)[:, None]
+
+    accumulate(fed, first, LABELS, index, gate=gate, epoch=0)
+    accepted = accumulate(
+        fed, last, LABELS, index, repeat=repeat, gate=gate, epoch=1, fill_rejected=True
+    )
+    assert accepted.any(dim=1).tolist() == [True, False, False, False]
+    for store in fed:
+        assert store.rows["updates"].tolist() == [2, 0, 0, 0, 0, 0]
+        assert store.rows["origin"].tolist() == [1, 2, 2, 0, 0, 0]
+        whole = class_attention(last)[2, [0, 2]].numpy()
+        assert store.maps(2).attention == pytest.approx(whole, abs=1e-3)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("gate", [beats_absent_classes, top_k, accept_all])
 def test_a_number_that_is_none_never_enters_a_store(value: float, gate: Gate) -> None:
