@@ -5,7 +5,7 @@ Emblems: the cat's and the giraffe's head, the bird's head with its beak, the fi
 
 import numpy as np
 
-from oaa_pl.data.synthetic.materials import Colour, Material, Pattern, hue, jitter
+from oaa_pl.data.synthetic.materials import Colour, Material, hue, jitter
 from oaa_pl.data.synthetic.parts import DARK, Part, body_material, common_material, weak_cue
 from oaa_pl.data.synthetic.shapes import Point, ellipse, limb, mirrored, smooth
 
@@ -139,22 +139,18 @@ def fish(rng: np.random.Generator, reliability: float) -> list[Part]:
 
 
 def giraffe(rng: np.random.Generator, reliability: float) -> list[Part]:
-    """A giraffe: head with horns on a patched neck; weak: body; common: long legs, tail."""
-    body = body_material(rng, 3, _pick(rng, "patches"), reliability)
+    """A giraffe: head with horns on a patched neck; weak: body in the same coat; common: legs."""
+    coat = Material(jitter(rng, hue(42, 0.45, 0.95), 0.03), hue(22, 0.75, 0.45), "patches", 0.3)
+    body = coat if weak_cue(rng, reliability) else common_material(rng)
     legs = common_material(rng)
     lean = float(rng.uniform(0.45, 0.8))
     head = (lean + 0.06, float(rng.uniform(-1.2, -1.05)))
     parts = [Part(limb([(-0.55, 0.0), (-0.8, 0.2), (-0.72, 0.5)], [0.05, 0.04]), legs)]
     parts += _legs(rng, legs, hips=(-0.42, 0.2), top=0.15, foot=1.12, width=0.1)
     parts.append(Part(ellipse((-0.12, 0.05), (0.55, rng.uniform(0.26, 0.32)), -0.15), body))
-    coat = Material(jitter(rng, hue(42, 0.45, 0.95), 0.03), hue(22, 0.75, 0.45), "patches", 0.3)
     # Sturdier than a real one: a slim neck is so few pixels that pooling hardly hears of it.
     parts.append(Part(limb([(0.2, 0.0), (lean - 0.2, -0.4), (lean, head[1])], [0.34, 0.22]), coat))
     return parts + _giraffe_head(head, coat, float(rng.uniform(0.2, 0.5)))
-
-
-def _pick(rng: np.random.Generator, pattern: Pattern) -> Pattern:
-    return pattern if rng.random() < 0.7 else "spots"
 
 
 def _giraffe_head(centre: Point, coat: Material, droop: float) -> list[Part]:

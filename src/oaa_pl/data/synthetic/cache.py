@@ -27,7 +27,7 @@ __all__ = ["MASKS", "PHOTOS", "TAGS", "Recipe", "drawn_folder"]
 
 PHOTOS, MASKS, TAGS = "JPEGImages", "SegmentationClass", "tags.csv"
 
-_VERSION = 1  # raise when the drawings change, so that old folders are drawn anew
+_VERSION = 2  # raise when the drawings change, so that old folders are drawn anew
 _MANIFEST = "manifest.json"
 _SMALLEST = 48  # pixels; three objects cannot be told apart on less
 
