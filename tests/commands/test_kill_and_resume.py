@@ -174,8 +174,11 @@ def test_ctrl_c_reaches_the_processes_that_label_as_well(
     empty: Path, finished: Path, tiny_voc_once: Path
 ) -> None:
     arguments = (*words(tiny_voc_once), "label.workers=2")
+    # A shell starts background jobs with SIGINT ignored, and what they start inherits it.
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{hear}; import sys; from oaa_pl.commands.main import main; sys.exit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-m", "oaa_pl", "reproduce", *arguments],
+        [sys.executable, "-c", program, "reproduce", *arguments],
         cwd=empty, env=surroundings(), stderr=subprocess.PIPE, text=True,
         start_new_session=True,  # a terminal sends Ctrl-C to the whole group
     )  # fmt: skip
