@@ -5,15 +5,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.callbacks.tiny_run import EPOCHS, FUSIONS, At, train
+from tests.callbacks.tiny_run import EPOCHS, FUSIONS, At, accumulation, data, pairs, train
+from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, quiet_trainer
 
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.accumulate import AttentionAccumulation
+from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.errors import StoreMismatchError
+from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.generation import seal_of
+from oaa_pl.store.layout import Header
+from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.store.reader import StoreReader
 
 ROOT = Path(__file__).parents[2]
@@ -198,6 +205,44 @@ def test_a_killed_process_is_resumed_as_if_it_had_lived(
     assert (tmp_path / LAST).is_file() == (epoch > 0)
     train(tmp_path)
     assert_same_run(tmp_path, never_crashed)
+
+
+OTHER = {
+    "fusion": ({"fusion": "running_mean"}, pairs()),
+    "gate": ({"gate": "top_k"}, pairs()),
+    "grid": ({"grid": (5, 7)}, pairs()),
+    "image 2": ({}, replace(pairs(), ids=("a", "b", "C", "d", "e", "f", "g"))),
+}
+
+
+@pytest.mark.parametrize("what", OTHER)
+def test_resuming_with_another_configuration_is_refused_by_name(tmp_path: Path, what: str) -> None:
+    train(tmp_path, epochs=1)
+    before = files(tmp_path)
+    change, other = OTHER[what]
+
+    def open_other(rank: int, world_size: int) -> MemmapStore:
+        header = Header(other.classes, other.fingerprint, (5, 6), "maximum", gate="accept_all")
+        return MemmapStore(
+            tmp_path / "stores" / "most", replace(header, **change), other, rank, world_size
+        )
+
+    mean = accumulation(tmp_path).open_stores["mean"]
+    trainer = quiet_trainer(
+        tmp_path,
+        max_epochs=2,
+        enable_checkpointing=True,
+        callbacks=[
+            AttentionAccumulation({"most": open_other, "mean": mean}),
+            epoch_checkpoint(tmp_path),
+        ],
+    )
+    with pytest.raises(StoreMismatchError, match=f"(made with|its) {what}"):
+        trainer.fit(
+            Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3), data(), ckpt_path=tmp_path / LAST
+        )
+    assert files(tmp_path) == before
+    train(tmp_path, epochs=2)
 
 
 def test_a_finished_training_has_nothing_left_to_do(never_crashed: Path, tmp_path: Path) -> None:
