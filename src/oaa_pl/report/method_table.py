@@ -19,7 +19,7 @@ _GROUPS = (
 _COLUMNS = {
     "attention/miou": "mIoU",
     "attention/miou_best": "mIoU, oracle",
-    "attention/miou_held_out": "mIoU, held-out threshold",
+    "attention/miou_held_out": "mIoU, held out",
     "attention/precision": "precision",
     "attention/recall": "recall",
     "proxy/miou": "mIoU",
