@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 SHARED = Path(os.environ.get("OAA_SHARED", Path(__file__).parents[2] / "shared"))
@@ -45,6 +46,15 @@ def pytest_terminal_summary(
         terminalreporter.section("reliability")
         for what, number in sorted(counted.items()):
             terminalreporter.write_line(f"{what}: {number:,}")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Sums over several threads may round in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ class AttentionAccumulation(Callback):
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        named_generations(trainer)  # a damaged checkpoint is said before an epoch is lost to it
         # One shard per rank: a shared map would lose updates, and a barrier per batch is slow.
         for name, opener in self.open_stores.items():
             self.stores[name] = opener(trainer.global_rank, trainer.world_size)
@@ -140,7 +141,8 @@ class AttentionAccumulation(Callback):
         # checkpoint names always exists, and a crash in between costs a generation, not a run.
         # A second checkpoint of the same moment names the same generation.
         if self._unsaved:
-            needed = named_generations(trainer)
+            # Rank 0 alone drops generations, so it alone has to know.
+            needed = named_generations(trainer) if trainer.is_global_zero else {}
             for name, store in self.stores.items():
                 generation = store.commit(trainer.strategy.barrier, needed.get(name, ()))
                 self._committed[name] = generation, store.seal(generation)
