@@ -1,5 +1,4 @@
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +6,7 @@ import pytest
 from tests.conftest import TINY_SPLITS, save_mask
 
 from oaa_pl.data.source import Source, fingerprint
-from oaa_pl.data.voc import VOC_CLASSES, VocSource, draw_fraction
+from oaa_pl.data.voc import VOC_CLASSES, VocSource
 from oaa_pl.errors import (
     BadImageError,
     BadMaskError,
@@ -165,28 +164,6 @@ def test_a_fraction_of_a_split_is_used(tiny_voc: Path) -> None:
     half = VocSource(tiny_voc, "train", fraction=0.5, fraction_seed=1)
     assert len(half.ids) == len(half.labels) == 2
     assert set(half.ids) < set(VocSource(tiny_voc, "train").ids)
-
-
-def test_fractions_of_one_seed_are_nested_and_keep_the_order() -> None:
-    ids = [f"{i:03}" for i in range(100)]
-    drawn = [draw_fraction(ids, share, seed=4) for share in (0.2, 0.5, 0.8, 1.0)]
-    assert [len(share) for share in drawn] == [20, 50, 80, 100]
-    for smaller, larger in pairwise(drawn):
-        assert set(smaller) < set(larger)
-    assert all(share == sorted(share) for share in drawn)
-    assert draw_fraction(ids, 0.2, seed=5) != drawn[0]
-    assert draw_fraction(ids, 0.001, seed=5)
-
-
-@pytest.mark.parametrize("fraction", [0, -0.1, 1.1])
-def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
-    with pytest.raises(ConfigError, match="fraction must be above 0 and at most 1"):
-        draw_fraction(["a"], fraction, seed=0)
-
-
-def test_a_negative_fraction_seed_is_refused() -> None:
-    with pytest.raises(ConfigError, match="fraction_seed must be 0 or more, got -1"):
-        draw_fraction(["a"], 0.5, seed=-1)
 
 
 def test_real_photos_are_read(voc2012_320: Path) -> None:

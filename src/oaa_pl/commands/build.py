@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from oaa_pl.commands.compose import overridden
+from oaa_pl.commands.compose import compose_group, overridden
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.store.layout import Pairs
+from oaa_pl.store.reader import StoreReader
 
-__all__ = ["attention_net", "datamodule", "made_from", "pairs_of", "segmenter_net", "sources"]
+__all__ = [
+    "attention_net", "datamodule", "for_segmenter", "made_from", "maps_of", "pairs_of",
+    "segmenter_net", "sources",
+]  # fmt: skip
 
 
 def sources(cfg: DictConfig) -> tuple[Source, Source | None]:
@@ -44,10 +48,50 @@ def pairs_of(source: Source) -> Pairs:
     return Pairs(source.ids, source.classes, source.labels.astype(bool))
 
 
+def maps_of(source: Source, folder: Path) -> StoreReader:
+    """A finished stage's attention maps, one for every (image, class) pair of a source.
+
+    Args:
+        source: the data set that they are of.
+        folder: the stage's folder.
+
+    Raises:
+        StoreError: if there is no store or it is damaged, it is of other data, or a pair never got
+            a map: its image would silently lose a class.
+    """
+    reader = StoreReader(folder / "store")
+    reader.pairs.require_same(pairs_of(source), reader.path)
+    reader.require_complete()
+    return reader
+
+
 def attention_net(cfg: DictConfig, classes: int) -> nn.Module:
     """The network of the classifier and of the integral model."""
     net: nn.Module = instantiate(cfg.net.attention)(num_classes=classes)
     return net
+
+
+def for_segmenter(cfg: DictConfig) -> DictConfig:
+    """The configuration with the segmenter's network in the place of the attention models'.
+
+    The paper's Table 1 trains two segmentation networks on the labels of one attention model.
+
+    Raises:
+        ConfigError: if there is no such network, or its trunk is to come from the classifier.
+    """
+    # `get`: the record of an older run has neither.
+    name, weights = cfg.segmenter.get("net"), cfg.segmenter.get("weights")
+    changes: list[dict[str, Any]] = []
+    if name is not None:
+        if cfg.segmenter.init != "net":
+            raise ConfigError(
+                f"segmenter.init={cfg.segmenter.init} takes the classifier's trunk, which "
+                f"segmenter.net={name} cannot take; say segmenter.init=net"
+            )
+        changes += [{"net": None}, {"net": compose_group("net", name)}]
+    if weights is not None:
+        changes += [{"net": {"weights": weights}}]
+    return overridden(cfg, *changes, {"segmenter": {"net": None, "weights": None}})
 
 
 def segmenter_net(cfg: DictConfig, classes: int) -> nn.Module:

@@ -141,7 +141,10 @@ def run_job(job: Callable[[DictConfig], None], overrides: Sequence[str]) -> None
 
 
 # A stage's folder is named by these already, or they do not change what is made.
-_NOT_IN_A_NAME = ("seed", "name", "runs", "experiment", "stage", "method", "methods", "loss")
+_NOT_IN_A_NAME = (
+    "seed", "name", "runs", "experiment", "stage", "method", "methods", "loss",
+    "segmenter.net", "segmenter.weights", "segmenter.fraction",
+)  # fmt: skip
 
 
 def _naming(words: list[str]) -> list[str]:

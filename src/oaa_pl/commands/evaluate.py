@@ -27,7 +27,6 @@ from oaa_pl.labels.resize import to_photo
 from oaa_pl.losses import image_scores
 from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
 from oaa_pl.report.results import Row, collect, write_rows
-from oaa_pl.store.reader import StoreReader
 
 __all__ = ["evaluate_run", "run"]
 
@@ -136,7 +135,7 @@ def _classification(cfg: DictConfig, run: Run, folder: Path, method: str, val: S
 
 def _attention(cfg: DictConfig, run: Run, folder: Path, method: str, train: Source) -> list[Row]:
     """Maps against masks at every threshold; the best one of the same images is an oracle's."""
-    reader = StoreReader(folder / "store")
+    reader = build.maps_of(train, folder)
     metric = HeldOutThreshold(len(train.classes) + 1)
     with bar(len(train.ids), f"evaluate attention {method}") as progress:
         for index in range(len(train.ids)):
@@ -189,4 +188,5 @@ def _segmenter(cfg: DictConfig, run: Run, folder: Path, method: str, val: Source
             save_label(folder / "predictions" / f"{image_id}.png", predicted)
             progress.update(1)
     miou = 100 * float(score.compute()["miou"])
-    return _rows(cfg, run, val, "segmenter", method, segmentation__miou=miou)
+    # With the network or the share of images, where these are not the run's own.
+    return _rows(cfg, run, val, "segmenter", folder.name, segmentation__miou=miou)

@@ -4,7 +4,7 @@
                                        integral/<loss>/
                                        attention/<method>/store/
                                        labels/<method>/{proxy,hard}/
-                                       segmenter/<method>/
+                                       segmenter/<method>[-<network>][-<share>]/
 
 A stage's folder has `stage.json` (what it was made from), `config.yaml` (the whole resolved
 configuration), what it makes, and last `done.json`. A finished stage is skipped, an interrupted
@@ -39,11 +39,14 @@ class Run:
         root: `<runs>/<name>/[<variant>/]seed-<s>`.
         experiment: name in the results: the experiment's, with its variant in a sweep.
         home: `<runs>/<name>`, where the results of all seeds and variants meet.
+        segmenters: what tells this configuration's segmenters from those that train another
+            network, or on other images, with the same labels: "-resnet101", "-20pc"; else empty.
     """
 
     root: Path
     experiment: str
     home: Path
+    segmenters: str = ""
 
     @classmethod
     def of(cls, cfg: DictConfig) -> "Run":
@@ -56,7 +59,10 @@ class Run:
             raise ConfigError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
         home, job = Path(cfg.runs) / cfg.name, variant()
         experiment = f"{cfg.name}[{job}]" if job else cfg.name
-        return cls(home / job.replace("/", "-") / f"seed-{cfg.seed}", experiment, home)
+        net, share = cfg.segmenter.net, cfg.segmenter.fraction
+        segmenters = f"-{net}" * (net is not None) + f"-{100 * share:g}pc" * (share != 1)
+        root = home / job.replace("/", "-") / f"seed-{cfg.seed}"
+        return cls(root, experiment, home, segmenters)
 
     @property
     def classifier(self) -> Path:
@@ -77,7 +83,7 @@ class Run:
 
     def segmenter(self, method: str) -> Path:
         """Folder of the segmenter trained on a method's proxy labels."""
-        return self.root / "segmenter" / method
+        return self.root / "segmenter" / f"{method}{self.segmenters}"
 
 
 class StageRecord:

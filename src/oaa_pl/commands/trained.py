@@ -167,6 +167,7 @@ def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPho
     Raises:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
     """
+    cfg = build.for_segmenter(cfg)
     net = build.segmenter_net(build.without_weights(cfg), classes)
     load_into(net, checkpoint)
     return SegmentPhoto(

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from oaa_pl.data.images import find_photo, image_id
 from oaa_pl.data.source import FileSource
+from oaa_pl.data.subset import draw_fraction
 from oaa_pl.data.tags import read_tag_file, tags_from_annotation, tags_from_mask, to_labels
 from oaa_pl.errors import (
     ConfigError,
@@ -21,7 +20,7 @@ from oaa_pl.errors import (
     UntaggedImageError,
 )
 
-__all__ = ["VOC_CLASSES", "VocSource", "draw_fraction"]
+__all__ = ["VOC_CLASSES", "VocSource"]
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -100,31 +99,6 @@ class VocSource(FileSource):
             name, split, classes, ids, labels, photos, masks if has_masks else None,
             tagged=tags != "none",
         )  # fmt: skip
-
-
-def draw_fraction(ids: Sequence[str], fraction: float, seed: int) -> list[str]:
-    """Draw a share of the images at random, as for Table 3.
-
-    Args:
-        ids: all images.
-        fraction: the share, in (0, 1]; at least one image is drawn.
-        seed: 0 or more. Shares of one seed are nested: 20 % are among the 50 %.
-
-    Returns:
-        The drawn ids in their old order.
-
-    Raises:
-        ConfigError: if `fraction` or `seed` is out of range.
-    """
-    if not 0 < fraction <= 1:
-        raise ConfigError(f"fraction must be above 0 and at most 1, got {fraction}")
-    if seed < 0:
-        raise ConfigError(f"fraction_seed must be 0 or more, got {seed}")
-    if fraction == 1:
-        return list(ids)
-    size = max(1, round(fraction * len(ids)))
-    drawn = np.random.default_rng(seed).permutation(len(ids))[:size]
-    return [ids[i] for i in np.sort(drawn)]
 
 
 def _read_split(root: Path, split: str) -> list[str]:
