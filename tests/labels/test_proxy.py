@@ -172,3 +172,24 @@ def test_the_releases_thresholds_are_in_the_configuration() -> None:
     assert asdict(rule) == pytest.approx(asdict(RULE))
     level = np.float32(32) / np.float32(255)
     assert level >= rule.salient_background  # a pixel of gray level 32 is salient
+
+
+def test_refined_evidence_decides_the_class_and_raw_evidence_what_is_ignored() -> None:
+    attention = np.array([[[0.7, 0.95, 0.1]], [[0.5, 0.92, 0.2]]], np.float32)
+    saliency = np.array([[0.9, 0.9, 0.05]], np.float32)
+    categories = np.array([4, 8])
+    rule = replace(RULE, minimum_foreground=0.0)
+    seen = []
+
+    def swapped(evidence: np.ndarray) -> np.ndarray:
+        seen.append(evidence)
+        return evidence[[0, 2, 1]]
+
+    assert hard_label(attention, categories, saliency, rule).tolist() == [[5, 5, 0]]
+    assert hard_label(attention, categories, saliency, rule, swapped).tolist() == [[9, 9, 0]]
+    assert proxy_label(attention, categories, saliency, rule).tolist() == [[5, 255, 0]]
+    assert proxy_label(attention, categories, saliency, rule, swapped).tolist() == [[9, 255, 0]]
+    # Background first, weak attention dropped.
+    expected = np.array([[[0.1, 0.1, 0.95]], [[0.7, 0.95, 0]], [[0.5, 0.92, 0]]])
+    for evidence in seen:
+        np.testing.assert_allclose(evidence, expected, atol=1e-6)

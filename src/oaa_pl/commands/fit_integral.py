@@ -16,7 +16,6 @@ from oaa_pl.commands.trained import start_from
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
 from oaa_pl.modules.integral import IntegralAttention
-from oaa_pl.store.reader import StoreReader
 
 __all__ = ["fit_integral"]
 
@@ -41,6 +40,7 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
 
     Raises:
         MissingInputError: if the cumulative maps are not finished.
+        StoreError: if they are of other data, or a pair has none.
     """
     run = Run.of(cfg)
     train, _ = build.sources(cfg)
@@ -49,8 +49,7 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
     record = StageRecord(run.integral(cfg.loss.name), integral_key(cfg, train))
     if record.finished:
         return record.folder
-    reader = StoreReader(source_maps / "store")
-    reader.pairs.require_same(build.pairs_of(train), reader.path)
+    reader = build.maps_of(train, source_maps)
     classes = len(train.classes)
     pl.seed_everything(cfg.seed, verbose=False)
     module = IntegralAttention(

@@ -18,7 +18,6 @@ from oaa_pl.commands import build
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
 from oaa_pl.errors import NoForegroundError, OutputError
 from oaa_pl.labels.produce import LabelMaker, MadeLabel, join_pool
-from oaa_pl.store.reader import StoreReader
 
 __all__ = ["label_key", "label_method", "run"]
 
@@ -40,6 +39,7 @@ def label_key(cfg: DictConfig, method: str) -> dict[str, Any]:
     return {
         "proxy": OmegaConf.to_container(cfg.proxy, resolve=True),
         "background": plain,
+        "crf": OmegaConf.to_container(cfg.label.crf, resolve=True),
         "maps": read_key(Run.of(cfg).attention(method)),
     }
 
@@ -56,6 +56,7 @@ def label_method(cfg: DictConfig, method: str) -> Path:
 
     Raises:
         MissingInputError: if the maps are not finished, or the cue lacks an image.
+        StoreError: if the maps are of other data, or a pair has none.
         NoForegroundError: if no image has any foreground.
         OutputError: if a label cannot be written, or a process that makes them is killed.
     """
@@ -68,13 +69,12 @@ def label_method(cfg: DictConfig, method: str) -> Path:
         return record.folder
     train, _ = build.sources(cfg)
     record.begin(cfg)
-    reader = StoreReader(run.attention(method) / "store")
-    reader.pairs.require_same(build.pairs_of(train), reader.path)
+    reader = build.maps_of(train, run.attention(method))
     for name in ("proxy", "hard"):
         (record.folder / name).mkdir(exist_ok=True)
     work = LabelMaker(
         train.ids, train.photo, reader.maps, instantiate(cfg.background), instantiate(cfg.proxy),
-        record.folder,
+        record.folder, instantiate(cfg.label.crf),
     )  # fmt: skip
     made = []
     with _workers(cfg.label.workers) as spread, bar(len(train.ids), f"label {method}") as progress:

@@ -78,7 +78,8 @@ class DenseCrf:
 
         Args:
             photo: RGB, (H, W, 3).
-            probabilities: of the labels before, (L, H, W), each in [0, 1].
+            probabilities: of the labels before, (L, H, W), each in [0, 1], or what is proportional
+                to them at each pixel.
 
         Returns:
             Probabilities of the labels, (L, H, W), float32, summing to 1 over the labels.

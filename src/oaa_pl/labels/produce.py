@@ -9,6 +9,7 @@ Shapes: H x W pixels of a photo; K present classes.
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -63,6 +64,7 @@ class LabelMaker:
         cue: (image id, photo) to saliency, (H, W) in [0, 1].
         rule: thresholds of the proxy label.
         folder: gets `proxy/<id>.png` and `hard/<id>.png`.
+        crf: (photo, evidence (K + 1, H, W)) to better evidence; none leaves it as it is.
     """
 
     ids: tuple[str, ...]
@@ -71,6 +73,7 @@ class LabelMaker:
     cue: Callable[[str, NDArray[np.uint8]], NDArray[np.float32]]
     rule: ProxyRule
     folder: Path
+    crf: Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]] | None = None
 
     def __call__(self, index: int) -> MadeLabel:
         """Write both labels of one image.
@@ -84,8 +87,9 @@ class LabelMaker:
         maps = self.maps(index)
         attention = to_photo(maps.attention, (photo.shape[0], photo.shape[1]))
         saliency = self.cue(image_id, photo)
-        proxy = proxy_label(attention, maps.categories, saliency, self.rule)
-        hard = hard_label(attention, maps.categories, saliency, self.rule)
+        refine = partial(self.crf, photo) if self.crf else None
+        proxy = proxy_label(attention, maps.categories, saliency, self.rule, refine)
+        hard = hard_label(attention, maps.categories, saliency, self.rule, refine)
         save_label(self.folder / "proxy" / f"{image_id}.png", proxy)
         save_label(self.folder / "hard" / f"{image_id}.png", hard)
         ignored = proxy == IGNORED

@@ -7,6 +7,7 @@ Shapes: K tagged classes of one image, H x W pixels of the photo. Attention and 
 [0, 1]; a proxy label is (H, W) uint8, 0 background, c + 1 class c, 255 ignored.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -16,6 +17,9 @@ from oaa_pl.errors import BadMaskError, ConfigError
 from oaa_pl.ids import IGNORED
 
 __all__ = ["ProxyRule", "hard_label", "proxy_label"]
+
+Refine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Evidence of background and classes, (K + 1, H, W), to better evidence: a dense CRF, say."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def proxy_label(
     categories: NDArray[np.integer],
     saliency: NDArray[np.floating],
     rule: ProxyRule,
+    refine: Refine | None = None,
 ) -> NDArray[np.uint8]:
     """The label that trains the segmenter: arg-max where the evidence agrees, else ignored.
 
@@ -64,6 +69,7 @@ def proxy_label(
         categories: class of each map, 0..C-1, (K,).
         saliency: 1 where an object is, 0 in the background, (H, W).
         rule: the thresholds.
+        refine: of the evidence, before its arg-max; what is ignored is decided without it.
 
     Returns:
         Ids, (H, W): 0, `categories + 1`, or 255.
@@ -72,7 +78,7 @@ def proxy_label(
         BadMaskError: if the sizes of attention, categories and saliency do not agree.
     """
     evidence = _evidence(attention, categories, saliency, rule.foreground)
-    label = _winner(evidence, categories)
+    label = _winner(refine(evidence) if refine else evidence, categories)
     background = label == 0
     salient = saliency >= rule.salient_background
     if saliency.size and saliency.min() == saliency.max():
@@ -91,6 +97,7 @@ def hard_label(
     categories: NDArray[np.integer],
     saliency: NDArray[np.floating],
     rule: ProxyRule,
+    refine: Refine | None = None,
 ) -> NDArray[np.uint8]:
     """The plain arg-max of the same evidence, with no pixel ignored: for `proxy/miou_hard`.
 
@@ -99,6 +106,7 @@ def hard_label(
         categories: class of each map, 0..C-1, (K,).
         saliency: 1 where an object is, 0 in the background, (H, W).
         rule: only `foreground` is used.
+        refine: of the evidence, before its arg-max.
 
     Returns:
         Ids, (H, W): 0 or `categories + 1`.
@@ -106,7 +114,8 @@ def hard_label(
     Raises:
         BadMaskError: if the sizes of attention, categories and saliency do not agree.
     """
-    return _winner(_evidence(attention, categories, saliency, rule.foreground), categories)
+    evidence = _evidence(attention, categories, saliency, rule.foreground)
+    return _winner(refine(evidence) if refine else evidence, categories)
 
 
 def _evidence(
@@ -114,7 +123,7 @@ def _evidence(
     categories: NDArray[np.integer],
     saliency: NDArray[np.floating],
     foreground: float,
-) -> NDArray[np.floating]:
+) -> NDArray[np.float32]:
     """Background first, then the classes, weak attention dropped: (K + 1, H, W)."""
     if attention.shape != (len(categories), *saliency.shape):
         raise BadMaskError(
@@ -123,7 +132,8 @@ def _evidence(
             f"resize the maps to the photo first"
         )
     kept = np.where(attention < foreground, 0, attention)
-    return np.concatenate([1 - saliency[None], kept]).astype(np.float32, copy=False)
+    evidence: NDArray[np.float32] = np.concatenate([1 - saliency[None], kept]).astype(np.float32)
+    return evidence
 
 
 def _winner(evidence: NDArray[np.floating], categories: NDArray[np.integer]) -> NDArray[np.uint8]:

@@ -42,6 +42,9 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
     return header, pairs
 
 
+_NAMED = 5  # pairs named in an error
+
+
 class StoreReader(AttentionStore):
     """A read-only handle on a store's newest (or a given) generation.
 
@@ -88,6 +91,23 @@ class StoreReader(AttentionStore):
     def _open(self) -> None:
         count = len(self.pairs.pairs)
         self.state, self.rows = open_generation(self.path, self.generation, self.header, count)
+
+    def require_complete(self) -> None:
+        """Refuse to go on where pairs have neither an accepted nor a fallback map.
+
+        Raises:
+            StoreError: if there are such pairs; the first few are named.
+        """
+        missing = self.missing()
+        if not len(missing):
+            return
+        ids, classes = self.pairs.ids, self.pairs.classes
+        listed = [f"{ids[image]} {classes[category]}" for image, category in missing[:_NAMED]]
+        more = ", ..." if len(missing) > _NAMED else ""
+        raise StoreError(
+            f"{self.path}: {len(missing)} of {len(self.pairs.pairs)} (image, class) pairs have no "
+            f"map: {', '.join(listed)}{more}; let the stage that makes them run to its end"
+        )
 
     @override
     def __getstate__(self) -> dict[str, object]:
