@@ -1,10 +1,12 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from oaa_pl.attention.cam import class_attention, min_max_attention
+from oaa_pl.attention.cam import class_attention, min_max_attention, probability_attention
 from oaa_pl.store.accumulate import Normalisation
 
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)
@@ -105,3 +107,12 @@ def test_the_releases_attention_has_255_levels_above_zero() -> None:
     assert torch.equal(grey.round(), grey)
     assert (attention - class_attention(score_map)).abs().max() <= 0.5 / 255 + 1e-6
     assert attention.amax(dim=(2, 3)).eq(1).all()
+
+
+@QUICK
+@given(SEEDS)
+def test_probability_attention_is_the_sigmoid_in_plain_loops(seed: int) -> None:
+    score_map = scores(seed)
+    expected = [1 / (1 + math.exp(-float(cell))) for cell in score_map.flatten()]
+    assert probability_attention(score_map).flatten().tolist() == pytest.approx(expected, rel=1e-5)
+    assert probability_attention(score_map.bfloat16()).dtype == torch.float32

@@ -9,7 +9,7 @@ Shapes: B images, C foreground classes, H x W cells.
 
 from torch import Tensor
 
-__all__ = ["class_attention", "min_max_attention"]
+__all__ = ["class_attention", "min_max_attention", "probability_attention"]
 
 
 def class_attention(score_map: Tensor, epsilon: float = 0.0, levels: int | None = None) -> Tensor:
@@ -51,3 +51,24 @@ def min_max_attention(score_map: Tensor) -> Tensor:
     low = score_map.amin(dim=(2, 3), keepdim=True)
     span = score_map.amax(dim=(2, 3), keepdim=True) - low
     return (score_map - low) / span.where(span > 0, 1)
+
+
+def probability_attention(score_map: Tensor) -> Tensor:
+    """Attention q = sigmoid(F) of each class: the maps of an integral model as it learned them.
+
+    Section 3.3 trains q to be the soft label, the cumulative attention itself. Eq. (2), which the
+    paper keeps for these maps too, calls every cell empty whose q is below one half. A classifier's
+    score map has no such reading: only its mean over the image was trained.
+
+    Args:
+        score_map: raw class scores F of an integral model, (B, C, H, W).
+
+    Returns:
+        Attention in [0, 1], (B, C, H, W), float32.
+
+    Example:
+        >>> import torch
+        >>> probability_attention(torch.tensor([[[[0.0, 100.0, -100.0]]]])).tolist()
+        [[[[0.5, 1.0, 0.0]]]]
+    """
+    return score_map.float().sigmoid()

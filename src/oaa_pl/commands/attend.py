@@ -21,7 +21,7 @@ from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
 
-__all__ = ["attend", "attend_method", "run"]
+__all__ = ["attend", "attend_method", "reading_of", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,12 @@ def attend_method(cfg: DictConfig, method: str) -> Path:
             "Accumulated maps (oaa_max, oaa_mean) are made by 'oaa fit stage=classifier'"
         )
     read_done(model, maker)
-    made_from = {"model": read_key(model), "grid": list(cfg.store.grid)}
+    reading = reading_of(cfg, method)
+    made_from = {
+        "model": read_key(model),
+        "attention": build.plain(reading),
+        "grid": list(cfg.store.grid),
+    }
     record = StageRecord(run.attention(method), made_from)
     if record.finished:
         return record.folder
@@ -69,17 +74,24 @@ def attend_method(cfg: DictConfig, method: str) -> Path:
         fingerprint=pairs.fingerprint,
         grid=tuple(cfg.store.grid),
         fusion="maximum",
-        normalisation=cfg.attention._target_.rpartition(".")[2],
+        normalisation=reading._target_.rpartition(".")[2],
     )
     net = load_net(cfg, model, len(train.classes))
     data = build.datamodule(cfg, train, None, cfg.loader.eval_batch_size)
     with MemmapStore(record.folder / "store", header, pairs) as store:
         store.roll_back(0)
-        attend(cfg, net, data, store, what=f"attend {method}")
+        attend(cfg, net, data, store, reading=reading, what=f"attend {method}")
         empty = int((store.state.max(axis=(1, 2, 3)) == 0).sum()) if len(pairs.pairs) else 0
         store.commit()
     record.finish(pairs=len(pairs.pairs), empty=empty)
     return record.folder
+
+
+def reading_of(cfg: DictConfig, method: str) -> DictConfig:
+    """How a method's maps are read from its model's score map: a function to be instantiated."""
+    # `get`: the record of an older run has one reading for all.
+    integral: DictConfig = cfg.integral.get("attention", cfg.attention)
+    return integral if method == cfg.loss.method else cfg.attention
 
 
 @torch.no_grad()
@@ -89,20 +101,22 @@ def attend(
     data: OaaDataModule,
     store: AttentionStore,
     *,
+    reading: DictConfig | None = None,
     only: NDArray[np.int64] | None = None,
     what: str = "attend",
 ) -> None:
     """Write a network's attention to every present class into a store, as fallback maps.
 
     Args:
-        cfg: the configuration: normalisation, device, precision.
+        cfg: the configuration: device, precision.
         net: images (B, 3, H, W) to score maps (B, C, h, w).
         data: its predict loader reads whole photos.
         store: where the maps go; accepted maps in it are left alone.
+        reading: score map to attention, to be instantiated; the classifier's if None.
         only: attend only to these pairs (image, class), (K, 2); to all present ones if None.
         what: shown on the progress bar.
     """
-    normalise = instantiate(cfg.attention)
+    normalise = instantiate(cfg.attention if reading is None else reading)
     half = "bf16" in cfg.trainer.precision
     wanted = torch.from_numpy(store.pairs.labels.copy())
     if only is not None:

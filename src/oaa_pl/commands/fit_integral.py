@@ -23,9 +23,9 @@ __all__ = ["fit_integral"]
 def integral_key(cfg: DictConfig, train: Source) -> dict[str, Any]:
     """What determines an integral model."""
     maps = read_key(Run.of(cfg).attention(cfg.integral.soft_labels))
-    return build.made_from(
-        cfg, train, net="attention", integral=cfg.integral, loss=cfg.loss, maps=maps
-    )
+    # How its maps will be read does not change the model.
+    trained = {key: value for key, value in build.plain(cfg.integral).items() if key != "attention"}
+    return build.made_from(cfg, train, net="attention", integral=trained, loss=cfg.loss, maps=maps)
 
 
 def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:

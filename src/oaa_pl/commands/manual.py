@@ -17,7 +17,7 @@ stages are skipped, an interrupted one is resumed: run it again after a crash.
 Writes <runs>/<name>/results.csv and <runs>/<name>/report/index.html.""",
         (
             "oaa reproduce",
-            "oaa reproduce experiment=voc12_320 data.root=VOC net.weights=vgg16.safetensors",
+            "oaa reproduce experiment=table2_voc320 data.root=VOC net.weights=vgg16.safetensors",
             "oaa reproduce experiment=photos data.root=photos data.tag_file=tags.csv",
             "oaa reproduce -m seed=0,1,2",
         ),
@@ -76,7 +76,7 @@ could be read.""",
     "report": (
         "write the page of tables, curves and pictures",
         "Gathers the results of all seeds, and shows the pictures of seed=...",
-        ("oaa report", "oaa report experiment=voc12_320 data.root=VOC"),
+        ("oaa report", "oaa report experiment=table2_voc320 data.root=VOC"),
     ),
     STORE: (
         "look at, check, mend, merge, export a store of attention maps",

@@ -1,6 +1,8 @@
 """The pictures that a training sends to the dashboard, and of which images."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,10 @@ from oaa_pl.data.source import Source
 from oaa_pl.labels.palette import overlay
 from oaa_pl.report.pictures import heat_overlay
 
-__all__ = ["CumulativePicture", "ProxyPicture", "watched_images"]
+__all__ = [
+    "CumulativePicture", "ProxyPicture", "growth_epochs", "spread", "watched_images",
+    "watched_in",
+]  # fmt: skip
 
 WATCHED = 4  # images whose maps are kept for every epoch
 
@@ -19,6 +24,25 @@ def watched_images(source: Source) -> list[int]:
     """A few images, of different classes where possible: the first of each class."""
     firsts = (int(np.flatnonzero(column)[0]) for column in source.labels.T if column.any())
     return sorted(dict.fromkeys(firsts))[:WATCHED]
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """Up to `wanted` of `count` places, evenly spread, the first and the last among them."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(wanted, count))})
+
+
+def growth_epochs(classifier: Path) -> list[Path]:
+    """What a classifier's training kept of the watched images, a file an epoch, in order."""
+    return sorted((classifier / "growth").glob("epoch-*.npz"))
+
+
+def watched_in(files: Sequence[Path]) -> list[int]:
+    """Places of the images whose maps those files hold."""
+    if not files:
+        return []
+    with np.load(files[0]) as maps:
+        found = (re.fullmatch(r"cumulative-(\d+)", name) for name in maps.files)
+        return sorted(int(match[1]) for match in found if match)
 
 
 class CumulativePicture:

@@ -8,7 +8,7 @@ from torch import nn
 
 from oaa_pl.callbacks.checkpoint import LAST, generations_in
 from oaa_pl.commands import build
-from oaa_pl.commands.attend import attend
+from oaa_pl.commands.attend import attend, reading_of
 from oaa_pl.commands.trained import load_into, recorded_config
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import MissingInputError, StoreError, StoreMismatchError
@@ -107,7 +107,7 @@ def _model(
     path: Path, header: Header, pairs: Pairs, checkpoint: Path | None
 ) -> tuple[DictConfig, nn.Module, OaaDataModule]:
     """Configuration, network and photos that make a store's maps."""
-    parts = ("net.attention", "attention", "data")
+    parts = ("net.attention", "attention", "integral.attention", "data")
     if checkpoint is not None:
         if not checkpoint.is_file():
             raise MissingInputError(f"checkpoint: {checkpoint} does not exist")
@@ -122,6 +122,8 @@ def _model(
             f"{path} lies in no finished run, which would tell the model that made it; say which "
             "with checkpoint=..."
         )
+    # What is read from the model is the store's own matter from here on.
+    cfg.attention = reading_of(cfg, path.resolve().parent.name)
     kind = cfg.attention._target_.rpartition(".")[2]
     if header.normalisation not in (kind, "unknown"):
         raise StoreMismatchError(

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
+from oaa_pl.commands.figures import write_figures
+from oaa_pl.commands.pictures import growth_epochs, spread, watched_in
 from oaa_pl.commands.record import Run, sweep, write_text
 from oaa_pl.commands.trained import segment_photo
 from oaa_pl.data.source import Source
@@ -84,6 +85,7 @@ def write_report(cfg: DictConfig) -> Path:
         write_text(page.parent / "table.md", markdown_tables(rows))
     if grid:
         save_contact_sheet(page.parent / "grid.png", grid)
+    write_figures(cfg, train, val, page.parent)
     return page
 
 
@@ -131,11 +133,6 @@ def _curves(cfg: DictConfig, run: Run) -> dict[str, IouCurve]:
     return {method: mean_curve(curves) for method, curves in found.items()}
 
 
-def _spread(count: int, wanted: int) -> list[int]:
-    """Places of up to `wanted` images, spread evenly over the data set."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, min(wanted, count))})
-
-
 def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow]:
     """Training images: maps, proxy label and prediction, beside the truth if there is one."""
     readers = {
@@ -149,7 +146,7 @@ def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow
         segment_photo(cfg, run.segmenter(trained) / LAST, len(train.classes)) if trained else None
     )
     palette = voc_palette()
-    for index in _spread(len(train.ids), cfg.report.images):
+    for index in spread(len(train.ids), cfg.report.images):
         photo = train.photo(index)
         size = (photo.shape[0], photo.shape[1])
         panels: dict[str, Picture] = {"photo": photo}
@@ -173,7 +170,7 @@ def _validation_rows(cfg: DictConfig, run: Run, val: Source | None) -> Iterator[
     if val is None or last is None:
         return
     palette = voc_palette()
-    for index in _spread(len(val.ids), cfg.report.images // 2):
+    for index in spread(len(val.ids), cfg.report.images // 2):
         photo = val.photo(index)
         path = run.segmenter(last) / "predictions" / f"{val.ids[index]}.png"
         panels = {"photo": photo, "prediction": label_overlay(photo, load_label(path), palette)}
@@ -192,26 +189,18 @@ def _last_finished(
 
 def _growth(run: Run, train: Source) -> Iterator[GrowthStrip]:
     """One image's cumulative map after each epoch: the first that was watched."""
-    files = sorted((run.classifier / "growth").glob("epoch-*.npz"))
-    for index in _watched(files)[:2]:
+    files = growth_epochs(run.classifier)
+    for index in watched_in(files)[:2]:
         photo = train.photo(index)
         size = (photo.shape[0], photo.shape[1])
         category = int(np.flatnonzero(train.labels[index])[0])
         frames = []
-        for place in _spread(len(files), _FRAMES):
+        for place in spread(len(files), _FRAMES):
             epoch = int(files[place].stem.removeprefix("epoch-"))
             with np.load(files[place]) as maps:
                 grown = maps[f"cumulative-{index}"][:1].astype(np.float32)
             frames.append((epoch + 1, heat_overlay(photo, to_photo(grown, size)[0])))
         yield GrowthStrip(train.ids[index], train.classes[category], photo, frames)
-
-
-def _watched(files: list[Path]) -> list[int]:
-    if not files:
-        return []
-    with np.load(files[0]) as maps:
-        found = (re.fullmatch(r"cumulative-(\d+)", name) for name in maps.files)
-        return sorted(int(match[1]) for match in found if match)
 
 
 def _name(source: Source, index: int) -> str:

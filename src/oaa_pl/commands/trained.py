@@ -122,14 +122,19 @@ def recorded_config(made: Path, *parts: str) -> DictConfig:
         raise ConfigError(f"{recorded} cannot be read ({reason}); restore it") from error
     if not isinstance(cfg, DictConfig):
         raise ConfigError(f"{recorded} is no run's configuration but a list; restore it")
+    # An older package's record lacks what has come since; that takes its default.
+    today = OmegaConf.load(root_of("conf") / "config.yaml")
+    defaults = {
+        "loader": OmegaConf.select(today, "loader"),
+        "integral": {"attention": OmegaConf.select(cfg, "attention")},
+    }
+    cfg = overridden(OmegaConf.create(defaults), cfg)
     for part in parts:
         node = OmegaConf.select(cfg, part)
         if not OmegaConf.is_config(node):
             raise ConfigError(f"{recorded} is no run's configuration: no {part!r}; restore it")
         _require_known_targets(OmegaConf.to_container(node, resolve=True), recorded)
-    # An older package's record lacks what has come since; that takes its default.
-    today = OmegaConf.load(root_of("conf") / "config.yaml")
-    return overridden(OmegaConf.create({"loader": OmegaConf.select(today, "loader")}), cfg)
+    return cfg
 
 
 def _require_known_targets(node: object, recorded: Path) -> None:

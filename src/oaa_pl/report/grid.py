@@ -17,7 +17,9 @@ from oaa_pl.report.whole_file import write_whole
 
 __all__ = ["PANELS", "GridRow", "GrowthStrip", "panel_names", "save_contact_sheet"]
 
-PANELS = ("photo", "CAM", "mean", "max", "OAA+", "proxy", "prediction", "truth")
+PANELS = (
+    "photo", "CAM", "mean", "max", "OAA", "OAA+", "OAA+ MCE", "proxy", "prediction", "truth",
+)  # fmt: skip
 """Names of the panels, in the order in which they stand."""
 
 _CELLS = (144, 128, 112, 96, 80, 64, 48)
