@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from oaa_pl.commands import build
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
 from oaa_pl.commands.trained import load_net
 from oaa_pl.data.datamodule import OaaDataModule
+from oaa_pl.data.source import fingerprint
 from oaa_pl.errors import ConfigError
 from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.layout import Header
@@ -34,6 +36,9 @@ def run(cfg: DictConfig) -> None:
 def attend_method(cfg: DictConfig, method: str) -> Path:
     """Export a method's maps: `cam` from the classifier, `oaa_plus_*` from its integral model.
 
+    `tags` is the control that sees no photo: full attention everywhere to every tag, so that its
+    proxy labels are what tags and background cue give without any attention.
+
     Args:
         cfg: the configuration; for an integral model, `loss` must be the one it was trained with.
         method: whose maps.
@@ -45,24 +50,14 @@ def attend_method(cfg: DictConfig, method: str) -> Path:
         MissingInputError: if the model is not trained yet.
         ConfigError: if the method has no model of its own.
     """
-    run = Run.of(cfg)
-    if method == "cam":
-        model, maker = run.classifier, "oaa fit stage=classifier"
-    elif method == cfg.loss.method:
-        model, maker = run.integral(cfg.loss.name), f"oaa fit stage=integral loss={cfg.loss.name}"
+    model, reading = _model_of(cfg, method), reading_of(cfg, method)
+    grid = list(cfg.store.grid)
+    if model is None:
+        data_set = fingerprint(build.sources(cfg)[0])
+        made_from: dict[str, Any] = {"attention": method, "data": data_set, "grid": grid}
     else:
-        raise ConfigError(
-            f"method must be cam or, with loss={cfg.loss.name}, {cfg.loss.method}; got {method!r}. "
-            "Accumulated maps (oaa_max, oaa_mean) are made by 'oaa fit stage=classifier'"
-        )
-    read_done(model, maker)
-    reading = reading_of(cfg, method)
-    made_from = {
-        "model": read_key(model),
-        "attention": build.plain(reading),
-        "grid": list(cfg.store.grid),
-    }
-    record = StageRecord(run.attention(method), made_from)
+        made_from = {"model": read_key(model), "attention": build.plain(reading), "grid": grid}
+    record = StageRecord(Run.of(cfg).attention(method), made_from)
     if record.finished:
         return record.folder
     train, _ = build.sources(cfg)
@@ -74,17 +69,45 @@ def attend_method(cfg: DictConfig, method: str) -> Path:
         fingerprint=pairs.fingerprint,
         grid=tuple(cfg.store.grid),
         fusion="maximum",
-        normalisation=reading._target_.rpartition(".")[2],
+        normalisation=reading._target_.rpartition(".")[2] if model else method,
     )
-    net = load_net(cfg, model, len(train.classes))
-    data = build.datamodule(cfg, train, None, cfg.loader.eval_batch_size)
     with MemmapStore(record.folder / "store", header, pairs) as store:
         store.roll_back(0)
-        attend(cfg, net, data, store, reading=reading, what=f"attend {method}")
+        if model is None:
+            _everywhere(store)
+        else:
+            net = load_net(cfg, model, len(train.classes))
+            data = build.datamodule(cfg, train, None, cfg.loader.eval_batch_size)
+            attend(cfg, net, data, store, reading=reading, what=f"attend {method}")
         empty = int((store.state.max(axis=(1, 2, 3)) == 0).sum()) if len(pairs.pairs) else 0
         store.commit()
     record.finish(pairs=len(pairs.pairs), empty=empty)
     return record.folder
+
+
+def _model_of(cfg: DictConfig, method: str) -> Path | None:
+    """Folder of the finished stage whose model makes a method's maps; None if none does."""
+    run = Run.of(cfg)
+    if method == "tags":
+        return None
+    if method == "cam":
+        model, maker = run.classifier, "oaa fit stage=classifier"
+    elif method == cfg.loss.method:
+        model, maker = run.integral(cfg.loss.name), f"oaa fit stage=integral loss={cfg.loss.name}"
+    else:
+        raise ConfigError(
+            f"method must be cam, tags or, with loss={cfg.loss.name}, {cfg.loss.method}; got "
+            f"{method!r}. Accumulated maps (oaa_max, oaa_mean) are made by 'oaa fit "
+            "stage=classifier'"
+        )
+    read_done(model, maker)
+    return model
+
+
+def _everywhere(store: AttentionStore) -> None:
+    """Full attention to every tag, wherever in the photo: what the maps have to be better than."""
+    image, category = store.pairs.pairs.T
+    store.fill(image, category, np.ones((len(image), *store.header.grid), np.float32))
 
 
 def reading_of(cfg: DictConfig, method: str) -> DictConfig:

@@ -32,6 +32,7 @@ _LOSS_OF = {
     "oaa_plus_pooled": "pooled_hybrid",
 }
 _ACCUMULATED = ("oaa_max", "oaa_mean")
+_WITHOUT_LOSS = ("cam", "tags")  # `tags` is the control without attention
 
 
 def run(cfg: DictConfig) -> None:
@@ -62,13 +63,13 @@ def steps(cfg: DictConfig) -> Iterator[Step]:
                 f"methods has {method}, but fusion feeds {list(cfg.fusion.stores)}; "
                 "say fusion=both, or leave it out of methods"
             )
-        if method != "cam" and method not in _ACCUMULATED and method not in _LOSS_OF:
-            known = ["cam", *_ACCUMULATED, *_LOSS_OF]
+        known = [*_WITHOUT_LOSS, *_ACCUMULATED, *_LOSS_OF]
+        if method not in known:
             raise ConfigError(f"methods must be among {known}, got {method!r}")
     yield "classifier, accumulating attention", partial(fit_classifier, cfg, alone=False)
     for method in cfg.methods:
-        if method == "cam":
-            yield "attention of cam", partial(attend_method, cfg, "cam")
+        if method in _WITHOUT_LOSS:
+            yield f"attention of {method}", partial(attend_method, cfg, method)
         elif method in _LOSS_OF:
             with_loss = _with_loss(cfg, _LOSS_OF[method])
             yield (

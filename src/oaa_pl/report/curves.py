@@ -13,7 +13,7 @@ import numpy as np
 
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.axis import Scale, round_ticks
-from oaa_pl.report.paper import METHODS
+from oaa_pl.report.paper import title_of
 
 __all__ = ["Chart", "IouCurve", "Line", "Tick", "draw_curves", "mean_curve"]
 
@@ -172,7 +172,7 @@ def _line(method: str, triples: list[tuple[float, float, float]], across: Scale,
     best_threshold, best_miou, _ = max(triples, key=lambda triple: triple[1])
     return Line(
         method=method,
-        title=METHODS.get(method, method),
+        title=title_of(method),
         path=_path([(across(t), up(v)) for t, v, _ in triples]),
         band=_path(upper + lower) + "Z" if any(d > 0 for _, _, d in triples) else "",
         peak=(across(best_threshold), up(best_miou)),

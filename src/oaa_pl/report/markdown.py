@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from oaa_pl.report.cell import deviation_text, signed
 from oaa_pl.report.effect_table import paired_difference
-from oaa_pl.report.paper import EFFECTS, METHODS, TABLE_2
+from oaa_pl.report.paper import EFFECTS, METHODS, TABLE_2, title_of
 from oaa_pl.report.results import Estimate, Key, Row, summary
 
 __all__ = ["METRICS", "markdown_tables"]
@@ -17,7 +17,7 @@ METRICS = {
 }
 """What the tables show: metric -> heading."""
 
-_EFFECT_METRICS = ("proxy/miou_hard", "segmentation/miou")
+_EFFECT_METRICS = ("attention/recall", "proxy/miou_hard", "segmentation/miou")
 
 
 def markdown_tables(rows: Sequence[Row]) -> str:
@@ -39,12 +39,14 @@ def markdown_tables(rows: Sequence[Row]) -> str:
         f"| method | paper, VOC val | {' | '.join(METRICS.values())} |",
         _rule(len(METRICS) + 2),
     ]
-    for method, title in METHODS.items():
+    measured = {key.method for key in estimates if key.metric in METRICS}
+    for method in [*METHODS, *sorted(measured - set(METHODS))]:
         cells = [
             _value(estimates.get(Key(split_of.get(metric, ""), method, metric)))
             for metric in METRICS
         ]
-        lines.append(f"| {title} | {TABLE_2[method]} | {' | '.join(cells)} |")
+        paper = TABLE_2.get(method, "–")
+        lines.append(f"| {title_of(method)} | {paper} | {' | '.join(cells)} |")
     headings = " | ".join(METRICS[metric] for metric in _EFFECT_METRICS)
     lines += ["", f"| effect | paper | {headings} |", _rule(len(_EFFECT_METRICS) + 2)]
     for effect in EFFECTS:

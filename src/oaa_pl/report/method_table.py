@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from oaa_pl.report.cell import Cell, deviation_text
-from oaa_pl.report.paper import METHODS, TABLE_2
+from oaa_pl.report.paper import METHODS, TABLE_2, title_of
 from oaa_pl.report.results import Estimate, Key, Row, summary
 
 __all__ = ["Group", "MethodRow", "MethodTable", "OtherRow", "method_table", "other_table"]
@@ -102,7 +102,7 @@ def method_table(rows: Sequence[Row]) -> MethodTable:
         tuple(
             MethodRow(
                 method,
-                METHODS.get(method, method),
+                title_of(method),
                 f"{TABLE_2[method]:.1f}" if method in TABLE_2 else "–",
                 tuple(_cell(estimates, Key(s, method, m), seeds, best[s, m]) for s, m in columns),
                 method in measured,
@@ -128,7 +128,7 @@ def other_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[OtherRow, .
     order = [m for m in METHODS if m in present] + sorted(present - set(METHODS))
     seeds = len({row.seed for row in rows})
     pairs = sorted({(key.metric, key.split) for key in rest})
-    return tuple(METHODS.get(method, method or "all methods") for method in order), tuple(
+    return tuple(title_of(method) or "all methods" for method in order), tuple(
         OtherRow(
             metric,
             split,

@@ -4,6 +4,7 @@ Source: Jiang et al., ICCV 2019, section 4, Tables 1 to 3; mean IoU in percent o
 All of them score the *segmentation* network trained on a method's proxy labels.
 """
 
+import re
 from dataclasses import dataclass
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Effect",
     "ProportionRow",
     "StateOfTheArtRow",
+    "title_of",
 ]
 
 METHODS = {
@@ -25,6 +27,31 @@ METHODS = {
     "oaa_plus_hybrid": "OAA+, hybrid loss",
 }
 """Method -> its name in tables, in the order of Table 2."""
+
+_OTHERS = {
+    "oaa_plus_pooled": "OAA+, hybrid loss pooled over classes",
+    "tags": "tags alone, no attention",
+}
+
+
+def title_of(method: str) -> str:
+    """A method's name in tables.
+
+    Args:
+        method: as in the results, perhaps with what its segmenter differs in behind it:
+            "oaa_max-resnet101", "oaa_plus_hybrid-20pc".
+
+    Returns:
+        Its name, or the method itself where it has none.
+
+    Example:
+        >>> title_of("oaa_max-resnet101-20pc")
+        'OAA, maximum (resnet101, 20 %)'
+    """
+    name, *variant = method.split("-")
+    title = METHODS.get(name) or _OTHERS.get(name, name)
+    told = ", ".join(re.sub(r"(?<=\d)pc$", " %", part) for part in variant)
+    return f"{title} ({told})" if told else title
 
 
 @dataclass(frozen=True, slots=True)
