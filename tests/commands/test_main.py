@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.commands import main as program
-from oaa_pl.commands.compose import register, root_of
+from oaa_pl.commands.compose import compose_group, register, root_of
 from oaa_pl.commands.manual import COMMANDS, STORE
 from oaa_pl.errors import BadImageError
 
@@ -74,6 +74,17 @@ def test_every_experiment_composes_under_its_own_name(name: str) -> None:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
         assert compose("config", overrides=[f"experiment={name}"]).name == name
+
+
+@pytest.mark.parametrize("experiment", ["voc12", "voc12_320"])
+@pytest.mark.parametrize("cue", ["boundary", "constant", "folder", "onnx"])
+def test_an_experiment_may_be_run_with_any_background_cue(experiment: str, cue: str) -> None:
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+        choices = [f"experiment={experiment}", f"background={cue}"]
+        keys = set(compose("config", overrides=choices).background)
+    assert keys == set(compose_group("background", cue))
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,11 @@ def run(cfg: DictConfig) -> None:
 def label_key(cfg: DictConfig, method: str) -> dict[str, Any]:
     """What determines a method's proxy labels."""
     cue = OmegaConf.to_container(cfg.background, resolve=True)
-    # Where a cue is cached, or where saliency maps lie, does not change what they are.
+    # Where a cue is cached, or where saliency maps lie, does not change what they are; a model is
+    # known by its file's name, as weights are.
     plain = {key: value for key, value in cue.items() if key not in ("cache", "folder")}  # type: ignore[union-attr]  # a mapping
+    if plain.get("model"):
+        plain["model"] = Path(plain["model"]).name
     return {
         "proxy": OmegaConf.to_container(cfg.proxy, resolve=True),
         "background": plain,

@@ -1,7 +1,7 @@
 """Background cues: how much each pixel of a photo looks like an object, whatever its class.
 
 Source: Jiang et al., ICCV 2019, section 4.1, takes saliency maps as the cue; here it is a choice,
-`folder`, `boundary` (see `labels.boundary`) or `constant`.
+`folder`, `onnx` (see `labels.onnx_cue`), `boundary` (see `labels.boundary`) or `constant`.
 
 Shapes: a photo is (H, W, 3) uint8 RGB, its saliency (H, W) float32 in [0, 1], 1 for an object.
 """
