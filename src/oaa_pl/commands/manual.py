@@ -45,11 +45,12 @@ method=tags             the control: full attention everywhere to every tag""",
     ),
     "label": (
         "make proxy labels from a store of maps",
-        """Combines the maps of method=... with a background cue (background=folder|boundary|
-constant) by the rule of proxy=release. Writes palette PNGs, ids as in VOC.""",
+        """Combines the maps of method=... with a background cue (background=folder|onnx|
+boundary|constant) by the rule of proxy=release. Writes palette PNGs, ids as in VOC.""",
         (
             "oaa label method=oaa_max",
             "oaa label method=oaa_plus_hybrid background=folder data.saliency=VOC/Saliency",
+            "oaa label method=oaa_max background=onnx saliency.model=u2net.onnx",
         ),
     ),
     "evaluate": (
@@ -72,6 +73,21 @@ could be read.""",
             "oaa predict predict.photos=holiday",
             "oaa predict predict.checkpoint=runs/synthetic/seed-0/segmenter/oaa_max/last.ckpt \\\n"
             "    predict.photos=holiday predict.output=masks",
+        ),
+    ),
+    "saliency": (
+        "saliency maps by a salient-object network, for background=folder",
+        """Writes <saliency.output>/<id>.png for the photos of saliency.photos=..., or else for the
+training photos of data=..., into data.saliency. Maps that are there already are left as they
+are: run it again after a crash. Files that are no photo are named and left out.
+
+saliency.model is an ONNX file with one input (1, 3, h, w), such as U2-Net or U2-Net-p; models
+are not fetched by name. Needs the extra: pip install 'oaa_pl[saliency]'. Without the command,
+background=onnx asks the same model while `oaa label` runs, and keeps the maps in its cache.""",
+        (
+            "oaa saliency saliency.model=u2net.onnx saliency.photos=holiday \\\n"
+            "    saliency.output=maps",
+            "oaa saliency experiment=voc12_320 data.root=VOC saliency.model=u2net.onnx",
         ),
     ),
     "report": (

@@ -1,0 +1,102 @@
+"""`oaa saliency`: saliency maps of photos by a salient-object network, for background=folder."""
+
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+from PIL import Image
+
+from oaa_pl.callbacks.progress import bar
+from oaa_pl.commands import build
+from oaa_pl.data.images import image_id, read_photo
+from oaa_pl.errors import BadImageError, ConfigError, MissingInputError
+from oaa_pl.labels.kept_maps import to_levels
+from oaa_pl.labels.png import save_png
+from oaa_pl.labels.saliency_model import SaliencyModel
+
+__all__ = ["run"]
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Write the saliency of every photo that has none yet; what is no photo is named and left out.
+
+    Writes `<saliency.output>/<id>.png`, 8-bit gray at the photo's size.
+
+    Raises:
+        ConfigError: if the model or the output is not set, two photos have one id, or the output
+            is the folder of the photos.
+        MissingInputError: if the folder of photos does not exist, or is empty.
+        WeightsError: if the model cannot be read or makes no saliency.
+        BadImageError: if not one file could be read.
+        OutputError: if a map cannot be written.
+    """
+    training = _of_training(cfg) if cfg.saliency.photos is None else None
+    if cfg.saliency.output is None:
+        raise ConfigError(
+            "saliency.output is not set; say saliency.output=<folder>, or data.saliency=<folder> "
+            "for a data set's maps"
+        )
+    output = Path(cfg.saliency.output).expanduser()
+    photos = training or _of_folder(cfg, output)
+    if any(path.parent.resolve() == output.resolve() for path in photos.values()):
+        raise ConfigError(
+            f"saliency.output '{output}' is the folder of the photos, whose names the maps would "
+            "take; give another one"
+        )
+    settings = cfg.saliency
+    model = SaliencyModel(settings.model, settings.size, settings.mean, settings.std)
+    waiting = {name: path for name, path in photos.items() if not _map(output, name).is_file()}
+    before = len(photos) - len(waiting)
+    made = 0
+    with bar(len(photos), "saliency", initial=before) as progress:
+        for name, path in waiting.items():
+            try:
+                photo = read_photo(path)
+            except BadImageError as error:
+                log.warning("skipped: %s", error)
+            else:
+                save_png(_map(output, name), Image.fromarray(to_levels(model(photo))))
+                made += 1
+            progress.update(1)
+    if not before + made:
+        first = next(iter(photos.values()))
+        raise BadImageError(f"none of {len(photos)} files could be read as a photo, as {first}")
+    done = before + made
+    log.info("%s: saliency of %d of %d files (%d before)", output, done, len(photos), before)
+
+
+def _map(output: Path, name: str) -> Path:
+    return output / f"{name}.png"
+
+
+def _of_training(cfg: DictConfig) -> dict[str, Path]:
+    """The configured data set's training photos, by id."""
+    train, _ = build.sources(cfg)
+    return {name: train.photo_path(index) for index, name in enumerate(train.ids)}
+
+
+def _of_folder(cfg: DictConfig, output: Path) -> dict[str, Path]:
+    """Every file of the folder and its subfolders, by id; hidden ones are passed over."""
+    folder = Path(cfg.saliency.photos).expanduser()
+    if not folder.is_dir():
+        raise MissingInputError(f"saliency.photos: {folder} is not a folder")
+    # What lies in the output was made by this command, unless the output is the folder itself.
+    made = None if output.resolve() == folder.resolve() else output.resolve()
+    photos: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        below = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in below.parts)
+        if hidden or not path.is_file() or made in path.resolve().parents:
+            continue
+        name = image_id(below.as_posix())
+        if name in photos:
+            raise ConfigError(
+                f"saliency.photos: {photos[name]} and {path} would both get the map '{name}.png'; "
+                "rename one of them"
+            )
+        photos[name] = path
+    if not photos:
+        raise MissingInputError(f"saliency.photos: {folder} holds no file")
+    return photos
