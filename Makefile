@@ -11,13 +11,17 @@ DATA_DIR ?=
 ARGS ?=
 # DATA=synthetic, the embedded data set, is what `oaa reproduce` runs when nothing is said.
 EXPERIMENT := $(if $(filter-out synthetic,$(DATA)),experiment=$(DATA))
-DATA_ROOT := $(if $(DATA_DIR),data.root='$(DATA_DIR)')
+# Quoted for the configuration, and again for the shell: a path may hold blanks, commas, quotes.
+quote := '
+DATA_ROOT := $(if $(DATA_DIR),'data.root="$(subst $(quote),'\'',$(DATA_DIR))"')
+# Experiments on photos that somebody must say the folder of; DATA=voc12 can fill it by itself.
+NEED_DATA_DIR := $(filter voc12 voc12_%,$(DATA))
 
 # albumentations otherwise asks its server for a newer release at every import.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test test-all lint types check smoke bench notebooks clean
+.PHONY: help data-dir setup reproduce test test-all lint types check smoke bench notebooks clean
 
 help: ## This list
 	@echo "make TARGET [DATA=synthetic|voc12|...] [DATA_DIR=path] [ARGS='more arguments']"
@@ -26,8 +30,16 @@ help: ## This list
 
 setup: $(STAMP) ## Make .venv with the versions of constraints.txt (about 6 GB with a CUDA build of torch)
 
-reproduce: $(STAMP) ## Run every stage, skipping finished ones: DATA=voc12 DATA_DIR=path for real photos
+reproduce: data-dir $(STAMP) ## Run every stage, skipping finished ones: DATA=voc12 DATA_DIR=path for real photos
+	$(if $(filter voc12,$(DATA)),$(BIN)/oaa data $(EXPERIMENT) $(DATA_ROOT) $(ARGS))
 	$(BIN)/oaa reproduce $(EXPERIMENT) $(DATA_ROOT) $(ARGS)
+
+data-dir:
+ifneq ($(NEED_DATA_DIR),)
+ifeq ($(DATA_DIR),)
+	@echo "DATA=$(DATA) needs DATA_DIR=path, a folder: where VOC 2012 lies, or (voc12) shall go" >&2; exit 2
+endif
+endif
 
 test: export WANDB_MODE := offline
 test: $(STAMP) ## Quick tests and the examples in docstrings: ARGS='-k store' for some of them

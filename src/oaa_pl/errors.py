@@ -10,7 +10,9 @@ __all__ = [
     "BadTagFileError",
     "ConfigError",
     "DivergedError",
+    "DownloadError",
     "EmptySplitError",
+    "IncompleteDataError",
     "MissingImageError",
     "MissingInputError",
     "MissingMaskError",
@@ -42,6 +44,14 @@ class EmptySplitError(OaaError, ValueError):
 
 class MissingImageError(OaaError, FileNotFoundError):
     """A split, or a tag file, names an image that has no file."""
+
+
+class DownloadError(OaaError, OSError):
+    """An archive of a data set could not be fetched; the message says how to fetch it by hand."""
+
+
+class IncompleteDataError(OaaError, ValueError):
+    """A published data set is not whole: a count is not what it must be."""
 
 
 class BadImageError(OaaError, ValueError):

@@ -3,7 +3,7 @@
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -17,9 +17,10 @@ from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
 from oaa_pl.errors import NoForegroundError, OutputError
+from oaa_pl.labels.background import BackgroundCue, ChecksAhead
 from oaa_pl.labels.produce import LabelMaker, MadeLabel, join_pool
 
-__all__ = ["label_key", "label_method", "run"]
+__all__ = ["label_key", "label_method", "ready_cue", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,22 @@ def label_key(cfg: DictConfig, method: str) -> dict[str, Any]:
     }
 
 
+def ready_cue(cfg: DictConfig, ids: Sequence[str]) -> BackgroundCue:
+    """The background cue, once it is known to have something for every photo.
+
+    Args:
+        cfg: the configuration.
+        ids: of the photos that it will be asked for, N.
+
+    Raises:
+        MissingInputError: if it lacks one.
+    """
+    cue: BackgroundCue = instantiate(cfg.background)
+    if isinstance(cue, ChecksAhead):
+        cue.require(ids)
+    return cue
+
+
 def label_method(cfg: DictConfig, method: str) -> Path:
     """Make the proxy labels of every training image.
 
@@ -71,13 +88,14 @@ def label_method(cfg: DictConfig, method: str) -> Path:
     if record.finished:
         return record.folder
     train, _ = build.sources(cfg)
+    cue = ready_cue(cfg, train.ids)
     record.begin(cfg)
     reader = build.maps_of(train, run.attention(method))
     for name in ("proxy", "hard"):
         (record.folder / name).mkdir(exist_ok=True)
     work = LabelMaker(
-        train.ids, train.photo, reader.maps, instantiate(cfg.background), instantiate(cfg.proxy),
-        record.folder, instantiate(cfg.label.crf),
+        train.ids, train.photo, reader.maps, cue, instantiate(cfg.proxy), record.folder,
+        instantiate(cfg.label.crf),
     )  # fmt: skip
     made = []
     with _workers(cfg.label.workers) as spread, bar(len(train.ids), f"label {method}") as progress:

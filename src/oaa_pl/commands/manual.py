@@ -18,9 +18,24 @@ Writes <runs>/<name>/results.csv and <runs>/<name>/report/index.html.""",
         (
             "oaa reproduce",
             "oaa reproduce experiment=table2_voc320 data.root=VOC net.weights=vgg16.safetensors",
+            "oaa reproduce experiment=voc12 data.root=VOC background=boundary",
             "oaa reproduce experiment=photos data.root=photos data.tag_file=tags.csv",
             "oaa reproduce -m seed=0,1,2",
         ),
+    ),
+    "data": (
+        "download PASCAL VOC 2012, and make its augmented training set",
+        """Makes data.root hold what experiment=voc12 trains and tests on. Each step is skipped if its
+result is there: VOC 2012 and SBD by torchvision, checked (about 3.5 GB of archives; 6 GB in
+all), the list train_aug (10,582 photos), and a mask for each of its photos and of val's.
+
+data.root is an empty or new folder, one that holds VOCdevkit/VOC2012, or VOC2012 itself.
+Without a network, put VOCtrainval_11-May-2012.tar and benchmark.tgz there by hand: the
+command says where they come from. A folder that has the lists train_aug and val and all
+their masks is taken as it is, with a warning if train_aug is not the published one.
+
+Saliency maps (data.saliency=<folder>) are not downloaded; background=boundary needs none.""",
+        ("oaa data experiment=voc12 data.root=VOC",),
     ),
     "fit": (
         "train one stage",

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from oaa_pl.commands import build
 from oaa_pl.commands.attend import attend_method
 from oaa_pl.commands.compose import compose_group, overridden
 from oaa_pl.commands.evaluate import evaluate_run
 from oaa_pl.commands.fit_classifier import fit_classifier
 from oaa_pl.commands.fit_integral import fit_integral
 from oaa_pl.commands.fit_segmenter import fit_segmenter
-from oaa_pl.commands.label import label_method
+from oaa_pl.commands.label import label_method, ready_cue
 from oaa_pl.commands.record import Run
 from oaa_pl.commands.report import write_report
 from oaa_pl.errors import ConfigError
@@ -36,13 +37,22 @@ _WITHOUT_LOSS = ("cam", "tags")  # `tags` is the control without attention
 
 
 def run(cfg: DictConfig) -> None:
-    """Run every stage that `cfg.methods` needs, score them, and write the report."""
+    """Run every stage that `cfg.methods` needs, score them, and write the report.
+
+    Raises:
+        MissingInputError: if the background cue lacks a photo; said before the first stage, since
+            the cue's turn comes after hours of training.
+    """
     todo = list(steps(cfg))
+    run = Run.of(cfg)
+    if not all((run.labels(method) / "done.json").is_file() for method in cfg.methods):
+        train, _ = build.sources(cfg)
+        ready_cue(cfg, train.ids)
     for number, (what, step) in enumerate(todo, 1):
         log.info("[%d/%d] %s", number, len(todo), what)
         step()
     log.info("scores")
-    home = Run.of(cfg).home
+    home = run.home
     if evaluate_run(cfg):
         collect(home)
         log.info("%s", home / "results.csv")

@@ -12,9 +12,9 @@ from oaa_pl.data.images import find_photo, image_id
 from oaa_pl.data.source import FileSource
 from oaa_pl.data.subset import draw_fraction
 from oaa_pl.data.tags import read_tag_file, tags_from_annotation, tags_from_mask, to_labels
+from oaa_pl.data.voc_folder import find_voc, listed, read_ids
 from oaa_pl.errors import (
     ConfigError,
-    EmptySplitError,
     MissingImageError,
     MissingSplitError,
     UntaggedImageError,
@@ -39,7 +39,8 @@ class VocSource(FileSource):
     place the mask folder may be missing.
 
     Args:
-        root: the folder that holds `JPEGImages` and `ImageSets`.
+        root: the folder that holds `JPEGImages` and `ImageSets`, or one that holds it as
+            `VOCdevkit/VOC2012` or `VOC2012`.
         split: name of a list of ids, e.g. "train".
         tags: where the tags come from: "masks", "annotations" (`Annotations/<id>.xml`, objects
             marked difficult included), "file" (`tag_file`) or "none": nobody knows them, as in the
@@ -76,7 +77,7 @@ class VocSource(FileSource):
         mask_folder: str = "SegmentationClass",
         name: str = "voc12",
     ) -> None:
-        root = Path(root)
+        root = find_voc(Path(root)) or Path(root).expanduser()
         classes = tuple(classes)
         if tags not in _TAGS:
             raise ConfigError(f"tags must be one of {', '.join(_TAGS)}, got {tags!r}")
@@ -102,21 +103,16 @@ class VocSource(FileSource):
 
 
 def _read_split(root: Path, split: str) -> list[str]:
-    folder = root / "ImageSets" / "Segmentation"
-    path = folder / f"{split}.txt"
+    path = listed(root, split)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return read_ids(path)
     except FileNotFoundError:
-        others = ", ".join(sorted(p.stem for p in folder.glob("*.txt"))) or "none"
+        others = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
+        makes = "; 'oaa data' fetches VOC 2012 and makes train_aug" if split == "train_aug" else ""
         raise MissingSplitError(
             f"{path} does not exist (splits found there: {others}): set data.root to a folder in "
-            "VOC layout and the split to one of its lists"
+            f"VOC layout and the split to one of its lists{makes}"
         ) from None
-    # Some lists give the photo's path and the mask's beside it; the photo comes first.
-    ids = [image_id(Path(line.split()[0]).name) for line in text.splitlines() if line.strip()]
-    if not ids:
-        raise EmptySplitError(f"{path} lists no image: choose another split or fill it")
-    return ids
 
 
 def _photo(root: Path, split: str, name: str) -> Path:

@@ -6,8 +6,9 @@ Source: Jiang et al., ICCV 2019, section 4.1, takes saliency maps as the cue; he
 Shapes: a photo is (H, W, 3) uint8 RGB, its saliency (H, W) float32 in [0, 1], 1 for an object.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 from oaa_pl.errors import BadMaskError, ConfigError, MissingInputError
 
-__all__ = ["BackgroundCue", "ConstantCue", "FolderCue"]
+__all__ = ["BackgroundCue", "ChecksAhead", "ConstantCue", "FolderCue"]
+
+_NAMED = 5  # missing maps in an error
 
 
 class BackgroundCue(Protocol):
@@ -23,6 +26,15 @@ class BackgroundCue(Protocol):
 
     def __call__(self, image_id: str, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Saliency of one photo: (H, W, 3) uint8 RGB to (H, W) float32 in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class ChecksAhead(Protocol):
+    """A cue that knows, before hours of training, which photos it will have nothing for."""
+
+    def require(self, ids: Sequence[str]) -> None:
+        """Refuse photos without saliency by a `MissingInputError`; ids of photos, N."""
         ...
 
 
@@ -80,6 +92,29 @@ class FolderCue:
                 f"(height, width); make it at the photo's size"
             )
         return saliency
+
+    def require(self, ids: Sequence[str]) -> None:
+        """Refuse to start where maps are missing that no fallback makes up for.
+
+        Args:
+            ids: of all photos that the cue will be asked for, N.
+
+        Raises:
+            MissingInputError: with the first few that lack a map, and their number.
+        """
+        bare = [name for name in ids if not (self.folder / f"{name}.png").is_file()]
+        if not bare:
+            return
+        fallback = self.fallback
+        if fallback is None:
+            named = ", ".join(bare[:_NAMED]) + (", ..." if len(bare) > _NAMED else "")
+            raise MissingInputError(
+                f"background.folder '{self.folder}' lacks the saliency maps of {len(bare)} of "
+                f"{len(ids)} photos: {named}; add <id>.png for each, set background.fallback, or "
+                f"use background=boundary, which needs none"
+            )
+        if isinstance(fallback, ChecksAhead):
+            fallback.require(bare)
 
 
 class ConstantCue:

@@ -1,0 +1,179 @@
+"""The augmented training set of VOC 2012: SBD's photos and masks added to VOC's, less VOC's val.
+
+Source: Hariharan et al., ICCV 2011, for SBD's masks; section 4 of the paper trains on these 10,582
+photos.
+
+Shapes: masks (H, W) uint8: 0 background, 1..20 classes, 255 ignored.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from oaa_pl.data.images import check_mask, find_photo, photo_size
+from oaa_pl.data.voc import VOC_CLASSES
+from oaa_pl.data.voc_folder import listed, read_ids
+from oaa_pl.errors import (
+    BadMaskError,
+    IncompleteDataError,
+    MissingImageError,
+    MissingMaskError,
+    OutputError,
+)
+from oaa_pl.labels.palette import save_label
+
+__all__ = [
+    "MASKS", "SPLIT", "check_photos", "make_masks", "sbd_mask", "train_aug_ids", "without_mask",
+    "write_list",
+]  # fmt: skip
+
+SPLIT, MASKS = "train_aug", "SegmentationClassAug"
+IMAGES = 10_582
+
+
+def train_aug_ids(voc: Path, sbd: Path) -> list[str]:
+    """The ids of train_aug: all of SBD's and VOC's train, less VOC's val.
+
+    Args:
+        voc: the folder of VOC 2012.
+        sbd: the folder with SBD's `train.txt` and `val.txt`.
+
+    Returns:
+        10,582 ids, sorted.
+
+    Raises:
+        IncompleteDataError: if they are not that many.
+        EmptySplitError: if a list is empty.
+    """
+    ours = set(read_ids(sbd / "train.txt")) | set(read_ids(sbd / "val.txt"))
+    ids = sorted((ours | set(read_ids(listed(voc, "train")))) - set(read_ids(listed(voc, "val"))))
+    if len(ids) != IMAGES:
+        raise IncompleteDataError(
+            f"train_aug of {voc} and {sbd} has {len(ids):,} ids, expected {IMAGES:,}: a list is "
+            f"not the published one; move {sbd} away and run the same command again"
+        )
+    return ids
+
+
+def write_list(voc: Path, ids: Sequence[str]) -> None:
+    """Write `ImageSets/Segmentation/train_aug.txt`, whole or not at all.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    _write(listed(voc, SPLIT), "".join(f"{name}\n" for name in ids).encode())
+
+
+def check_photos(voc: Path, ids: Sequence[str]) -> None:
+    """Refuse ids without a photo.
+
+    Raises:
+        MissingImageError: with the first few of them and their number.
+    """
+    bare = [name for name in ids if find_photo(voc / "JPEGImages", name) is None]
+    if bare:
+        named = ", ".join(bare[:5]) + (", ..." if len(bare) > 5 else "")
+        raise MissingImageError(
+            f"{voc / 'JPEGImages'} lacks {len(bare):,} of {len(ids):,} photos: {named}; unpack VOC "
+            "2012 again, or take them off the list"
+        )
+
+
+def without_mask(voc: Path, ids: Sequence[str]) -> list[str]:
+    """The ids that have no file in `SegmentationClassAug`; an empty file counts as none."""
+    folder = voc / MASKS
+    there = {p.stem for p in folder.glob("*.png") if p.stat().st_size} if folder.is_dir() else set()
+    return [name for name in ids if name not in there]
+
+
+def make_masks(voc: Path, sbd: Path | None, ids: Sequence[str]) -> Iterator[str]:
+    """Write `SegmentationClassAug/<id>.png`: VOC's own mask if there is one, SBD's otherwise.
+
+    Each file is there whole or not at all, so what was interrupted goes on with `without_mask`.
+
+    Args:
+        voc: the folder of VOC 2012.
+        sbd: the folder with SBD's `cls`; None if no mask is needed from there.
+        ids: whose masks to write.
+
+    Yields:
+        Each id whose mask is written, in the order of `ids`.
+
+    Raises:
+        MissingMaskError: if an image has no mask in either place.
+        BadMaskError: if one of SBD's cannot be read, or does not belong to its photo.
+        OutputError: if a mask cannot be written.
+    """
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # packing PNGs frees the others
+        try:
+            yield from pool.map(partial(_make_mask, voc, sbd), ids)
+        except BaseException:
+            # Or leaving would wait for every mask that is still to be made.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def sbd_mask(path: Path) -> NDArray[np.uint8]:
+    """The class ids of one of SBD's `cls/<id>.mat`.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Ids as in VOC, (H, W).
+
+    Raises:
+        MissingMaskError: if there is no such file.
+        BadMaskError: if it cannot be read, or holds no segmentation.
+    """
+    if not path.is_file():
+        raise MissingMaskError(
+            f"{path} does not exist, and VOC has no mask of this image: unpack SBD again"
+        )
+    try:
+        # As torchvision reads it: a struct of 1 x 1, its field an object of one array.
+        mask = np.asarray(loadmat(path)["GTcls"][0]["Segmentation"][0])
+    except Exception as error:  # scipy raises what it likes on a damaged file
+        raise BadMaskError(
+            f"{path} is no mask of SBD ({type(error).__name__}: {error}): unpack SBD again"
+        ) from error
+    if mask.ndim != 2 or mask.dtype != np.uint8:
+        raise BadMaskError(
+            f"{path} must hold (H, W) uint8, got {mask.shape} {mask.dtype}: unpack SBD again"
+        )
+    return mask
+
+
+def _make_mask(voc: Path, sbd: Path | None, name: str) -> str:
+    own, made = voc / "SegmentationClass" / f"{name}.png", voc / MASKS / f"{name}.png"
+    if own.is_file():
+        _write(made, own.read_bytes())
+        return name
+    source = (sbd or voc / "SBD") / "cls" / f"{name}.mat"
+    mask = sbd_mask(source)
+    photo = find_photo(voc / "JPEGImages", name) or voc / "JPEGImages" / f"{name}.jpg"
+    check_mask(mask, source, len(VOC_CLASSES), photo_size(photo))
+    save_label(made, mask)
+    return name
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); free disk space, or make the folder "
+            "writable"
+        ) from error

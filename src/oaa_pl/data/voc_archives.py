@@ -1,0 +1,184 @@
+"""The two archives behind train_aug: fetched by torchvision, unpacked whole or not at all.
+
+Source: torchvision's `VOCSegmentation` and `SBDataset` for addresses and checksums; VOC 2012 by
+Everingham et al., IJCV 2015; the Semantic Boundaries Dataset (SBD) by Hariharan et al., ICCV 2011.
+"""
+
+import errno
+import http.client
+import shutil
+import socket
+import tarfile
+import urllib.error
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from torchvision.datasets import SBDataset
+from torchvision.datasets.utils import download_url
+from torchvision.datasets.voc import DATASET_YEAR_DICT
+
+from oaa_pl.errors import DownloadError, IncompleteDataError, OutputError
+
+__all__ = ["Archive", "fetch", "find_sbd", "sbd_archive", "unpack", "voc_archive"]
+
+# Causes on this machine, for which no other network would help.
+_LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+_MB = 1 << 20
+_PATIENCE = 60.0  # seconds without a byte; urllib itself would wait for ever
+
+
+class Archive(NamedTuple):
+    """A published archive, and what of it becomes which folder.
+
+    Attributes:
+        file: its name.
+        url: where torchvision fetches it.
+        md5: of the whole file, as torchvision knows it.
+        page: of its authors, for people.
+        inside: the folder in the archive that is wanted.
+        parts: of that folder, files or folders; none means all of it.
+        becomes: the folder that it becomes, below the folder that has the archive.
+    """
+
+    file: str
+    url: str
+    md5: str
+    page: str
+    inside: str
+    parts: tuple[str, ...]
+    becomes: str
+
+
+def voc_archive() -> Archive:
+    """VOC 2012 trainval: photos, lists and masks; about 2 GB."""
+    known = DATASET_YEAR_DICT["2012"]
+    page = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/"
+    place = PurePosixPath(known["base_dir"]).as_posix()
+    return Archive(known["filename"], known["url"], known["md5"], page, place, (), place)
+
+
+def sbd_archive() -> Archive:
+    """SBD: of it the masks and the two lists; its photos are VOC's."""
+    page = "http://home.bharathh.info/pubs/codes/SBD/download.html"
+    inside, parts = "benchmark_RELEASE/dataset", ("cls", "train.txt", "val.txt")
+    return Archive(SBDataset.filename, SBDataset.url, SBDataset.md5, page, inside, parts, "SBD")
+
+
+def find_sbd(root: Path) -> Path | None:
+    """The folder that holds SBD's `cls`, `train.txt` and `val.txt`.
+
+    Args:
+        root: where the archive lies, or was unpacked by hand or by torchvision.
+
+    Returns:
+        Its path, or None if it is in none of these places.
+    """
+    places = (root / "SBD", root / "benchmark_RELEASE" / "dataset", root)
+    return next(
+        (p for p in places if all((p / part).exists() for part in sbd_archive().parts)), None
+    )
+
+
+def fetch(archives: Sequence[Archive], root: Path) -> None:
+    """Download what is not there yet; an archive that is there with the right md5 is taken.
+
+    Args:
+        archives: all that are needed, so that the error can name them all.
+        root: the folder they go to; made if missing.
+
+    Raises:
+        DownloadError: if one cannot be fetched, or what comes has another checksum.
+        OutputError: if the folder cannot be written, the disk is full, or what an archive is to
+            become is there already, but not whole.
+    """
+    for archive in archives:
+        final = root / archive.becomes
+        if final.exists() and not (final.is_dir() and not any(final.iterdir())):
+            raise OutputError(f"{final} is there, but not whole: move it away and run this again")
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        for archive in archives:
+            try:
+                download_url(archive.url, root, archive.file, archive.md5)
+            except (OSError, RuntimeError, http.client.HTTPException, EOFError) as error:
+                if getattr(error, "errno", None) in _LOCAL:
+                    raise _unwritable(root, error) from error
+                raise DownloadError(_by_hand(archive, archives, root, error)) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+
+
+def unpack(archive: Archive, root: Path) -> Iterator[int]:
+    """Unpack an archive beside itself: into a hidden folder that gets its name when complete.
+
+    Args:
+        archive: which lies in `root`.
+        root: gets the folder `archive.becomes`.
+
+    Yields:
+        MB of the archive that were read.
+
+    Raises:
+        IncompleteDataError: if the archive lacks what it should hold.
+        OutputError: if it cannot be written, or the disk is full.
+    """
+    path, final = root / archive.file, root / archive.becomes
+    draft = root / f".{final.name}.unpacking"
+    inside = PurePosixPath(archive.inside)
+    try:
+        shutil.rmtree(draft, ignore_errors=True)  # of a killed process
+        draft.mkdir(parents=True)
+        with path.open("rb") as raw, tarfile.open(fileobj=raw) as tar:
+            # Refuses names that lead out of the folder; Python 3.11.3 and older have no filters.
+            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+            for member in tar:
+                name = PurePosixPath(member.name)
+                if _wanted(name, inside, archive.parts):
+                    member.name = name.relative_to(inside).as_posix()
+                    tar.extract(member, draft)
+                yield raw.tell() // _MB
+        lacks = [part for part in archive.parts or ("ImageSets",) if not (draft / part).exists()]
+        if lacks:
+            raise IncompleteDataError(
+                f"{path} holds no {archive.inside}/{lacks[0]}: get {archive.file} from "
+                f"{archive.page} in its place"
+            )
+        final.parent.mkdir(parents=True, exist_ok=True)
+        draft.rename(final)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise IncompleteDataError(
+            f"{path} cannot be unpacked ({error}): remove it and run the same command again"
+        ) from error
+    except OSError as error:
+        raise _unwritable(root, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _wanted(name: PurePosixPath, inside: PurePosixPath, parts: tuple[str, ...]) -> bool:
+    if inside not in name.parents:
+        return False
+    return not parts or name.relative_to(inside).parts[0] in parts
+
+
+def _by_hand(failed: Archive, archives: Sequence[Archive], root: Path, error: BaseException) -> str:
+    reason = error.reason if type(error) is urllib.error.URLError else error
+    there = root / failed.file
+    old = f" (the file {there} has another md5)" if there.is_file() else ""
+    needed = " and ".join(f"{a.file} (md5 {a.md5}) from {a.page}" for a in archives)
+    return (
+        f"{failed.file} could not be fetched from {failed.url}: {reason}{old}; without a network "
+        f"get {needed} by hand, put what you got into {root} as it is, and run the same command "
+        "again"
+    )
+
+
+def _unwritable(root: Path, error: BaseException) -> OutputError:
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(
+        f"data.root {root} cannot be written ({reason}); free disk space (about 6 GB), or "
+        "choose another folder"
+    )

@@ -1,0 +1,89 @@
+"""Where PASCAL VOC 2012 lies below the folder that somebody names, and whether it is whole.
+
+Source: Everingham et al., IJCV 2015, and the development kit of VOC 2012 for the counts.
+"""
+
+from pathlib import Path
+
+from oaa_pl.data.images import image_id
+from oaa_pl.errors import EmptySplitError, IncompleteDataError
+
+__all__ = ["check_whole", "find_voc", "listed", "read_ids"]
+
+PHOTOS, TRAIN, VAL, MASKS = 17_125, 1_464, 1_449, 2_913
+
+# The folder itself, where the archive unpacks to, and its inner folder by itself.
+_PLACES = (".", "VOCdevkit/VOC2012", "VOC2012")
+
+
+def find_voc(root: Path) -> Path | None:
+    """The folder that holds `JPEGImages` and `ImageSets`.
+
+    Args:
+        root: that folder, or one that holds `VOCdevkit/VOC2012` or `VOC2012`.
+
+    Returns:
+        Its path, or None if it is in none of these places.
+    """
+    root = root.expanduser()
+    places = (root / place for place in _PLACES)
+    return next((p for p in places if (p / "ImageSets").is_dir()), None)
+
+
+def listed(voc: Path, split: str) -> Path:
+    """The list of a split's ids: `ImageSets/Segmentation/<split>.txt`."""
+    return voc / "ImageSets" / "Segmentation" / f"{split}.txt"
+
+
+def read_ids(path: Path) -> list[str]:
+    """The image ids of a list, in its order.
+
+    Args:
+        path: of a text file with an image a line. Some lists give the photo's path and the
+            mask's beside it; the photo comes first.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        EmptySplitError: if it lists no image.
+    """
+    text = path.read_text(encoding="utf-8-sig")
+    ids = [image_id(Path(line.split()[0]).name) for line in text.splitlines() if line.strip()]
+    if not ids:
+        raise EmptySplitError(f"{path} lists no image: choose another split or fill it")
+    return ids
+
+
+def check_whole(voc: Path) -> None:
+    """Refuse a VOC 2012 of which something is missing.
+
+    Photos and masks may be more: some people add those of the test set.
+
+    Args:
+        voc: the folder with `JPEGImages` and `ImageSets`.
+
+    Raises:
+        IncompleteDataError: if it has too few photos or masks, or lists of another length.
+    """
+    lists = {split: listed(voc, split) for split in ("train", "val")}
+    lengths = {split: len(read_ids(p)) if p.is_file() else 0 for split, p in lists.items()}
+    photos = _count(voc / "JPEGImages", ".jpg")
+    masks = _count(voc / "SegmentationClass", ".png")
+    wrong = [
+        f"{what} {found:,}, expected {expected:,}"
+        for what, found, expected, kept in (
+            ("photos in JPEGImages", photos, PHOTOS, photos >= PHOTOS),
+            ("masks in SegmentationClass", masks, MASKS, masks >= MASKS),
+            ("ids in train.txt", lengths["train"], TRAIN, lengths["train"] == TRAIN),
+            ("ids in val.txt", lengths["val"], VAL, lengths["val"] == VAL),
+        )
+        if not kept
+    ]
+    if wrong:
+        raise IncompleteDataError(
+            f"{voc} is not the whole of VOC 2012 trainval: {'; '.join(wrong)}; move it away and "
+            "run the same command again, or unpack the archive there"
+        )
+
+
+def _count(folder: Path, suffix: str) -> int:
+    return sum(p.suffix == suffix for p in folder.iterdir()) if folder.is_dir() else 0
