@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -95,10 +96,26 @@ def test_make_reproduce_runs_the_embedded_data_when_nothing_is_said() -> None:
 
 
 def test_make_reproduce_hands_data_folder_and_further_arguments_on() -> None:
-    command = make("-n", "reproduce", "DATA=voc12", "DATA_DIR=../a b", "ARGS=seed=1")
-    assert command.splitlines()[-1].endswith(
-        "oaa reproduce experiment=voc12 data.root='../a b' seed=1"
+    said = make("-n", "reproduce", "DATA=voc12_320", "DATA_DIR=../a b", "ARGS=seed=1")
+    assert said.splitlines()[-1].endswith(
+        """oaa reproduce experiment=voc12_320 'data.root="../a b"' seed=1"""
     )
+    assert "oaa data" not in said
+
+
+def test_make_reproduce_fetches_the_full_size_data_first() -> None:
+    folder = "it's /a, (b)"
+    fetch, train = make("-n", "reproduce", "DATA=voc12", f"DATA_DIR={folder}").splitlines()[-2:]
+    for line, command in ((fetch, "data"), (train, "reproduce")):
+        words = [".venv/bin/oaa", command, "experiment=voc12", f'data.root="{folder}"']
+        assert shlex.split(line) == words
+
+
+@pytest.mark.parametrize("data", ["voc12", "voc12_320"])
+def test_make_reproduce_asks_for_the_folder_of_the_photos(data: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        make("reproduce", f"DATA={data}")
+    assert f"DATA={data} needs DATA_DIR=path" in refused.value.stderr
 
 
 @pytest.fixture(scope="module")

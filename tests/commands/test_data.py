@@ -2,13 +2,14 @@
 
 import errno
 import http.client
+import logging
 import shutil
 import socket
 import urllib.error
 from pathlib import Path
 
 import pytest
-from tests.commands.tiny import files, oaa, require_refusal
+from tests.commands.tiny import Said, files, oaa, require_refusal
 from tests.data.tiny_archives import IDS, SBD_FILE, VAL, VOC_FILE, publish, save_sbd, save_voc
 
 from oaa_pl.data import voc_archives
@@ -34,7 +35,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", fail)
 
 
-def data(root: Path, *more: str) -> object:
+def data(root: Path, *more: str) -> Said:
     return oaa("data", "experiment=voc12", f"data.root={root}", "background=constant", *more)
 
 
@@ -45,14 +46,15 @@ def prepared(voc: Path) -> None:
 
 
 def test_archives_that_are_there_are_used_without_a_network(
-    published: Path, offline: None
+    published: Path, offline: None, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     said = data(published)
     assert said.status == 0, said.err
     prepared(published / "VOCdevkit/VOC2012")
     assert {path.name for path in (published / "SBD").iterdir()} == {"cls", "train.txt", "val.txt"}
-    assert not [n for n in files(published) if "/." in n or n[0] == "." and "lock" not in n]
-    assert "4 photos in train_aug, 2 in val, each with a mask" in said.err
+    assert not [n for n in files(published) if "/." in n or (n[0] == "." and "lock" not in n)]
+    assert "4 photos in train_aug, 2 in val, each with a mask" in caplog.text
 
 
 def test_archives_that_are_not_there_are_downloaded_and_checked(
@@ -181,13 +183,12 @@ def test_a_voc_that_is_not_whole_is_refused_before_anything_is_downloaded(tmp_pa
 
 
 def test_a_train_aug_of_another_size_is_taken_with_a_warning_if_all_masks_are_there(
-    published: Path, offline: None
+    published: Path, offline: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert data(published).status == 0
     (published / "VOCdevkit/VOC2012" / LIST).write_text(f"{IDS[0]}\n{IDS[5]}\n")
-    said = data(published)
-    assert said.status == 0
-    assert "train_aug has 2 ids, not the 4 of the published list" in said.err
+    assert data(published).status == 0
+    assert "train_aug has 2 ids, not the 4 of the published list" in caplog.text
 
 
 def test_half_a_folder_in_the_way_is_named(published: Path, offline: None) -> None:
@@ -210,10 +211,11 @@ def test_what_is_not_voc_2012_is_refused(
     assert not files(empty)
 
 
-def test_missing_saliency_is_said_before_the_download(published: Path, offline: None) -> None:
-    said = oaa("data", "experiment=voc12", f"data.root={published}")
-    assert said.status == 0
-    assert "data.saliency=<folder>, or use background=boundary" in said.err.splitlines()[0]
+def test_missing_saliency_is_said_before_the_download(
+    tmp_path: Path, offline: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert oaa("data", "experiment=voc12", f"data.root={tmp_path}").status == 2
+    assert "data.saliency=<folder>, or use background=boundary" in caplog.text
 
 
 def test_a_root_that_is_a_file_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
 from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.commands import main as program
@@ -76,7 +77,7 @@ def test_every_experiment_composes_under_its_own_name(name: str) -> None:
         assert compose("config", overrides=[f"experiment={name}"]).name == name
 
 
-@pytest.mark.parametrize("experiment", ["voc12", "voc12_320"])
+@pytest.mark.parametrize("experiment", ["voc12", "table2_voc320"])
 @pytest.mark.parametrize("cue", ["boundary", "constant", "folder", "onnx"])
 def test_an_experiment_may_be_run_with_any_background_cue(experiment: str, cue: str) -> None:
     register()

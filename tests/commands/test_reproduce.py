@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from tests.commands.tiny import METHODS, files, oaa, words
+from tests.commands.tiny import METHODS, files, oaa, require_refusal, words
 
 ATTENTION = {
     "attention/miou", "attention/miou_best", "attention/miou_held_out", "attention/best_threshold",
@@ -111,3 +111,20 @@ def test_an_unknown_method_is_refused(empty: Path, tiny_voc_once: Path) -> None:
     assert said.status == 2
     assert "'magic'" in said.last
     assert not files(empty)
+
+
+def test_saliency_that_lacks_is_said_before_anything_is_trained(
+    empty: Path, tiny_voc_once: Path
+) -> None:
+    maps = empty / "maps"
+    maps.mkdir()
+    (maps / "2007_000002.png").touch()
+    cue = ("background=folder", f"data.saliency={maps}")
+    require_refusal(
+        oaa("reproduce", *words(tiny_voc_once), *cue),
+        "lacks the saliency maps of 3 of 4 photos: 2007_000001, 2007_000003, 2007_000004",
+    )
+    require_refusal(
+        oaa("reproduce", *words(tiny_voc_once), "background=folder"), "data.saliency=<folder>"
+    )
+    assert files(empty) == {"maps/2007_000002.png"}

@@ -92,7 +92,7 @@ def test_a_mask_of_another_size_than_its_photo_is_named(voc: Path, sbd: Path) ->
         list(make_masks(voc, sbd, ONLY_SBD))
 
 
-@pytest.mark.parametrize("content", [b"", b"no file of Matlab's at all", b"MATLAB 5.0" + bytes(200)])
+@pytest.mark.parametrize("content", [b"", b"no file of Matlab's", b"MATLAB 5.0" + bytes(200)])
 def test_a_damaged_mask_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.mat"
     path.write_bytes(content)
@@ -116,7 +116,7 @@ def test_photos_that_lack_are_counted_and_named(voc: Path) -> None:
     check_photos(voc, IDS)
     for name in IDS[:2]:
         (voc / "JPEGImages" / f"{name}.jpg").unlink()
-    with pytest.raises(MissingImageError, match=rf"lacks 2 of 6 photos: {IDS[0]}, {IDS[1]}; unpack"):
+    with pytest.raises(MissingImageError, match=rf"2 of 6 photos: {IDS[0]}, {IDS[1]}; unpack"):
         check_photos(voc, tuple(TINY))
 
 

@@ -1,4 +1,4 @@
-"""Tiny archives in the structure of the published ones, and torchvision told that they are those."""
+"""Tiny archives in the published structure, and torchvision told that they are those."""
 
 import hashlib
 import io

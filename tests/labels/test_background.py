@@ -80,6 +80,27 @@ def test_a_missing_folder_is_named_at_once(tmp_path: Path, folder: str | None) -
         FolderCue(folder and tmp_path / folder)
 
 
+def test_maps_that_lack_are_known_before_they_are_asked_for(tmp_path: Path) -> None:
+    ids = [str(number) for number in range(9)]
+    cue = save(tmp_path, gray())
+    (tmp_path / "a.png").rename(tmp_path / "3.png")
+    cue.require(["3"])
+    match = r"lacks the saliency maps of 8 of 9 photos: 0, 1, 2, 4, 5, \.\.\.; add <id>\.png"
+    with pytest.raises(MissingInputError, match=match):
+        cue.require(ids)
+
+
+def test_a_fallback_makes_up_for_maps_that_lack_if_it_can(tmp_path: Path) -> None:
+    full, bare = tmp_path / "full", tmp_path / "bare"
+    full.mkdir()
+    bare.mkdir()
+    save(full, gray())
+    FolderCue(bare, ConstantCue(0.5)).require(["a", "b"])
+    FolderCue(bare, FolderCue(full)).require(["a"])
+    with pytest.raises(MissingInputError, match=r"full' lacks the saliency maps of 1 of 2"):
+        FolderCue(bare, FolderCue(full)).require(["a", "b"])
+
+
 def test_a_constant_is_the_same_everywhere() -> None:
     saliency = ConstantCue(0.25)("anything", PHOTO)
     assert saliency.shape == (4, 6)

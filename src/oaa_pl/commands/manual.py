@@ -25,9 +25,9 @@ Writes <runs>/<name>/results.csv and <runs>/<name>/report/index.html.""",
     ),
     "data": (
         "download PASCAL VOC 2012, and make its augmented training set",
-        """Makes data.root hold what experiment=voc12 trains and tests on. Each step is skipped if its
-result is there: VOC 2012 and SBD by torchvision, checked (about 3.5 GB of archives; 6 GB in
-all), the list train_aug (10,582 photos), and a mask for each of its photos and of val's.
+        """Makes data.root hold what experiment=voc12 trains and tests on, each step skipped if its
+result is there: VOC 2012 and SBD by torchvision, checked (about 3.5 GB of archives; 6 GB
+in all), the list train_aug (10,582 photos), and a mask for each of its photos and val's.
 
 data.root is an empty or new folder, one that holds VOCdevkit/VOC2012, or VOC2012 itself.
 Without a network, put VOCtrainval_11-May-2012.tar and benchmark.tgz there by hand: the

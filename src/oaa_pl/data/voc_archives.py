@@ -105,7 +105,7 @@ def fetch(archives: Sequence[Archive], root: Path) -> None:
                 download_url(archive.url, root, archive.file, archive.md5)
             except (OSError, RuntimeError, http.client.HTTPException, EOFError) as error:
                 if getattr(error, "errno", None) in _LOCAL:
-                    raise _unwritable(root, error) from error
+                    raise OutputError(_unwritable(root, error)) from error
                 raise DownloadError(_by_hand(archive, archives, root, error)) from error
     finally:
         socket.setdefaulttimeout(patience)
@@ -153,7 +153,7 @@ def unpack(archive: Archive, root: Path) -> Iterator[int]:
             f"{path} cannot be unpacked ({error}): remove it and run the same command again"
         ) from error
     except OSError as error:
-        raise _unwritable(root, error) from error
+        raise OutputError(_unwritable(root, error)) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -176,9 +176,9 @@ def _by_hand(failed: Archive, archives: Sequence[Archive], root: Path, error: Ba
     )
 
 
-def _unwritable(root: Path, error: BaseException) -> OutputError:
+def _unwritable(root: Path, error: BaseException) -> str:
     reason = getattr(error, "strerror", None) or error
-    return OutputError(
-        f"data.root {root} cannot be written ({reason}); free disk space (about 6 GB), or "
-        "choose another folder"
+    return (
+        f"data.root {root} cannot be written ({reason}); free disk space (about 6 GB), or choose "
+        "another folder"
     )
