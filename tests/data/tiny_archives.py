@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from scipy.sparse import csc_array
 from tests.conftest import TINY, draw, save_mask
 from torchvision.datasets import SBDataset
 from torchvision.datasets.voc import DATASET_YEAR_DICT
@@ -62,7 +63,7 @@ def sbd_truth(name: str) -> np.ndarray:
 def save_mat(path: Path, mask: np.ndarray) -> None:
     """The struct of SBD's files: 1 x 1, with fields of which one is the segmentation."""
     boundaries = np.empty((20, 1), dtype=object)
-    boundaries[:, 0] = [np.zeros((1, 1))] * 20
+    boundaries[:, 0] = [csc_array(np.eye(3, dtype=bool))] * 20
     present = np.unique(mask[mask > 0])[:, None]
     struct = {"Boundaries": boundaries, "Segmentation": mask, "CategoriesPresent": present}
     savemat(path, {"GTcls": struct}, do_compression=True)
