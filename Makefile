@@ -14,8 +14,8 @@ EXPERIMENT := $(if $(filter-out synthetic,$(DATA)),experiment=$(DATA))
 # Quoted for the configuration, and again for the shell: a path may hold blanks, commas, quotes.
 quote := '
 DATA_ROOT := $(if $(DATA_DIR),'data.root="$(subst $(quote),'\'',$(DATA_DIR))"')
-# Experiments on photos that somebody must say the folder of; DATA=voc12 can fill it by itself.
-NEED_DATA_DIR := $(filter voc12 voc12_%,$(DATA))
+# Experiments on photos that somebody must say the folder of; those of full size can fill it themselves.
+NEED_DATA_DIR := $(filter voc12 table%,$(DATA))
 
 # albumentations otherwise asks its server for a newer release at every import.
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -31,7 +31,7 @@ help: ## This list
 setup: $(STAMP) ## Make .venv with the versions of constraints.txt (about 6 GB with a CUDA build of torch)
 
 reproduce: data-dir $(STAMP) ## Run every stage, skipping finished ones: DATA=voc12 DATA_DIR=path for real photos
-	$(if $(filter voc12,$(DATA)),$(BIN)/oaa data $(EXPERIMENT) $(DATA_ROOT) $(ARGS))
+	$(if $(filter voc12 %_voc12,$(DATA)),$(BIN)/oaa data $(EXPERIMENT) $(DATA_ROOT) $(ARGS))
 	$(BIN)/oaa reproduce $(EXPERIMENT) $(DATA_ROOT) $(ARGS)
 
 data-dir:

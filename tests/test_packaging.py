@@ -96,9 +96,9 @@ def test_make_reproduce_runs_the_embedded_data_when_nothing_is_said() -> None:
 
 
 def test_make_reproduce_hands_data_folder_and_further_arguments_on() -> None:
-    said = make("-n", "reproduce", "DATA=voc12_320", "DATA_DIR=../a b", "ARGS=seed=1")
+    said = make("-n", "reproduce", "DATA=table2_voc320", "DATA_DIR=../a b", "ARGS=seed=1")
     assert said.splitlines()[-1].endswith(
-        """oaa reproduce experiment=voc12_320 'data.root="../a b"' seed=1"""
+        """oaa reproduce experiment=table2_voc320 'data.root="../a b"' seed=1"""
     )
     assert "oaa data" not in said
 
@@ -111,7 +111,7 @@ def test_make_reproduce_fetches_the_full_size_data_first() -> None:
         assert shlex.split(line) == words
 
 
-@pytest.mark.parametrize("data", ["voc12", "voc12_320"])
+@pytest.mark.parametrize("data", ["voc12", "table2_voc320"])
 def test_make_reproduce_asks_for_the_folder_of_the_photos(data: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         make("reproduce", f"DATA={data}")

@@ -201,7 +201,7 @@ def test_half_a_folder_in_the_way_is_named(published: Path, offline: None) -> No
     [
         ((), "prepares PASCAL VOC 2012 only"),
         (("experiment=voc12",), "data.root is not set"),
-        (("experiment=voc12_320", "data.root=x"), "but data.train_split is 'train_mini'"),
+        (("experiment=table2_voc320", "data.root=x"), "but data.train_split is 'train_mini'"),
     ],
 )
 def test_what_is_not_voc_2012_is_refused(

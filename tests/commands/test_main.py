@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.utils import instantiate
 from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.commands import main as program

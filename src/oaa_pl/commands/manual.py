@@ -102,7 +102,7 @@ background=onnx asks the same model while `oaa label` runs, and keeps the maps i
         (
             "oaa saliency saliency.model=u2net.onnx saliency.photos=holiday \\\n"
             "    saliency.output=maps",
-            "oaa saliency experiment=voc12_320 data.root=VOC saliency.model=u2net.onnx",
+            "oaa saliency experiment=table2_voc320 data.root=VOC saliency.model=u2net.onnx",
         ),
     ),
     "report": (
