@@ -53,13 +53,14 @@ def test_an_integral_models_maps_can_be_its_probabilities(
     assert relu.header.normalisation == "class_attention"
     assert probable.header.normalisation == "probability_attention"
     assert 0 < probable.state.min() < probable.state.max() < 1
-    # Eq. (2) is zero exactly where the probability is at most one half, up to the store's grid.
-    assert (relu.state > 0).mean() <= (probable.state > 0.5).mean() + 0.1
+    # What is more likely than not has a positive score near by, before the grid's interpolation.
+    assert (relu.state[probable.state > 0.5] > 0).all()
+    assert (relu.state == 0).any()
 
 
 def test_its_rows_are_repaired_in_the_same_reading(as_probability: Path) -> None:
     before = np.array(StoreReader(as_probability).state)
-    (state,) = as_probability.glob("generation-*/state.npy")
+    (state,) = as_probability.glob("generations/*/state.npy")
     damaged = bytearray(state.read_bytes())
     damaged[-3] ^= 64
     state.chmod(0o644)

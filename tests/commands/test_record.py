@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from tests.commands.tiny import files
 
 from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.commands.record import StageRecord, first_difference, sweep
+from oaa_pl.commands.difference import first_difference
+from oaa_pl.commands.record import StageRecord, sweep
 from oaa_pl.errors import RunMismatchError
 
 CONFIG = OmegaConf.create({"seed": 0})

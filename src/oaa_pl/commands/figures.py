@@ -27,6 +27,7 @@ __all__ = ["write_figures"]
 _MAPS = {"cam": "CAM", "oaa_max": "OAA", "oaa_plus_hybrid": "OAA+", "oaa_plus_mce": "OAA+ MCE"}
 _SEGMENTERS = {name: title for name, title in _MAPS.items() if name != "oaa_plus_mce"}
 _EPOCHS = 8  # columns of Figure 1
+_IMAGES = 8  # rows of Figure 5
 _QUANTILES = (0.95, 0.85, 0.7, 0.5, 0.3, 0.15, 0.05)  # rows of Figure 4, good to bad
 
 
@@ -80,9 +81,9 @@ def _attention_over_training(run: Run, train: Source) -> Iterator[GridRow]:
 
 
 def _side_by_side(run: Run, train: Source) -> Iterator[GridRow]:
-    """Figure 5: the methods' maps of one image beside each other, an image of each other class.
+    """Figure 5: the methods' maps of one image side by side, the strongest class at each pixel.
 
-    Of every second class the first image that has no other; the strongest class at each pixel.
+    Of each class the first image with the fewest tags; of these images eight, evenly spread.
     """
     folders = {title: run.attention(method) for method, title in _MAPS.items()}
     readers = {
@@ -90,19 +91,20 @@ def _side_by_side(run: Run, train: Source) -> Iterator[GridRow]:
         for title, folder in folders.items()
         if (folder / "done.json").is_file()
     }
-    alone = train.labels.sum(axis=1) == 1
-    for category in range(0, len(train.classes), 2):
-        found = np.flatnonzero(alone & (train.labels[:, category] > 0))
-        if not (readers and len(found)):
-            continue
-        index = int(found[0])
+    if not readers:
+        return
+    tags = train.labels.sum(axis=1).astype(float)
+    present = (column > 0 for column in train.labels.T if column.any())
+    firsts = list(dict.fromkeys(int(np.where(has, tags, np.inf).argmin()) for has in present))
+    for index in (firsts[place] for place in spread(len(firsts), _IMAGES)):
         photo = train.photo(index)
         panels = {"photo": photo}
         for title, reader in readers.items():
             panels[title] = _heat(photo, reader.maps(index).attention.max(axis=0))
         if train.has_masks:
             panels["truth"] = label_overlay(photo, train.mask(index), voc_palette())
-        yield GridRow(train.ids[index], [train.classes[category]], panels)
+        names = [train.classes[c] for c in np.flatnonzero(train.labels[index])]
+        yield GridRow(train.ids[index], names, panels)
 
 
 def _segmentations(run: Run, val: Source) -> Iterator[GridRow]:

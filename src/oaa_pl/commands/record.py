@@ -25,6 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands.compose import variant
+from oaa_pl.commands.difference import first_difference
 from oaa_pl.commands.provenance import provenance
 from oaa_pl.errors import ConfigError, MissingInputError, OutputError, RunMismatchError
 
@@ -212,18 +213,6 @@ def read_key(folder: Path) -> dict[str, Any]:
         raise MissingInputError(f"{folder} was never made")
     key: dict[str, Any] = json.loads(path.read_text())["made_from"]
     return key
-
-
-def first_difference(old: Any, new: Any, where: str = "") -> str:
-    """The first value in which two nested records differ, as `key=old, not new`; else empty."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            inner = f"{where}.{key}" if where else key
-            found = first_difference(old.get(key), new.get(key), inner)
-            if found:
-                return found
-        return ""
-    return "" if old == new else f"{where}={old!r}, asked for is {new!r}"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,17 @@
+"""In what two records of how something was made differ."""
+
+from typing import Any
+
+__all__ = ["first_difference"]
+
+
+def first_difference(old: Any, new: Any, where: str = "") -> str:
+    """The first value in which two nested records differ, as `key=old, not new`; else empty."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            inner = f"{where}.{key}" if where else key
+            found = first_difference(old.get(key), new.get(key), inner)
+            if found:
+                return found
+        return ""
+    return "" if old == new else f"{where}={old!r}, asked for is {new!r}"
