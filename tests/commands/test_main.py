@@ -70,10 +70,12 @@ def test_every_example_of_the_manual_composes(name: str, example: str) -> None:
     "name", sorted(p.parent.name for p in root_of("experiments").glob("*/experiment.yaml"))
 )
 def test_every_experiment_composes_under_its_own_name(name: str) -> None:
+    # Tables 1 and 3 vary the segmenters of Table 2's run.
+    run = {"table1_voc12": "voc12", "table3_voc12": "voc12"}.get(name, name)
     register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
-        assert compose("config", overrides=[f"experiment={name}"]).name == name
+        assert compose("config", overrides=[f"experiment={name}"]).name == run
 
 
 @pytest.mark.parametrize("experiment", ["voc12", "table2_voc320"])
