@@ -8,7 +8,6 @@ from omegaconf import OmegaConf
 from tests.commands.tiny import files
 
 from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.commands.difference import first_difference
 from oaa_pl.commands.record import StageRecord, sweep
 from oaa_pl.errors import RunMismatchError
 
@@ -50,17 +49,3 @@ def test_a_stage_with_a_result_is_kept(tmp_path: Path, result: str) -> None:
     with pytest.raises(RunMismatchError, match="made with lr=1, asked for is 2"):
         second.begin(CONFIG)
     assert result in files(tmp_path / "stage")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ({"a": {"b": 1}}, {"a": {"b": 1}}, ""),
-        ({"a": {"b": 1}}, {"a": {"b": 2}}, "a.b=1, asked for is 2"),
-        ({"a": 1}, {}, "a=1, asked for is None"),
-        ({}, {"a": [1]}, "a=None, asked for is [1]"),
-        ({"b": 1, "a": 1}, {"b": 2, "a": 2}, "a=1, asked for is 2"),
-    ],
-)
-def test_the_first_difference_is_named_by_its_key(old: object, new: object, expected: str) -> None:
-    assert first_difference(old, new) == expected
