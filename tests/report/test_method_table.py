@@ -50,6 +50,15 @@ def test_the_best_of_each_column_is_marked_but_never_a_coverage() -> None:
     assert best == [["oaa_plus_hybrid"]] * 6 + [[]] + [["oaa_plus_hybrid"]]
 
 
+def test_the_control_is_shown_last_and_is_the_best_of_nothing() -> None:
+    control = Row("toy", 0, "synthetic", "train", "labels", "tags", "proxy/miou", 99.0)
+    table = method_table([*made_up_rows(), control])
+    assert (table.rows[-1].title, table.rows[-1].paper) == ("tags alone, no attention", "–")
+    assert not any(cell.best for cell in table.rows[-1].cells)
+    best = [row.method for row in table.rows if row.cells[COLUMNS.index("proxy/miou")].best]
+    assert best == ["oaa_plus_hybrid"]
+
+
 def test_methods_that_did_not_run_stay_in_the_table_as_such() -> None:
     table = method_table(made_up_rows(methods=("cam",)))
     assert [row.measured for row in table.rows] == [True, False, False, False, False]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from oaa_pl.report.cell import Cell, deviation_text
-from oaa_pl.report.paper import METHODS, TABLE_2, title_of
+from oaa_pl.report.paper import CONTROL, METHODS, TABLE_2, title_of
 from oaa_pl.report.results import Estimate, Key, Row, summary
 
 __all__ = ["Group", "MethodRow", "MethodTable", "OtherRow", "method_table", "other_table"]
@@ -140,7 +140,11 @@ def other_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[OtherRow, .
 
 def _best(estimates: Mapping[Key, Estimate], column: tuple[str, str]) -> str | None:
     """Text of a column's highest mean, so that methods equal as printed are marked alike."""
-    means = [e.mean for k, e in estimates.items() if (k.split, k.metric) == column]
+    means = [
+        estimate.mean
+        for key, estimate in estimates.items()
+        if (key.split, key.metric) == column and key.method != CONTROL
+    ]
     means = [mean for mean in means if not math.isnan(mean)]
     return f"{max(means):.1f}" if len(means) > 1 else None
 
@@ -164,5 +168,5 @@ def _cell(
         deviation=deviation_text(estimate, decimals),
         note=", ".join(notes),
         seeds=", ".join(f"seed {seed}: {value:.2f}" for seed, value in estimate.by_seed),
-        best=text == best and key.metric != "proxy/coverage",
+        best=text == best and key.metric != "proxy/coverage" and key.method != CONTROL,
     )

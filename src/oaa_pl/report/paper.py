@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 __all__ = [
+    "CONTROL",
     "EFFECTS",
     "METHODS",
     "TABLE_1",
@@ -28,9 +29,12 @@ METHODS = {
 }
 """Method -> its name in tables, in the order of Table 2."""
 
+CONTROL = "tags"
+"""Full attention to every tag, everywhere: what the methods must be better than, none of them."""
+
 _OTHERS = {
     "oaa_plus_pooled": "OAA+, hybrid loss pooled over classes",
-    "tags": "tags alone, no attention",
+    CONTROL: "tags alone, no attention",
 }
 
 
