@@ -4,6 +4,8 @@ Every error here is an `OaaError`, which the command line turns into one line an
 each also subclasses the builtin that a caller without this package would expect.
 """
 
+from collections.abc import Sequence
+
 __all__ = [
     "BadImageError",
     "BadMaskError",
@@ -27,6 +29,7 @@ __all__ = [
     "UnknownClassError",
     "UntaggedImageError",
     "WeightsError",
+    "first_few",
 ]
 
 
@@ -116,3 +119,13 @@ class StoreError(OaaError, OSError):
 
 class StoreMismatchError(StoreError, ValueError):
     """An attention store was made for another data set, grid, fusion or gate."""
+
+
+def first_few(names: Sequence[str], most: int = 5) -> str:
+    """What a message shows of a list that may be long.
+
+    Example:
+        >>> first_few(["a", "b", "c"], most=2)
+        'a, b, ...'
+    """
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

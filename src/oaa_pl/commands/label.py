@@ -16,15 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
-from oaa_pl.errors import NoForegroundError, OutputError
+from oaa_pl.errors import NoForegroundError, OutputError, first_few
 from oaa_pl.labels.background import BackgroundCue, ChecksAhead
 from oaa_pl.labels.produce import LabelMaker, MadeLabel, join_pool
 
 __all__ = ["label_key", "label_method", "ready_cue", "run"]
 
 log = logging.getLogger(__name__)
-
-NAMED = 5  # ignored images named in the log; done.json has them all
 
 
 def run(cfg: DictConfig) -> None:
@@ -109,8 +107,9 @@ def label_method(cfg: DictConfig, method: str) -> Path:
             "lower proxy.foreground, or look at the background cue"
         )
     if empty:
-        named = ", ".join(empty[:NAMED]) + (", ..." if len(empty) > NAMED else "")
-        log.warning("%s: %d images without foreground are ignored: %s", method, len(empty), named)
+        # Some of them here; done.json has them all.
+        shown = first_few(empty)
+        log.warning("%s: %d images without foreground are ignored: %s", method, len(empty), shown)
     count = len(made)
     record.finish(
         images=count,

@@ -28,6 +28,7 @@ from oaa_pl.commands.compose import variant
 from oaa_pl.commands.difference import first_difference
 from oaa_pl.commands.provenance import provenance
 from oaa_pl.errors import ConfigError, MissingInputError, OutputError, RunMismatchError
+from oaa_pl.whole_file import put_whole
 
 __all__ = ["Run", "StageRecord"]
 
@@ -221,11 +222,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputError: if it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text)
-        partial.replace(path)
+        put_whole(path, text.encode())
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror}); free disk space, or choose another "

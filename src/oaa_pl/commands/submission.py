@@ -22,6 +22,7 @@ from oaa_pl.commands.record import Run
 from oaa_pl.commands.trained import label_photo
 from oaa_pl.errors import ConfigError, MissingInputError, OutputError
 from oaa_pl.labels.palette import save_label
+from oaa_pl.whole_file import put_whole
 
 __all__ = ["submit", "write_archive"]
 
@@ -98,9 +99,7 @@ def write_archive(
             entry = tarfile.TarInfo(f"{folder}/{name}.png")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    partial = archive.with_name(f".{archive.name}.partial")
     try:
-        partial.write_bytes(buffer.getvalue())
-        partial.replace(archive)
+        put_whole(archive, buffer.getvalue())
     except OSError as error:
         raise OutputError(f"{archive} cannot be written ({error.strerror})") from error

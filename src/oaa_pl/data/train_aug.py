@@ -25,8 +25,10 @@ from oaa_pl.errors import (
     MissingImageError,
     MissingMaskError,
     OutputError,
+    first_few,
 )
 from oaa_pl.labels.palette import save_label
+from oaa_pl.whole_file import put_whole
 
 __all__ = [
     "MASKS", "SPLIT", "check_photos", "make_masks", "sbd_mask", "train_aug_ids", "without_mask",
@@ -78,10 +80,9 @@ def check_photos(voc: Path, ids: Sequence[str]) -> None:
     """
     bare = [name for name in ids if find_photo(voc / "JPEGImages", name) is None]
     if bare:
-        named = ", ".join(bare[:5]) + (", ..." if len(bare) > 5 else "")
         raise MissingImageError(
-            f"{voc / 'JPEGImages'} lacks {len(bare):,} of {len(ids):,} photos: {named}; unpack VOC "
-            "2012 again, or take them off the list"
+            f"{voc / 'JPEGImages'} lacks {len(bare):,} of {len(ids):,} photos: {first_few(bare)}; "
+            "unpack VOC 2012 again, or take them off the list"
         )
 
 
@@ -164,14 +165,8 @@ def _make_mask(voc: Path, sbd: Path | None, name: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(content)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        put_whole(path, content)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror}); free disk space, or make the folder "

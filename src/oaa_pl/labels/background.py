@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from oaa_pl.errors import BadMaskError, ConfigError, MissingInputError
+from oaa_pl.errors import BadMaskError, ConfigError, MissingInputError, first_few
 
 __all__ = ["BackgroundCue", "ChecksAhead", "ConstantCue", "FolderCue"]
-
-_NAMED = 5  # missing maps in an error
 
 
 class BackgroundCue(Protocol):
@@ -107,11 +105,10 @@ class FolderCue:
             return
         fallback = self.fallback
         if fallback is None:
-            named = ", ".join(bare[:_NAMED]) + (", ..." if len(bare) > _NAMED else "")
             raise MissingInputError(
                 f"background.folder '{self.folder}' lacks the saliency maps of {len(bare)} of "
-                f"{len(ids)} photos: {named}; add <id>.png for each, set background.fallback, or "
-                f"use background=boundary, which needs none"
+                f"{len(ids)} photos: {first_few(bare)}; add <id>.png for each, set "
+                f"background.fallback, or use background=boundary, which needs none"
             )
         if isinstance(fallback, ChecksAhead):
             fallback.require(bare)

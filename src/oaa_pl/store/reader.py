@@ -7,7 +7,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from oaa_pl.errors import StoreError
+from oaa_pl.errors import StoreError, first_few
 from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.generation import committed, open_generation
 from oaa_pl.store.layout import Header, Pairs
@@ -40,9 +40,6 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
     if pairs.fingerprint != header.fingerprint or pairs.text() != images:
         raise StoreError(f"{path / 'images.txt'} is damaged: it does not match the header")
     return header, pairs
-
-
-_NAMED = 5  # pairs named in an error
 
 
 class StoreReader(AttentionStore):
@@ -102,11 +99,10 @@ class StoreReader(AttentionStore):
         if not len(missing):
             return
         ids, classes = self.pairs.ids, self.pairs.classes
-        listed = [f"{ids[image]} {classes[category]}" for image, category in missing[:_NAMED]]
-        more = ", ..." if len(missing) > _NAMED else ""
+        pairs = [f"{ids[image]} {classes[category]}" for image, category in missing]
         raise StoreError(
             f"{self.path}: {len(missing)} of {len(self.pairs.pairs)} (image, class) pairs have no "
-            f"map: {', '.join(listed)}{more}; let the stage that makes them run to its end"
+            f"map: {first_few(pairs)}; let the stage that makes them run to its end"
         )
 
     @override

@@ -1,0 +1,30 @@
+"""A file that appears whole or not at all: how the rooms below write what others read meanwhile.
+
+A store's files, which must survive a power cut as well, have a way of their own: `store.files`.
+"""
+
+import os
+from pathlib import Path
+
+__all__ = ["put_whole"]
+
+
+def put_whole(path: Path, content: bytes) -> None:
+    """Write a file through a neighbour that takes its name only once it is complete.
+
+    Args:
+        path: the file to write; missing folders are made.
+        content: every byte of it.
+
+    Raises:
+        OSError: if the folder or the file cannot be written; the old file is then unharmed, and
+            what to do about it is the caller's to say.
+    """
+    # The process id keeps two processes that write the same file from sharing one neighbour.
+    neighbour = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        neighbour.write_bytes(content)
+        neighbour.replace(path)
+    finally:
+        neighbour.unlink(missing_ok=True)
