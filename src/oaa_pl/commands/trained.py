@@ -181,6 +181,7 @@ def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPho
         cfg.net.std,
         size=cfg.evaluate.size,
         scales=list(cfg.evaluate.scales),
+        multiple=getattr(getattr(net, "trunk", None), "stride", 1),
         flip=cfg.evaluate.flip,
         half="bf16" in cfg.trainer.precision,
     )

@@ -28,11 +28,14 @@ class SegmentPhoto:
         std: likewise.
         size: side of the square that the photo is brought to; None: the photo's own size.
         scales: input scales to average over, each above 0.
+        multiple: input sides are rounded to a multiple of this, the network's stride: a trunk whose
+            pools round down sees nothing of the rows that are left over, and its cells, stretched
+            over the whole photo, would come to lie beside what they saw.
         flip: whether to average with the mirrored photo.
         half: whether to compute in bfloat16, as the network may have been trained.
 
     Raises:
-        ConfigError: if there is no scale, or one is not positive.
+        ConfigError: if there is no scale, or a scale or `multiple` is not positive.
     """
 
     def __init__(
@@ -42,15 +45,19 @@ class SegmentPhoto:
         std: Sequence[float],
         size: int | None = None,
         scales: Sequence[float] = (1.0,),
+        multiple: int = 1,
         flip: bool = False,
         half: bool = False,
     ) -> None:
         if not scales or min(scales) <= 0:
             raise ConfigError(f"scales must be one or more numbers above 0, got {list(scales)}")
+        if multiple < 1:
+            raise ConfigError(f"multiple must be 1 or more, got {multiple}")
         self.net = net
         self.mean = torch.tensor(mean).view(1, 3, 1, 1)
         self.std = torch.tensor(std).view(1, 3, 1, 1)
-        self.size, self.scales, self.flip, self.half = size, tuple(scales), flip, half
+        self.size, self.scales, self.multiple = size, tuple(scales), multiple
+        self.flip, self.half = flip, half
         self.device = next(net.parameters()).device
 
     @torch.no_grad()
@@ -67,7 +74,7 @@ class SegmentPhoto:
         views = []
         for scale in self.scales:
             base = (self.size, self.size) if self.size else (height, width)
-            side = (max(1, round(base[1] * scale)), max(1, round(base[0] * scale)))  # (w, h)
+            side = (self._side(base[1] * scale), self._side(base[0] * scale))  # (w, h)
             smaller = side[0] < width or side[1] < height
             how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR  # no aliasing where it shrinks
             image = torch.from_numpy(cv2.resize(photo, side, interpolation=how))
@@ -76,6 +83,9 @@ class SegmentPhoto:
             if self.flip:
                 views.append(self._probabilities(image.flip(3), (height, width)).flip(2))
         return torch.stack(views).mean(dim=0)
+
+    def _side(self, wanted: float) -> int:
+        return self.multiple * max(1, round(wanted / self.multiple))
 
     def _probabilities(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         # The weights' memory format decides; a channels-last image spares a copy in each layer.

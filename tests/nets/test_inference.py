@@ -1,0 +1,110 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from oaa_pl.errors import ConfigError
+from oaa_pl.nets.inference import SegmentPhoto
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
+
+
+class Cells(nn.Module):
+    """Two logits of every 8 x 8 pixels, background and brightness, in whole cells as VGG has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(4.0))
+        self.sides: list[tuple[int, int]] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.sides.append((image.shape[2], image.shape[3]))
+        cells = nn.functional.avg_pool2d(image.mean(dim=1, keepdim=True), 8)
+        return self.gain * torch.cat([0 * cells, cells], dim=1)
+
+
+def segment(net: nn.Module | None = None, **how: object) -> SegmentPhoto:
+    return SegmentPhoto(net or Cells(), MEAN, STD, **how)  # type: ignore[arg-type]
+
+
+def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def oracle(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The toy network by hand, on a photo whose sides are whole cells: (2, height, width)."""
+    rows, columns = picture.shape[0] // 8, picture.shape[1] // 8
+    values = (picture / 255 - np.array(MEAN)) / np.array(STD)
+    cells = np.array(
+        [
+            [values[8 * r : 8 * r + 8, 8 * c : 8 * c + 8].mean() for c in range(columns)]
+            for r in range(rows)
+        ]
+    )
+    logit = cv2.resize(4 * cells, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.stack([1 / (1 + np.exp(logit)), 1 / (1 + np.exp(-logit))])
+
+
+def test_probabilities_are_the_networks_at_the_photos_size() -> None:
+    picture = photo(16, 24)
+    np.testing.assert_allclose(segment()(picture).numpy(), oracle(picture, 16, 24), atol=1e-5)
+
+
+def test_scales_are_averaged_as_probabilities() -> None:
+    picture = photo(16, 32)
+    twice = cv2.resize(picture, (64, 32), interpolation=cv2.INTER_LINEAR)
+    half = cv2.resize(picture, (16, 8), interpolation=cv2.INTER_AREA)
+    expected = [oracle(view, 16, 32) for view in (picture, twice, half)]
+    found = segment(scales=(1.0, 2.0, 0.5))(picture)
+    np.testing.assert_allclose(found.numpy(), np.mean(expected, axis=0), atol=1e-5)
+
+
+def test_a_mirrored_photo_has_mirrored_probabilities_and_is_averaged_with_it() -> None:
+    picture = photo(16, 32, seed=1)
+
+    class FromTheLeft(Cells):
+        """Not symmetric: what a cell shows counts for its neighbour on the right."""
+
+        def forward(self, image: Tensor) -> Tensor:
+            return super().forward(image).roll(1, dims=3)
+
+    net = FromTheLeft()
+    plain, both = segment(net), segment(net, flip=True)
+    mirrored = plain(np.ascontiguousarray(picture[:, ::-1])).flip(2)
+    assert not torch.allclose(mirrored, plain(picture), atol=1e-2)
+    torch.testing.assert_close(both(picture), (plain(picture) + mirrored) / 2)
+
+
+@pytest.mark.parametrize("scales", [(1.0,), (0.5, 0.75, 1.0, 1.25, 1.5)])
+@pytest.mark.parametrize(("height", "width"), [(375, 500), (333, 499)])
+def test_an_edge_stays_where_it_is_in_a_photo_of_any_size(
+    height: int, width: int, scales: tuple[float, ...]
+) -> None:
+    across, down = width - 30, height - 35
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[down:, across:] = 255
+    net = Cells()
+    found = segment(net, scales=scales, multiple=8, flip=True)(picture).argmax(dim=0)
+    # Within half a cell of 8 px at scale 0.5, whose cells are 16 px of the photo.
+    assert abs(int(found[-1].argmax()) - across) <= 4
+    assert abs(int(found[:, -1].argmax()) - down) <= 4
+    assert all(side % 8 == 0 for sides in net.sides for side in sides)
+
+
+def test_without_a_multiple_the_sides_are_the_photos_own() -> None:
+    net = Cells()
+    segment(net, scales=(1.0, 0.5))(photo(21, 35))
+    assert net.sides == [(21, 35), (10, 18)]
+
+
+def test_the_configured_square_is_what_the_network_sees() -> None:
+    net = Cells()
+    assert segment(net, size=40, multiple=8)(photo(21, 35)).shape == (2, 21, 35)
+    assert net.sides == [(40, 40)]
+
+
+@pytest.mark.parametrize("how", [{"scales": ()}, {"scales": (1.0, 0.0)}, {"multiple": 0}])
+def test_what_makes_no_sense_is_refused(how: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"scales|multiple"):
+        segment(**how)
