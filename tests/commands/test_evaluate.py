@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from tests.commands.tiny import oaa, words
+import numpy as np
+from tests.commands.tiny import METHODS, oaa, words
+
+from oaa_pl.report.results import read_results
 
 
 def metrics(folder: Path, stage: str) -> str:
@@ -17,6 +20,54 @@ def test_another_threshold_scores_the_maps_again(again: Path, tiny_voc_once: Pat
     assert "attention/miou" in (again / "runs/tiny/results.csv").read_text()
     oaa("evaluate", *words(tiny_voc_once))
     assert metrics(again, "attention/oaa_max") == before
+
+
+def test_another_threshold_leaves_labels_and_segmentations_alone(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    root = again / "runs/tiny/seed-0"
+    kept = [p for p in root.rglob("*") if {"labels", "segmenter", "classifier"} & {*p.parts}]
+    before = {path: path.stat().st_mtime_ns for path in kept}
+    assert oaa("evaluate", *words(tiny_voc_once), "evaluate.threshold=0.7").status == 0
+    assert before == {path: path.stat().st_mtime_ns for path in kept}
+
+
+def backwards(photo: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """In the place of a CRF: what was least probable becomes most probable."""
+    assert photo.shape[:2] == probabilities.shape[1:]
+    return 1 - probabilities
+
+
+def test_a_crf_is_scored_beside_the_network_alone(again: Path, tiny_voc_once: Path) -> None:
+    results = again / "runs/tiny/results.csv"
+    before = read_results(results)
+    plain = again / "runs/tiny/seed-0/segmenter/cam/predictions"
+    alone = {path.name: path.read_bytes() for path in plain.iterdir()}
+    crf = "crf._target_=tests.commands.test_evaluate.backwards"
+    said = oaa("evaluate", *words(tiny_voc_once), crf, "methods=[oaa_max,cam]")
+    assert said.status == 0, said.err
+    after = read_results(results)
+    added = [row for row in after if row not in before]
+    assert {(row.stage, row.method) for row in added} == {
+        ("segmenter", "oaa_max-crf"), ("segmenter", "cam-crf"),
+    }  # fmt: skip
+    assert [row for row in after if row not in added] == before
+    assert alone == {path.name: path.read_bytes() for path in plain.iterdir()}
+    refined = plain.parents[1] / "cam-crf/predictions"
+    assert alone.keys() == {path.name for path in refined.iterdir()}
+    assert all((refined / name).read_bytes() != content for name, content in alone.items())
+    # The run without the CRF has lost nothing, and its report knows both.
+    assert oaa("reproduce", *words(tiny_voc_once)).status == 0
+    assert read_results(results) == after
+    assert "CAM (CRF)" in (again / "runs/tiny/report/table.md").read_text()
+
+
+def test_a_crf_is_not_scored_without_a_segmenter(again: Path, tiny_voc_once: Path) -> None:
+    for method in METHODS:
+        (again / f"runs/tiny/seed-0/segmenter/{method}/done.json").unlink()
+    crf = "crf._target_=tests.commands.test_evaluate.backwards"
+    assert oaa("evaluate", *words(tiny_voc_once), crf).status == 0
+    assert not list((again / "runs/tiny/seed-0/segmenter").glob("*-crf"))
 
 
 def test_another_split_is_scored_under_its_name(again: Path, tiny_voc_once: Path) -> None:

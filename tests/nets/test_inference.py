@@ -11,7 +11,7 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
 
 
 class Cells(nn.Module):
-    """Two logits of every 8 x 8 pixels, background and brightness, in whole cells as VGG has them."""
+    """Two logits of every whole cell of 8 x 8 pixels: background, and brightness."""
 
     def __init__(self) -> None:
         super().__init__()

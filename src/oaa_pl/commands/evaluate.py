@@ -5,7 +5,7 @@ Each score is a row of `runs/<name>/results.csv`; see DESIGN for the metrics' na
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torchmetrics.classification import MultilabelAveragePrecision
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
-from oaa_pl.commands.record import Run, sweep, write_json
+from oaa_pl.commands.record import Run, StageRecord, read_key, sweep, write_json
 from oaa_pl.commands.submission import submit
 from oaa_pl.commands.trained import label_photo, load_net
 from oaa_pl.data.source import Source, fingerprint
@@ -58,6 +58,8 @@ def run(cfg: DictConfig) -> None:
 def evaluate_run(cfg: DictConfig) -> int:
     """Score every finished stage that has no scores yet, or was scored in another way.
 
+    Segmentations behind a CRF are kept and scored beside the network's own, under another name.
+
     Args:
         cfg: the configuration.
 
@@ -66,33 +68,39 @@ def evaluate_run(cfg: DictConfig) -> int:
     """
     run = Run.of(cfg)
     train, val = build.sources(cfg)
-    jobs: list[tuple[Path, Scorer, str, Source]] = []
+    scored = 0
     if val is not None and val.labels.any():
-        jobs.append((run.classifier, _classification, "", val))
+        scored += _scored(cfg, run.classifier, _classification, "", val)
     for method in cfg.methods:
         if train.has_masks:
-            jobs.append((run.attention(method), _attention, method, train))
-            jobs.append((run.labels(method), _labels, method, train))
+            at = {"threshold": cfg.evaluate.threshold}
+            scored += _scored(cfg, run.attention(method), _attention, method, train, at)
+            scored += _scored(cfg, run.labels(method), _labels, method, train)
         if val is not None and val.has_masks:
-            jobs.append((run.segmenter(method), _segmenter, method, val))
-    scored = 0
-    for folder, score, method, source in jobs:
-        if not (folder / "done.json").is_file():
-            continue
-        how = {
-            "evaluate": build.plain(cfg.evaluate),
-            "crf": build.plain(cfg.crf),
-            "split": source.split,
-            "data": fingerprint(source),
-        }
-        if not _scored_like(folder, how):
-            sweep(folder)
-            rows = score(cfg, run, folder, method, source)
-            (folder / "scored.json").unlink(missing_ok=True)
-            write_rows(folder / "metrics.csv", rows)
-            write_json(folder / "scored.json", how)
-        scored += 1
+            folder = _segmentations(cfg, run, method)
+            scored += _scored(cfg, folder, _segmenter, method, val, _views(cfg))
     return scored
+
+
+def _scored(
+    cfg: DictConfig,
+    folder: Path,
+    score: Scorer,
+    method: str,
+    source: Source,
+    settings: Mapping[str, Any] | None = None,
+) -> bool:
+    """Whether a stage has scores now; it is scored unless it was, with these settings."""
+    if not (folder / "done.json").is_file():
+        return False
+    how = {"split": source.split, "data": fingerprint(source), **(settings or {})}
+    if not _scored_like(folder, how):
+        sweep(folder)
+        rows = score(cfg, Run.of(cfg), folder, method, source)
+        (folder / "scored.json").unlink(missing_ok=True)
+        write_rows(folder / "metrics.csv", rows)
+        write_json(folder / "scored.json", how)
+    return True
 
 
 def _scored_like(folder: Path, how: dict[str, Any]) -> bool:
@@ -102,6 +110,25 @@ def _scored_like(folder: Path, how: dict[str, Any]) -> bool:
     except (OSError, ValueError):
         return False
     return bool(known == how) and (folder / "metrics.csv").is_file()
+
+
+def _segmentations(cfg: DictConfig, run: Run, method: str) -> Path:
+    """Where a segmenter's predictions go: its own folder or, behind a CRF, one of their own."""
+    trained, folder = run.segmenter(method), run.segmentations(method)
+    if folder != trained and (trained / "done.json").is_file():
+        record = StageRecord(folder, {"segmenter": read_key(trained)})
+        if not record.finished:
+            record.begin(cfg)
+            record.finish()
+    return folder
+
+
+def _views(cfg: DictConfig) -> dict[str, Any]:
+    """How photos are segmented."""
+    settings = {
+        key: value for key, value in build.plain(cfg.evaluate).items() if key != "threshold"
+    }
+    return {**settings, "crf": build.plain(cfg.crf)}
 
 
 def _rows(
@@ -179,7 +206,7 @@ def _labels(cfg: DictConfig, run: Run, folder: Path, method: str, train: Source)
 
 def _segmenter(cfg: DictConfig, run: Run, folder: Path, method: str, val: Source) -> list[Row]:
     """Predictions on the validation photos against masks; a few are kept for the report."""
-    segment = label_photo(cfg, folder / LAST, len(val.classes))
+    segment = label_photo(cfg, run.segmenter(method) / LAST, len(val.classes))
     score = SegmentationScore(len(val.classes) + 1)
     with bar(len(val.ids), f"evaluate segmenter {method}") as progress:
         for index, image_id in enumerate(val.ids):
@@ -188,5 +215,5 @@ def _segmenter(cfg: DictConfig, run: Run, folder: Path, method: str, val: Source
             save_label(folder / "predictions" / f"{image_id}.png", predicted)
             progress.update(1)
     miou = 100 * float(score.compute()["miou"])
-    # With the network or the share of images, where these are not the run's own.
+    # With the network, the share of images, the CRF, where these are not the run's own.
     return _rows(cfg, run, val, "segmenter", folder.name, segmentation__miou=miou)

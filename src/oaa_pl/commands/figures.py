@@ -110,9 +110,9 @@ def _side_by_side(run: Run, train: Source) -> Iterator[GridRow]:
 def _segmentations(run: Run, val: Source) -> Iterator[GridRow]:
     """Figure 4: predictions, good ones and failures, at fixed quantiles of the images' own mIoU."""
     folders = {
-        title: run.segmenter(method) / "predictions"
+        title: run.segmentations(method) / "predictions"
         for method, title in _SEGMENTERS.items()
-        if (run.segmenter(method) / "metrics.csv").is_file()
+        if (run.segmentations(method) / "metrics.csv").is_file()
     }
     if not folders:
         return

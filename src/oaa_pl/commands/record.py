@@ -4,7 +4,7 @@
                                        integral/<loss>/
                                        attention/<method>/store/
                                        labels/<method>/{proxy,hard}/
-                                       segmenter/<method>[-<network>][-<share>]/
+                                       segmenter/<method>[-<network>][-<share>][-crf]/
 
 A stage's folder has `stage.json` (what it was made from), `config.yaml` (the whole resolved
 configuration), what it makes, and last `done.json`. A finished stage is skipped, an interrupted
@@ -43,12 +43,14 @@ class Run:
         home: `<runs>/<name>`, where the results of all seeds and variants meet.
         segmenters: what tells this configuration's segmenters from those that train another
             network, or on other images, with the same labels: "-resnet101", "-20pc"; else empty.
+        refined: what tells segmentations behind a CRF from the network's own: "-crf"; else empty.
     """
 
     root: Path
     experiment: str
     home: Path
     segmenters: str = ""
+    refined: str = ""
 
     @classmethod
     def of(cls, cfg: DictConfig) -> "Run":
@@ -63,8 +65,9 @@ class Run:
         experiment = f"{cfg.name}[{job}]" if job else cfg.name
         net, share = cfg.segmenter.net, cfg.segmenter.fraction
         segmenters = f"-{net}" * (net is not None) + f"-{100 * share:g}pc" * (share != 1)
+        refined = "" if cfg.crf._target_.endswith(".no_crf") else "-crf"
         root = home / job.replace("/", "-") / f"seed-{cfg.seed}"
-        return cls(root, experiment, home, segmenters)
+        return cls(root, experiment, home, segmenters, refined)
 
     @property
     def classifier(self) -> Path:
@@ -86,6 +89,10 @@ class Run:
     def segmenter(self, method: str) -> Path:
         """Folder of the segmenter trained on a method's proxy labels."""
         return self.root / "segmenter" / f"{method}{self.segmenters}"
+
+    def segmentations(self, method: str) -> Path:
+        """Folder of that segmenter's predictions and scores: its own, or one for the CRF's."""
+        return self.root / "segmenter" / f"{method}{self.segmenters}{self.refined}"
 
 
 class StageRecord:

@@ -166,13 +166,13 @@ def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow
 
 def _validation_rows(cfg: DictConfig, run: Run, val: Source | None) -> Iterator[GridRow]:
     """Validation images: predictions of the segmenter, beside the truth if there is one."""
-    last = _last_finished(cfg, run.segmenter, "metrics.csv")
+    last = _last_finished(cfg, run.segmentations, "metrics.csv")
     if val is None or last is None:
         return
     palette = voc_palette()
     for index in spread(len(val.ids), cfg.report.images // 2):
         photo = val.photo(index)
-        path = run.segmenter(last) / "predictions" / f"{val.ids[index]}.png"
+        path = run.segmentations(last) / "predictions" / f"{val.ids[index]}.png"
         panels = {"photo": photo, "prediction": label_overlay(photo, load_label(path), palette)}
         if val.has_masks:
             panels["truth"] = label_overlay(photo, val.mask(index), palette)

@@ -53,7 +53,7 @@ def submit(cfg: DictConfig) -> list[Path]:
         )
     archives = []
     for method in finished:
-        folder = run.segmenter(method) / "submission" / val.split
+        folder = run.segmentations(method) / "submission" / val.split
         label = label_photo(cfg, run.segmenter(method) / LAST, len(val.classes))
         with bar(len(val.ids), f"submission of {method}") as progress:
             for index, name in enumerate(val.ids):

@@ -37,24 +37,26 @@ _OTHERS = {
     CONTROL: "tags alone, no attention",
 }
 
+_WORDS = {"crf": "CRF"}
+
 
 def title_of(method: str) -> str:
     """A method's name in tables.
 
     Args:
         method: as in the results, perhaps with what its segmenter differs in behind it:
-            "oaa_max-resnet101", "oaa_plus_hybrid-20pc".
+            "oaa_max-resnet101-crf", "oaa_plus_hybrid-20pc".
 
     Returns:
         Its name, or the method itself where it has none.
 
     Example:
-        >>> title_of("oaa_max-resnet101-20pc")
-        'OAA, maximum (resnet101, 20 %)'
+        >>> title_of("oaa_max-resnet101-20pc-crf")
+        'OAA, maximum (resnet101, 20 %, CRF)'
     """
     name, *variant = method.split("-")
     title = METHODS.get(name) or _OTHERS.get(name, name)
-    told = ", ".join(re.sub(r"(?<=\d)pc$", " %", part) for part in variant)
+    told = ", ".join(re.sub(r"(?<=\d)pc$", " %", _WORDS.get(part, part)) for part in variant)
     return f"{title} ({told})" if told else title
 
 
