@@ -12,6 +12,7 @@ from tests.commands.tiny import files, oaa, surroundings, words
 from oaa_pl.commands import main as program
 from oaa_pl.commands.compose import compose_group, register, root_of
 from oaa_pl.commands.manual import COMMANDS, STORE
+from oaa_pl.commands.reproduce import steps
 from oaa_pl.errors import BadImageError
 
 
@@ -109,6 +110,30 @@ def test_a_preset_is_the_recipe_of_its_source(preset: str, expected: tuple[objec
     rates = list(cfg.classifier.optimizer.rates)
     first, shuffle = cfg.classifier.first_epoch, cfg.loader.shuffle
     assert (gate, attention, first, rates, shuffle, cfg.loss.name) == expected
+
+
+@pytest.mark.parametrize("experiment", ["voc12", "table1_voc12", "table3_voc12", "photos"])
+@pytest.mark.parametrize(
+    ("choice", "loss", "threshold"),
+    [
+        ("preset=paper", "hybrid", None),
+        ("preset=release_caffe", "pooled_hybrid", 0.0),
+        ("preset=release_pytorch", "pooled_hybrid", 0.001),
+        ("loss=pooled_hybrid", "pooled_hybrid", 0.001),
+    ],
+)
+def test_every_experiment_trains_oaa_plus_with_the_loss_that_was_chosen(
+    experiment: str, choice: str, loss: str, threshold: float | None
+) -> None:
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+        cfg = compose("config", overrides=[choice, f"experiment={experiment}"])
+        trained = [step for what, step in steps(cfg) if what.startswith("integral")]
+    last = trained[-1].args[0].loss  # type: ignore[attr-defined]  # a partial
+    assert (last.name, last.function.get("threshold")) == (loss, threshold)
+    assert cfg.method == last.method == cfg.methods[-1]
+    assert len(set(cfg.methods)) == len(cfg.methods)
 
 
 def test_the_configuration_that_would_be_used_can_be_read(empty: Path, tiny_voc_once: Path) -> None:

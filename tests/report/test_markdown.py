@@ -37,17 +37,42 @@ def test_effects_are_paired_by_seed() -> None:
 
 
 def test_every_line_of_a_table_has_as_many_cells_as_its_heading() -> None:
-    methods, effects = markdown_tables([row("cam", "attention/miou", 1)]).split("\n\n")
+    rows = [row(method, "attention/recall", 1) for method in ("cam", "oaa_max")]
+    methods, effects = markdown_tables(rows).split("\n\n")
     for table, columns in ((methods, len(METRICS) + 2), (effects, 5)):
         assert {line.count("|") for line in table.strip().splitlines()} == {columns + 1}
 
 
 def test_methods_that_the_paper_has_not_follow_its_own() -> None:
     rows = [row("tags", "proxy/miou_hard", 45.9), row("oaa_max-20pc", "segmentation/miou", 1.5)]
+    rows += [row(method, "segmentation/miou", 1.0) for method in ("cam", "oaa_max")]
     text = markdown_tables(rows)
     assert cells(text, "tags alone, no attention")[1:] == ["–", "–", "–", "45.9", "–"]
     assert cells(text, "OAA, maximum (20 %)")[1:] == ["–", "–", "–", "–", "1.5"]
     assert text.index("OAA+, hybrid loss") < text.index("tags alone")
+
+
+def test_shares_of_the_images_stand_in_their_order_beside_table_3() -> None:
+    shares = ("oaa_plus_hybrid", "oaa_plus_hybrid-50pc", "oaa_plus_hybrid-5pc")
+    text = markdown_tables([row(method, "segmentation/miou", 2) for method in shares])
+    lines = [line.split(" | ")[:2] for line in text.splitlines()[2:]]
+    assert lines == [
+        ["| OAA+, hybrid loss (5 %)", "–"],
+        ["| OAA+, hybrid loss (50 %)", "57.3"],
+        ["| OAA+, hybrid loss", "59.6"],
+    ]
+
+
+def test_the_releases_loss_stands_for_oaa_plus_where_there_is_no_other() -> None:
+    rows = [
+        row(method, "proxy/miou_hard", value)
+        for method, value in (("oaa_max", 40.0), ("oaa_plus_pooled", 43.0))
+    ]
+    pooled = cells(markdown_tables(rows), "OAA+ pooled hybrid − OAA maximum")
+    assert pooled[1:] == ["+1.0", "–", "+3.0", "–"]
+    text = markdown_tables([*rows, row("oaa_plus_hybrid", "proxy/miou_hard", 41.0)])
+    assert cells(text, "OAA+ hybrid − OAA maximum")[3] == "+1.0"
+    assert "pooled hybrid −" not in text
 
 
 def test_a_measurement_that_stands_twice_is_refused() -> None:

@@ -1,4 +1,4 @@
-from oaa_pl.report.paper import EFFECTS, METHODS, TABLE_1, TABLE_2, TABLE_3
+from oaa_pl.report.paper import EFFECTS, METHODS, TABLE_1, TABLE_2, TABLE_3, paper_number
 
 
 def test_the_effects_are_those_of_the_design() -> None:
@@ -28,3 +28,16 @@ def test_table_1_has_both_backbones_on_val_and_test() -> None:
         ("ResNet-101", "OAA"): (63.9, 65.6),
         ("ResNet-101", "OAA+"): (65.2, 66.4),
     }
+
+
+def test_a_variant_has_the_number_of_its_own_table() -> None:
+    numbers = {
+        "oaa_max-crf": 61.6,
+        "oaa_plus_hybrid-crf": 63.1,
+        "oaa_max-resnet101-crf": 63.9,
+        "oaa_plus_hybrid-resnet101-crf": 65.2,
+        "oaa_plus_hybrid-80pc": 58.9,
+        "oaa_max-80pc": None,
+        "oaa_max-resnet101": None,
+    }
+    assert {method: paper_number(method) for method in numbers} == numbers

@@ -24,7 +24,10 @@ from oaa_pl.report.pictures import Picture, heat_overlay, label_overlay
 __all__ = ["write_figures"]
 
 # Method -> its name above a column.
-_MAPS = {"cam": "CAM", "oaa_max": "OAA", "oaa_plus_hybrid": "OAA+", "oaa_plus_mce": "OAA+ MCE"}
+_MAPS = {
+    "cam": "CAM", "oaa_max": "OAA", "oaa_plus_hybrid": "OAA+", "oaa_plus_pooled": "OAA+ pooled",
+    "oaa_plus_mce": "OAA+ MCE",
+}  # fmt: skip
 _SEGMENTERS = {name: title for name, title in _MAPS.items() if name != "oaa_plus_mce"}
 _EPOCHS = 8  # columns of Figure 1
 _IMAGES = 8  # rows of Figure 5

@@ -25,7 +25,8 @@ def integral_key(cfg: DictConfig, train: Source) -> dict[str, Any]:
     maps = read_key(Run.of(cfg).attention(cfg.integral.soft_labels))
     # How its maps will be read does not change the model.
     trained = {key: value for key, value in build.plain(cfg.integral).items() if key != "attention"}
-    return build.made_from(cfg, train, net="attention", integral=trained, loss=cfg.loss, maps=maps)
+    loss = {key: cfg.loss[key] for key in ("name", "method", "function")}
+    return build.made_from(cfg, train, net="attention", integral=trained, loss=loss, maps=maps)
 
 
 def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:

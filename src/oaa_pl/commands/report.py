@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 
-_PANEL_OF = {"cam": "CAM", "oaa_mean": "mean", "oaa_max": "max", "oaa_plus_hybrid": "OAA+"}
+_PANEL_OF = {
+    "cam": "CAM", "oaa_mean": "mean", "oaa_max": "max", "oaa_plus_hybrid": "OAA+",
+    "oaa_plus_pooled": "OAA+ pooled",
+}  # fmt: skip
 _FRAMES = 9
 
 

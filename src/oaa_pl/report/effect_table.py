@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from oaa_pl.report.axis import Scale, round_ticks
 from oaa_pl.report.cell import Cell, deviation_text, signed
-from oaa_pl.report.paper import EFFECTS, Effect
+from oaa_pl.report.paper import Effect, effects_among
 from oaa_pl.report.results import Estimate, Key, Row, summary
 
 __all__ = ["EffectCell", "EffectRow", "EffectTable", "Mark", "effect_table", "paired_difference"]
@@ -73,6 +73,7 @@ def effect_table(rows: Sequence[Row]) -> EffectTable | None:
         ConfigError: if a seed occurs twice (see `results.summary`).
     """
     estimates = summary(rows)
+    effects = effects_among({key.method for key in estimates})
     columns = [
         (split, metric)
         for metric in _EFFECT_METRICS
@@ -87,18 +88,18 @@ def effect_table(rows: Sequence[Row]) -> EffectTable | None:
             )
             for split, metric in columns
         ]
-        for effect in EFFECTS
+        for effect in effects
     }
     measured = [one for row in found.values() for one in row if one and not math.isnan(one.mean)]
     if not measured:
         return None
     ends = [one.mean + sign * (one.deviation or 0.0) for one in measured for sign in (-1, 1)]
-    ends += [0.0, *(effect.points for effect in EFFECTS)]
+    ends += [0.0, *(effect.points for effect in effects)]
     ticks = round_ticks(min(ends), max(ends), 4)
     across = Scale((ticks[0], ticks[-1]), (10, STRIP_WIDTH - 10))
     return EffectTable(
         columns=tuple((_EFFECT_METRICS[metric], split) for split, metric in columns),
-        rows=tuple(_effect_row(effect, found[effect], across) for effect in EFFECTS),
+        rows=tuple(_effect_row(effect, found[effect], across) for effect in effects),
         ticks=tuple((across(tick), signed(tick, 0 if tick.is_integer() else 1)) for tick in ticks),
         zero=across(0.0),
     )

@@ -18,7 +18,8 @@ from oaa_pl.report.whole_file import write_whole
 __all__ = ["PANELS", "GridRow", "GrowthStrip", "panel_names", "save_contact_sheet"]
 
 PANELS = (
-    "photo", "CAM", "mean", "max", "OAA", "OAA+", "OAA+ MCE", "proxy", "prediction", "truth",
+    "photo", "CAM", "mean", "max", "OAA", "OAA+", "OAA+ pooled", "OAA+ MCE", "proxy", "prediction",
+    "truth",
 )  # fmt: skip
 """Names of the panels, in the order in which they stand."""
 

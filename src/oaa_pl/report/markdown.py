@@ -1,10 +1,12 @@
 """The tables of a run as Markdown, so that a README quotes a results file and never a memory."""
 
+import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from oaa_pl.report.cell import deviation_text, signed
 from oaa_pl.report.effect_table import paired_difference
-from oaa_pl.report.paper import EFFECTS, METHODS, TABLE_2, title_of
+from oaa_pl.report.paper import METHODS, effects_among, paper_number, title_of
 from oaa_pl.report.results import Estimate, Key, Row, summary
 
 __all__ = ["METRICS", "markdown_tables"]
@@ -28,7 +30,7 @@ def markdown_tables(rows: Sequence[Row]) -> str:
 
     Returns:
         Markdown text: percentages, mean ± sample deviation over seeds where there are several;
-        a dash where nothing was measured.
+        a dash where nothing was measured. The second table is left out if it would be empty.
 
     Raises:
         ConfigError: if a seed occurs twice for one measurement.
@@ -40,22 +42,39 @@ def markdown_tables(rows: Sequence[Row]) -> str:
         _rule(len(METRICS) + 2),
     ]
     measured = {key.method for key in estimates if key.metric in METRICS}
-    for method in [*METHODS, *sorted(measured - set(METHODS))]:
+    for method in _rows_of(measured):
         cells = [
             _value(estimates.get(Key(split_of.get(metric, ""), method, metric)))
             for metric in METRICS
         ]
-        paper = TABLE_2.get(method, "–")
+        paper = paper_number(method) or "–"
         lines.append(f"| {title_of(method)} | {paper} | {' | '.join(cells)} |")
+    effects = effects_among(measured)
+    if not any({effect.better, effect.baseline} <= measured for effect in effects):
+        return "\n".join(lines) + "\n"
     headings = " | ".join(METRICS[metric] for metric in _EFFECT_METRICS)
     lines += ["", f"| effect | paper | {headings} |", _rule(len(_EFFECT_METRICS) + 2)]
-    for effect in EFFECTS:
+    for effect in effects:
         cells = [
             _difference(estimates, split_of.get(metric, ""), effect.better, effect.baseline, metric)
             for metric in _EFFECT_METRICS
         ]
         lines.append(f"| {effect.title} | {signed(effect.points)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _rows_of(measured: AbstractSet[str]) -> list[str]:
+    """Table 2's methods, measured or not, then others; of a run that is no Table 2, its own."""
+    others = sorted(measured - METHODS.keys(), key=_by_share)
+    if others and len(measured & METHODS.keys()) <= 1:
+        return sorted(measured, key=_by_share)
+    return [*METHODS, *others]
+
+
+def _by_share(method: str) -> tuple[str, float]:
+    """Shares of the images in their order: 5 % before 20 %."""
+    share = re.search(r"-([\d.]+)pc", method)
+    return (re.sub(r"-[\d.]+pc", "", method), float(share[1]) if share else 100)
 
 
 def _rule(columns: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from oaa_pl.report.cell import Cell, deviation_text
-from oaa_pl.report.paper import CONTROL, METHODS, TABLE_2, title_of
+from oaa_pl.report.paper import CONTROL, METHODS, paper_number, title_of
 from oaa_pl.report.results import Estimate, Key, Row, summary
 
 __all__ = ["Group", "MethodRow", "MethodTable", "OtherRow", "method_table", "other_table"]
@@ -103,7 +103,7 @@ def method_table(rows: Sequence[Row]) -> MethodTable:
             MethodRow(
                 method,
                 title_of(method),
-                f"{TABLE_2[method]:.1f}" if method in TABLE_2 else "–",
+                "–" if (paper := paper_number(method)) is None else f"{paper:.1f}",
                 tuple(_cell(estimates, Key(s, method, m), seeds, best[s, m]) for s, m in columns),
                 method in measured,
             )

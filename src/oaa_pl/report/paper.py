@@ -5,7 +5,8 @@ All of them score the *segmentation* network trained on a method's proxy labels.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 __all__ = [
     "CONTROL",
@@ -17,6 +18,8 @@ __all__ = [
     "Effect",
     "ProportionRow",
     "StateOfTheArtRow",
+    "effects_among",
+    "paper_number",
     "title_of",
 ]
 
@@ -32,8 +35,9 @@ METHODS = {
 CONTROL = "tags"
 """Full attention to every tag, everywhere: what the methods must be better than, none of them."""
 
+_POOLED = "oaa_plus_pooled"
 _OTHERS = {
-    "oaa_plus_pooled": "OAA+, hybrid loss pooled over classes",
+    _POOLED: "OAA+, hybrid loss pooled over classes",
     CONTROL: "tags alone, no attention",
 }
 
@@ -105,6 +109,29 @@ TABLE_3 = (
 """Table 3, val: OAA+ with a share of the training images."""
 
 
+_NAMES = {"OAA": "oaa_max", "OAA+": "oaa_plus_hybrid", "VGG-16": "", "ResNet-101": "-resnet101"}
+_VARIANTS = {
+    **{f"{_NAMES[row.method]}{_NAMES[row.backbone]}-crf": row.val for row in TABLE_1},
+    **{f"oaa_plus_hybrid-{row.percent}pc": row.val for row in TABLE_3},
+}
+
+
+def paper_number(method: str) -> float | None:
+    """The paper's segmentation mIoU on VOC val that a method's name stands for.
+
+    Args:
+        method: as in the results: of Table 2, or with its variant, of Tables 1 and 3.
+
+    Returns:
+        Per cent; None if the paper has none.
+
+    Example:
+        >>> paper_number("oaa_max"), paper_number("oaa_max-resnet101-crf"), paper_number("tags")
+        (58.6, 63.9, None)
+    """
+    return TABLE_2.get(method, _VARIANTS.get(method))
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """A difference that the paper reports between two methods of Table 2.
@@ -123,7 +150,8 @@ class Effect:
     def points(self) -> float:
         """The paper's difference, in percentage points of mean IoU."""
         # Rounded, since Table 2 has one decimal and 58.6 - 53.9 is 4.700000000000003.
-        return round(TABLE_2[self.better] - TABLE_2[self.baseline], 1)
+        better = TABLE_2["oaa_plus_hybrid" if self.better == _POOLED else self.better]
+        return round(better - TABLE_2[self.baseline], 1)
 
 
 EFFECTS = (
@@ -134,3 +162,22 @@ EFFECTS = (
     Effect("OAA+ hybrid − OAA+ cross-entropy", "oaa_plus_hybrid", "oaa_plus_mce"),
 )
 """The claims of section 4.3 as differences of Table 2: targets that carry over to other data."""
+
+
+def effects_among(measured: Collection[str]) -> tuple[Effect, ...]:
+    """The paper's effects on the methods of a run.
+
+    Args:
+        measured: the run's methods.
+
+    Returns:
+        All five; a run with the releases' pooled loss, and no other OAA+, has that in its place.
+    """
+    if _POOLED not in measured or "oaa_plus_hybrid" in measured:
+        return EFFECTS
+    return tuple(
+        replace(effect, title=effect.title.replace("hybrid", "pooled hybrid", 1), better=_POOLED)
+        if effect.better == "oaa_plus_hybrid"
+        else effect
+        for effect in EFFECTS
+    )
