@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from oaa_pl.attention.gate import accept_all
 from oaa_pl.data.synthetic.scene import draw_scene
-from oaa_pl.labels.proxy import ProxyRule, proxy_label
+from oaa_pl.labels.proxy import ProxyRule, make_labels
 from oaa_pl.losses import image_level_loss
 from oaa_pl.nets.attention import AttentionNet
 from oaa_pl.nets.small import SmallTrunk
@@ -125,7 +125,7 @@ def main() -> None:
     saliency = rng.random((375, 500), dtype=np.float32)
     line(
         "proxy label, 500 x 375, two classes",
-        per_second(lambda: proxy_label(attention, np.array([0, 1]), saliency, RULE), 1, budget),
+        per_second(lambda: make_labels(attention, np.array([0, 1]), saliency, RULE), 1, budget),
         "images",
     )
 

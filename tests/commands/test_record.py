@@ -1,5 +1,6 @@
 """What a killed process leaves is cleared up; what a living one writes is not."""
 
+import json
 import os
 from pathlib import Path
 
@@ -49,3 +50,45 @@ def test_a_stage_with_a_result_is_kept(tmp_path: Path, result: str) -> None:
     with pytest.raises(RunMismatchError, match="made with lr=1, asked for is 2"):
         second.begin(CONFIG)
     assert result in files(tmp_path / "stage")
+
+
+def record(stage: Path) -> dict:
+    content: dict = json.loads((stage / "stage.json").read_text())
+    return content
+
+
+def test_a_resumed_stage_remembers_who_worked_on_it_before(tmp_path: Path) -> None:
+    stage = tmp_path / "stage"
+    StageRecord(stage, {"lr": 1}).begin(CONFIG)
+    first = record(stage)
+    (stage / LAST).touch()
+    left = first["started"] + 100
+    os.utime(stage / LAST, (left, left))
+    other = {**first, "commit": "abc", "command": "oaa fit then"}
+    (stage / "stage.json").write_text(json.dumps(other))
+    StageRecord(stage, {"lr": 1}).begin(CONFIG)
+    (leg,) = record(stage)["earlier"]
+    assert (leg["commit"], leg["command"], leg["seconds"]) == ("abc", "oaa fit then", 100)
+    assert record(stage)["commit"] == first["commit"]
+    # Killed again, before it left anything: what was there counts once.
+    third = StageRecord(stage, {"lr": 1})
+    os.utime(stage / LAST, (left - 200, left - 200))
+    third.begin(CONFIG)
+    assert [leg["seconds"] for leg in record(stage)["earlier"]] == [100]
+    third.finish(pairs=3)
+    done = json.loads((stage / "done.json").read_text())
+    assert 100 <= done.pop("seconds") < 200
+    assert done == {"pairs": 3}
+
+
+def test_other_files_of_the_same_name_are_told_apart_while_they_are_there(tmp_path: Path) -> None:
+    stage = tmp_path / "stage"
+    StageRecord(stage, {}, {"weights": "aa"}).begin(CONFIG)
+    (stage / LAST).touch()
+    with pytest.raises(RunMismatchError, match="made with other weights"):
+        _ = StageRecord(stage, {}, {"weights": "bb"}).finished
+    for same in ({"weights": "aa"}, {}, {"saliency maps": "cc"}):
+        assert not StageRecord(stage, {}, same).finished
+    (stage / LAST).unlink()
+    StageRecord(stage, {}, {"weights": "bb"}).begin(CONFIG)
+    assert record(stage)["files"] == {"weights": "bb"}

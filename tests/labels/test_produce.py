@@ -64,3 +64,26 @@ def test_the_dense_crf_draws_labels_to_the_photos_edge(tmp_path: Path) -> None:
     truth = (photo(0)[..., 0] > 100) * 7
     wrong = {n: (load_label(tmp_path / n / "hard/a.png") != truth).mean() for n in ("plain", "crf")}
     assert wrong["crf"] < 0.01 < 0.1 < wrong["plain"]
+
+
+def test_labels_that_are_there_are_kept_and_a_damaged_one_is_made_again(tmp_path: Path) -> None:
+    first = maker(tmp_path)(0)
+    paths = [tmp_path / name / "a.png" for name in ("proxy", "hard")]
+    content = [path.read_bytes() for path in paths]
+    assert maker(tmp_path, inverted)(0) == first
+    assert [path.read_bytes() for path in paths] == content
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:30])
+        assert maker(tmp_path)(0) == first
+        assert [path.read_bytes() for path in paths] == content
+
+
+def test_the_crf_is_asked_once_for_both_labels(tmp_path: Path) -> None:
+    asked = []
+
+    def counted(photo: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+        asked.append(evidence.shape)
+        return evidence
+
+    maker(tmp_path, counted)(0)
+    assert asked == [(2, *photo(0).shape[:2])]

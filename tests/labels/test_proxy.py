@@ -1,5 +1,7 @@
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from oaa_pl.errors import BadMaskError, ConfigError
-from oaa_pl.labels.proxy import ProxyRule, hard_label, proxy_label
+from oaa_pl.labels.proxy import ProxyRule, make_labels
 
 CONF = Path(__file__).parents[2] / "conf" / "proxy"
 RULE = ProxyRule(
@@ -17,6 +19,14 @@ RULE = ProxyRule(
     attended_background=0.8,
     minimum_foreground=0.01,
 )
+
+
+def proxy_of(*evidence: Any) -> np.ndarray:
+    return make_labels(*evidence).proxy
+
+
+def hard_of(*evidence: Any) -> np.ndarray:
+    return make_labels(*evidence).hard
 
 
 def hard_by_loops(
@@ -67,25 +77,25 @@ def scene(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_labels_are_those_of_plain_loops(seed: int) -> None:
     case = scene(seed)
-    assert (proxy_label(*case, RULE) == proxy_by_loops(*case, RULE)).all()
-    assert (hard_label(*case, RULE) == hard_by_loops(*case, RULE)).all()
+    assert (proxy_of(*case, RULE) == proxy_by_loops(*case, RULE)).all()
+    assert (hard_of(*case, RULE) == hard_by_loops(*case, RULE)).all()
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_label_holds_background_tagged_classes_and_ignored_only(seed: int) -> None:
     attention, categories, saliency = scene(seed)
     allowed = {0, *(categories + 1).tolist()}
-    assert set(np.unique(hard_label(attention, categories, saliency, RULE))) <= allowed
-    label = proxy_label(attention, categories, saliency, RULE)
+    assert set(np.unique(hard_of(attention, categories, saliency, RULE))) <= allowed
+    label = proxy_of(attention, categories, saliency, RULE)
     assert set(np.unique(label)) <= allowed | {255}
     assert label.dtype == np.uint8
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_is_not_ignored_is_the_hard_label(seed: int) -> None:
+def test_what_is_not_ignored_is_the_hard_of(seed: int) -> None:
     case = scene(seed)
-    label = proxy_label(*case, replace(RULE, minimum_foreground=0.0))
-    assert (label == hard_label(*case, RULE))[label != 255].all()
+    label = proxy_of(*case, replace(RULE, minimum_foreground=0.0))
+    assert (label == hard_of(*case, RULE))[label != 255].all()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -93,15 +103,15 @@ def test_the_order_of_the_classes_does_not_matter_without_ties(seed: int) -> Non
     rng = np.random.default_rng(seed)
     attention, saliency = rng.random((3, 8, 8)), rng.random((8, 8))
     categories = np.array([4, 9, 2])
-    forward = proxy_label(attention, categories, saliency, RULE)
-    assert (forward == proxy_label(attention[::-1], categories[::-1], saliency, RULE)).all()
+    forward = proxy_of(attention, categories, saliency, RULE)
+    assert (forward == proxy_of(attention[::-1], categories[::-1], saliency, RULE)).all()
 
 
 def one_pixel(attention: list[float], saliency: float) -> int:
     """Label of a pixel beside one certain pixel of class 7, which keeps the image."""
     maps = np.array([[[value, 0.0]] for value in attention] + [[[0.0, 0.85]]])
     categories = np.array([*range(len(attention)), 7])
-    return int(proxy_label(maps, categories, np.array([[saliency, 1.0]]), RULE)[0, 0])
+    return int(proxy_of(maps, categories, np.array([[saliency, 1.0]]), RULE)[0, 0])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +140,7 @@ def test_each_rule_at_its_threshold(attention: list[float], saliency: float, lab
 def test_an_image_of_almost_no_foreground_is_ignored_whole(cells: int, ignored: bool) -> None:
     attention, saliency = np.zeros((1, 10, 20)), np.zeros((10, 20))
     attention[0].flat[:cells] = saliency.flat[:cells] = 0.85
-    label = proxy_label(attention, np.array([3]), saliency, RULE)
+    label = proxy_of(attention, np.array([3]), saliency, RULE)
     assert (label == 255).all() == ignored
     assert (label == 4).sum() == (0 if ignored else cells)
 
@@ -138,24 +148,26 @@ def test_an_image_of_almost_no_foreground_is_ignored_whole(cells: int, ignored: 
 def test_no_cue_leaves_the_background_in() -> None:
     attention = np.array([[[0.1, 0.5, 0.85]]])
     saliency = np.full((1, 3), 0.7)
-    assert proxy_label(attention, np.array([0]), saliency, RULE).tolist() == [[0, 1, 1]]
+    assert proxy_of(attention, np.array([0]), saliency, RULE).tolist() == [[0, 1, 1]]
 
 
 def test_an_image_without_classes_has_no_foreground() -> None:
     nothing = np.zeros((0, 4, 5)), np.zeros(0, dtype=int), np.zeros((4, 5))
-    assert (hard_label(*nothing, RULE) == 0).all()
-    assert (proxy_label(*nothing, RULE) == 255).all()
+    assert (hard_of(*nothing, RULE) == 0).all()
+    assert (proxy_of(*nothing, RULE) == 255).all()
 
 
-@pytest.mark.parametrize("make", [proxy_label, hard_label])
+@pytest.mark.parametrize("make", [proxy_of, hard_of])
 @pytest.mark.parametrize("shape", [(1, 4, 5), (2, 5, 4), (3, 4, 5)])
-def test_maps_of_another_size_are_refused(make: type[proxy_label], shape: tuple[int, ...]) -> None:
+def test_maps_of_another_size_are_refused(
+    make: Callable[..., np.ndarray], shape: tuple[int, ...]
+) -> None:
     with pytest.raises(BadMaskError, match=r"attention must be .* = \(2, 4, 5\)"):
         make(np.zeros(shape), np.array([1, 2]), np.zeros((4, 5)), RULE)
 
 
-@pytest.mark.parametrize("make", [proxy_label, hard_label])
-def test_arguments_are_left_alone(make: type[proxy_label]) -> None:
+@pytest.mark.parametrize("make", [proxy_of, hard_of])
+def test_arguments_are_left_alone(make: Callable[..., np.ndarray]) -> None:
     case = scene(0)
     copies = [array.copy() for array in case]
     make(*case, RULE)
@@ -185,10 +197,10 @@ def test_refined_evidence_decides_the_class_and_raw_evidence_what_is_ignored() -
         seen.append(evidence)
         return evidence[[0, 2, 1]]
 
-    assert hard_label(attention, categories, saliency, rule).tolist() == [[5, 5, 0]]
-    assert hard_label(attention, categories, saliency, rule, swapped).tolist() == [[9, 9, 0]]
-    assert proxy_label(attention, categories, saliency, rule).tolist() == [[5, 255, 0]]
-    assert proxy_label(attention, categories, saliency, rule, swapped).tolist() == [[9, 255, 0]]
+    assert hard_of(attention, categories, saliency, rule).tolist() == [[5, 5, 0]]
+    assert hard_of(attention, categories, saliency, rule, swapped).tolist() == [[9, 9, 0]]
+    assert proxy_of(attention, categories, saliency, rule).tolist() == [[5, 255, 0]]
+    assert proxy_of(attention, categories, saliency, rule, swapped).tolist() == [[9, 255, 0]]
     # Background first, weak attention dropped.
     expected = np.array([[[0.1, 0.1, 0.95]], [[0.7, 0.95, 0]], [[0.5, 0.92, 0]]])
     for evidence in seen:

@@ -18,6 +18,7 @@ from oaa_pl.callbacks.growth import AttentionGrowth
 from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.commands import build
 from oaa_pl.commands.attend import attend
+from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.pictures import CumulativePicture, watched_images
 from oaa_pl.commands.record import Run, StageRecord
 from oaa_pl.commands.trained import load_net
@@ -58,7 +59,7 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
     """
     run = Run.of(cfg)
     train, val = build.sources(cfg)
-    record = StageRecord(run.classifier, classifier_key(cfg, train))
+    record = StageRecord(run.classifier, classifier_key(cfg, train), weight_files(cfg))
     if record.finished:
         return record.folder
     maps = {

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from oaa_pl.commands import build
+from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
 from oaa_pl.commands.trained import start_from
 from oaa_pl.commands.training import train_stage
@@ -25,7 +26,7 @@ def integral_key(cfg: DictConfig, train: Source) -> dict[str, Any]:
     maps = read_key(Run.of(cfg).attention(cfg.integral.soft_labels))
     # How its maps will be read does not change the model.
     trained = {key: value for key, value in build.plain(cfg.integral).items() if key != "attention"}
-    loss = {key: cfg.loss[key] for key in ("name", "method", "function")}
+    loss = {key: value for key, value in build.plain(cfg.loss).items() if key != "oaa_plus"}
     return build.made_from(cfg, train, net="attention", integral=trained, loss=loss, maps=maps)
 
 
@@ -47,7 +48,7 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
     train, _ = build.sources(cfg)
     source_maps = run.attention(cfg.integral.soft_labels)
     read_done(source_maps, "oaa fit stage=classifier")
-    record = StageRecord(run.integral(cfg.loss.name), integral_key(cfg, train))
+    record = StageRecord(run.integral(cfg.loss.name), integral_key(cfg, train), weight_files(cfg))
     if record.finished:
         return record.folder
     reader = build.maps_of(train, source_maps)

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
+from oaa_pl.commands.inputs import cue_files
 from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
 from oaa_pl.errors import NoForegroundError, OutputError, first_few
 from oaa_pl.labels.background import BackgroundCue, ChecksAhead
@@ -33,8 +34,8 @@ def run(cfg: DictConfig) -> None:
 def label_key(cfg: DictConfig, method: str) -> dict[str, Any]:
     """What determines a method's proxy labels."""
     cue = OmegaConf.to_container(cfg.background, resolve=True)
-    # Where a cue is cached, or where saliency maps lie, does not change what they are; a model is
-    # known by its file's name, as weights are.
+    # Where a cue is cached, or where saliency maps lie, does not change what they are. A model is
+    # known by its file's name, as weights are; content is compared by `cue_files`.
     plain = {key: value for key, value in cue.items() if key not in ("cache", "folder")}  # type: ignore[union-attr]  # a mapping
     if plain.get("model"):
         plain["model"] = Path(plain["model"]).name
@@ -63,7 +64,7 @@ def ready_cue(cfg: DictConfig, ids: Sequence[str]) -> BackgroundCue:
 
 
 def label_method(cfg: DictConfig, method: str) -> Path:
-    """Make the proxy labels of every training image.
+    """Make the proxy labels of every training image; those that a killed process made are kept.
 
     Args:
         cfg: the configuration.
@@ -82,19 +83,21 @@ def label_method(cfg: DictConfig, method: str) -> Path:
     accumulated = method in cfg.fusion.stores
     maker = "oaa fit stage=classifier" if accumulated else f"oaa attend method={method}"
     read_done(run.attention(method), maker)
-    record = StageRecord(run.labels(method), label_key(cfg, method))
-    if record.finished:
-        return record.folder
+    folder = run.labels(method)
+    if (folder / "done.json").is_file():
+        ids = [path.stem for path in (folder / "proxy").glob("*.png")]
+        if StageRecord(folder, label_key(cfg, method), cue_files(cfg, ids)).finished:
+            return folder
     train, _ = build.sources(cfg)
-    cue = ready_cue(cfg, train.ids)
-    record.begin(cfg)
+    record = StageRecord(folder, label_key(cfg, method), cue_files(cfg, train.ids))
+    cue, crf = ready_cue(cfg, train.ids), instantiate(cfg.label.crf)
     reader = build.maps_of(train, run.attention(method))
+    record.begin(cfg)
     for name in ("proxy", "hard"):
         (record.folder / name).mkdir(exist_ok=True)
     work = LabelMaker(
-        train.ids, train.photo, reader.maps, cue, instantiate(cfg.proxy), record.folder,
-        instantiate(cfg.label.crf),
-    )  # fmt: skip
+        train.ids, train.photo, reader.maps, cue, instantiate(cfg.proxy), record.folder, crf
+    )
     made = []
     with _workers(cfg.label.workers) as spread, bar(len(train.ids), f"label {method}") as progress:
         for label in spread(work, range(len(train.ids))):

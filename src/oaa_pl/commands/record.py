@@ -6,10 +6,11 @@
                                        labels/<method>/{proxy,hard}/
                                        segmenter/<method>[-<network>][-<share>][-crf]/
 
-A stage's folder has `stage.json` (what it was made from), `config.yaml` (the whole resolved
-configuration), what it makes, and last `done.json`. A finished stage is skipped, an interrupted
-one resumed, and one that was made from something else refused. Only what holds neither a result
-nor a checkpoint is made anew: a first try with a wrong value should not stand in the way.
+A stage's folder has `stage.json` (what it was made from, and by which command and commit; of a
+resumed stage, by those before as well), `config.yaml` (the whole resolved configuration), what it
+makes, and last `done.json`. A finished stage is skipped, an interrupted one resumed, and one that
+was made from something else refused. Only what holds neither a result nor a checkpoint is made
+anew: a first try with a wrong value should not stand in the way.
 """
 
 import json
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands.compose import variant
@@ -31,6 +33,9 @@ from oaa_pl.errors import ConfigError, MissingInputError, OutputError, RunMismat
 from oaa_pl.whole_file import put_whole
 
 __all__ = ["Run", "StageRecord"]
+
+
+_RECORD = ("stage.json", "config.yaml")
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,19 @@ class StageRecord:
     Args:
         folder: the stage's folder.
         made_from: plain values that determine what the stage makes; compared when it is met again.
+        files: digests of input files by what they are, such as "weights"; compared as well, but
+            only where both records have one: a finished stage no longer needs its inputs.
     """
 
-    def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, made_from: Mapping[str, Any], files: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         # Through JSON and back: tuples become lists, as they will be when read again.
         self.made_from: dict[str, Any] = json.loads(json.dumps(made_from, sort_keys=True))
+        self.files = dict(files or {})
         self._started = time.time()
+        self._before = 0.0
 
     @property
     def finished(self) -> bool:
@@ -123,25 +134,49 @@ class StageRecord:
         """Make the folder and write down what is about to be made.
 
         What another configuration began there without any result is removed first, and so is
-        what a killed process was just writing.
+        what a killed process was just writing. Under `ddp` one process does this for all.
 
         Raises:
             RunMismatchError: if the folder was made from something else.
             OutputError: if the folder cannot be written.
         """
         self._require_same()
+        self._begin(cfg, facts)
+
+    @rank_zero_only
+    def _begin(self, cfg: DictConfig, facts: dict[str, Any]) -> None:
         if self._difference():
             shutil.rmtree(self.folder)
         sweep(self.folder)
-        self._started = time.time()
-        record = {"made_from": self.made_from, **facts, **provenance()}
+        earlier = self._earlier()
+        self._started, self._before = time.time(), sum(leg["seconds"] for leg in earlier)
+        record = {"made_from": self.made_from, "files": self.files, **facts, **provenance()}
+        record |= {"started": self._started, "earlier": earlier}
         write_json(self.folder / "stage.json", record)
         write_text(self.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 
     def finish(self, **facts: Any) -> None:
-        """Mark the stage complete, with its wall time since `begin` and other facts."""
-        seconds = round(time.time() - self._started, 1)
+        """Mark the stage complete, with its wall time and other facts.
+
+        The time is that since `begin`, and of what was resumed, up to the last file it left.
+        """
+        seconds = round(self._before + time.time() - self._started, 1)
         write_json(self.folder / "done.json", {"seconds": seconds, **facts})
+
+    def _earlier(self) -> list[dict[str, Any]]:
+        """Commit, command and seconds of each process that worked here before and left a file."""
+        try:
+            record = json.loads((self.folder / "stage.json").read_text())
+            started = float(record["started"])
+            earlier = list(record["earlier"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return []  # nothing, or an older package's record
+        made = (p for p in self.folder.rglob("*") if p.is_file() and p.name not in _RECORD)
+        seconds = round(max((p.stat().st_mtime for p in made), default=started) - started, 1)
+        if seconds <= 0:
+            return earlier
+        leg = {name: record.get(name) for name in ("commit", "command", "versions")}
+        return [*earlier, {**leg, "seconds": seconds}]
 
     def _difference(self) -> str:
         """In what the folder's stage differs from this one; empty if it does not, or is absent."""
@@ -149,12 +184,14 @@ class StageRecord:
         if not path.is_file():
             return ""
         try:
-            old = json.loads(path.read_text())["made_from"]
+            record = json.loads(path.read_text())
+            old, files = record["made_from"], dict(record.get("files", {}))
         except (ValueError, KeyError, TypeError) as error:
             raise RunMismatchError(
                 f"{path} is damaged ({error!r}); remove the folder to make the stage anew"
             ) from error
-        return first_difference(old, self.made_from)
+        others = [name for name, sum_ in self.files.items() if files.get(name, sum_) != sum_]
+        return first_difference(old, self.made_from) or (f"other {others[0]}" if others else "")
 
     def _require_same(self) -> None:
         kept = any((self.folder / name).is_file() for name in ("done.json", LAST))

@@ -101,7 +101,7 @@ def _facts(cfg: DictConfig, run: Run, train: Source, sizes: dict[str, int]) -> R
         seconds[stage] = json.loads(done.read_text())["seconds"]
         made = json.loads((done.parent / "stage.json").read_text())
         record = record or made
-        commits[made["commit"]] = None
+        commits |= dict.fromkeys(leg["commit"] for leg in (*made.get("earlier", []), made))
     if not record:
         raise MissingInputError(f"{run.root} has no finished stage; run 'oaa reproduce' first")
     return RunFacts(

@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from oaa_pl.errors import BadMaskError, MissingMaskError
 from oaa_pl.ids import IGNORED
-from oaa_pl.labels.palette import save_label
-from oaa_pl.labels.proxy import ProxyRule, hard_label, proxy_label
+from oaa_pl.labels.palette import load_label, save_label
+from oaa_pl.labels.proxy import Labels, ProxyRule, make_labels
 from oaa_pl.labels.resize import to_photo
 
 __all__ = ["LabelMaker", "MadeLabel", "join_pool"]
@@ -76,22 +77,29 @@ class LabelMaker:
     crf: Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]] | None = None
 
     def __call__(self, index: int) -> MadeLabel:
-        """Write both labels of one image.
+        """Write both labels of one image, unless both are there.
 
         Raises:
             MissingInputError: if the cue has nothing for this image.
             BadMaskError: if the cue's size is not the photo's.
             OutputError: if a file cannot be written.
         """
-        image_id, photo = self.ids[index], self.photo(index)
-        maps = self.maps(index)
-        attention = to_photo(maps.attention, (photo.shape[0], photo.shape[1]))
-        saliency = self.cue(image_id, photo)
-        refine = partial(self.crf, photo) if self.crf else None
-        proxy = proxy_label(attention, maps.categories, saliency, self.rule, refine)
-        hard = hard_label(attention, maps.categories, saliency, self.rule, refine)
-        save_label(self.folder / "proxy" / f"{image_id}.png", proxy)
-        save_label(self.folder / "hard" / f"{image_id}.png", hard)
+        image_id = self.ids[index]
+        paths = [self.folder / name / f"{image_id}.png" for name in ("proxy", "hard")]
+        try:
+            proxy, _ = map(load_label, paths)
+        except (MissingMaskError, BadMaskError):
+            proxy, hard = self._make(index)
+            save_label(paths[0], proxy)
+            save_label(paths[1], hard)
         ignored = proxy == IGNORED
         found = (proxy != 0) & ~ignored
         return MadeLabel(image_id, float(found.mean()), float(ignored.mean()))
+
+    def _make(self, index: int) -> Labels:
+        photo = self.photo(index)
+        maps = self.maps(index)
+        attention = to_photo(maps.attention, (photo.shape[0], photo.shape[1]))
+        saliency = self.cue(self.ids[index], photo)
+        refine = partial(self.crf, photo) if self.crf else None
+        return make_labels(attention, maps.categories, saliency, self.rule, refine)

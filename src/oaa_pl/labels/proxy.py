@@ -9,6 +9,7 @@ Shapes: K tagged classes of one image, H x W pixels of the photo. Attention and 
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from oaa_pl.errors import BadMaskError, ConfigError
 from oaa_pl.ids import IGNORED
 
-__all__ = ["ProxyRule", "hard_label", "proxy_label"]
+__all__ = ["Labels", "ProxyRule", "make_labels"]
 
 Refine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Evidence of background and classes, (K + 1, H, W), to better evidence: a dense CRF, say."""
@@ -51,14 +52,26 @@ class ProxyRule:
                 raise ConfigError(f"proxy.{field.name} must be in [0, 1], got {value}")
 
 
-def proxy_label(
+class Labels(NamedTuple):
+    """What the evidence of one image says, in two ways; each (H, W) uint8.
+
+    Attributes:
+        proxy: the label that trains the segmenter: 0, c + 1, or 255 where the evidence disagrees.
+        hard: its plain arg-max with no pixel ignored, for `proxy/miou_hard`: 0 or c + 1.
+    """
+
+    proxy: NDArray[np.uint8]
+    hard: NDArray[np.uint8]
+
+
+def make_labels(
     attention: NDArray[np.floating],
     categories: NDArray[np.integer],
     saliency: NDArray[np.floating],
     rule: ProxyRule,
     refine: Refine | None = None,
-) -> NDArray[np.uint8]:
-    """The label that trains the segmenter: arg-max where the evidence agrees, else ignored.
+) -> Labels:
+    """Arg-max over background and classes, and the same with doubtful pixels ignored.
 
     Release: the salient-background rule assumes a saliency map that knows where objects are. A
     map of one single value (`ConstantCue`) knows nothing and would have the whole background
@@ -72,50 +85,25 @@ def proxy_label(
         refine: of the evidence, before its arg-max; what is ignored is decided without it.
 
     Returns:
-        Ids, (H, W): 0, `categories + 1`, or 255.
+        Both labels.
 
     Raises:
         BadMaskError: if the sizes of attention, categories and saliency do not agree.
     """
     evidence = _evidence(attention, categories, saliency, rule.foreground)
-    label = _winner(refine(evidence) if refine else evidence, categories)
-    background = label == 0
+    hard = _winner(refine(evidence) if refine else evidence, categories)
+    proxy = hard.copy()
+    background = hard == 0
     salient = saliency >= rule.salient_background
     if saliency.size and saliency.min() == saliency.max():
         salient = np.zeros_like(salient)
     attended = (attention > rule.attended_background).any(axis=0)
     conflict = (evidence > rule.conflict).sum(axis=0) > 1
-    label[conflict | (background & (salient | attended))] = IGNORED
-    found = (label != 0) & (label != IGNORED)
+    proxy[conflict | (background & (salient | attended))] = IGNORED
+    found = (proxy != 0) & (proxy != IGNORED)
     if found.sum() < rule.minimum_foreground * found.size:
-        label[...] = IGNORED
-    return label
-
-
-def hard_label(
-    attention: NDArray[np.floating],
-    categories: NDArray[np.integer],
-    saliency: NDArray[np.floating],
-    rule: ProxyRule,
-    refine: Refine | None = None,
-) -> NDArray[np.uint8]:
-    """The plain arg-max of the same evidence, with no pixel ignored: for `proxy/miou_hard`.
-
-    Args:
-        attention: of the tagged classes, in [0, 1], (K, H, W).
-        categories: class of each map, 0..C-1, (K,).
-        saliency: 1 where an object is, 0 in the background, (H, W).
-        rule: only `foreground` is used.
-        refine: of the evidence, before its arg-max.
-
-    Returns:
-        Ids, (H, W): 0 or `categories + 1`.
-
-    Raises:
-        BadMaskError: if the sizes of attention, categories and saliency do not agree.
-    """
-    evidence = _evidence(attention, categories, saliency, rule.foreground)
-    return _winner(refine(evidence) if refine else evidence, categories)
+        proxy[...] = IGNORED
+    return Labels(proxy, hard)
 
 
 def _evidence(

@@ -37,7 +37,8 @@ class RunFacts:
         commit: git commit of the code, or a word such as `unknown`.
         command: the exact command line that made the run.
         versions: package -> version.
-        seconds: stage -> wall time in seconds, in the order in which the stages ran.
+        seconds: stage -> wall time in seconds, all resumptions together, in the order in which
+            the stages ran.
         settings: other choices worth reading, such as the network or the background cue.
     """
 
