@@ -4,6 +4,7 @@ A store's files, which must survive a power cut as well, have a way of their own
 """
 
 import os
+import secrets
 from pathlib import Path
 
 __all__ = ["put_whole"]
@@ -20,8 +21,9 @@ def put_whole(path: Path, content: bytes) -> None:
         OSError: if the folder or the file cannot be written; the old file is then unharmed, and
             what to do about it is the caller's to say.
     """
-    # The process id keeps two processes that write the same file from sharing one neighbour.
-    neighbour = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Nobody else's, whichever threads and hosts write the same file. The process id comes last, for
+    # whoever clears up what the dead have left.
+    neighbour = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         neighbour.write_bytes(content)

@@ -13,6 +13,7 @@ from tests.commands.tiny import Said, files, oaa, require_refusal
 from tests.data.tiny_archives import IDS, SBD_FILE, VAL, VOC_FILE, publish, save_sbd, save_voc
 
 from oaa_pl.data import voc_archives
+from oaa_pl.store.lock import WriterLock
 
 AUG = sorted(set(IDS) - set(VAL))
 LIST = "ImageSets/Segmentation/train_aug.txt"
@@ -221,3 +222,19 @@ def test_missing_saliency_is_said_before_the_download(
 def test_a_root_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     require_refusal(data(tmp_path / "file"), "cannot be written", "choose another folder")
+
+
+def test_a_root_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_to_write(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+    monkeypatch.setattr("oaa_pl.commands.data.WriterLock", refuse_to_write)
+    require_refusal(data(tmp_path), "cannot be written (Read-only file system)", "another folder")
+
+
+def test_a_folder_that_another_process_prepares_is_left_to_it(tmp_path: Path) -> None:
+    lock = WriterLock(tmp_path / ".preparing.lock")
+    require_refusal(data(tmp_path), "is being written by this very process")
+    lock.release()

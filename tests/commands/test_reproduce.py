@@ -1,6 +1,7 @@
 """The whole pipeline at toy size."""
 
 import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,17 @@ def test_an_unknown_method_is_refused(empty: Path, tiny_voc_once: Path) -> None:
     said = oaa("reproduce", *words(tiny_voc_once), "methods=[cam,magic]")
     assert said.status == 2
     assert "'magic'" in said.last
+    assert not files(empty)
+
+
+@pytest.mark.parametrize("command", ["reproduce", "fit"])
+@pytest.mark.parametrize("crf", ["crf=release", "crf@label.crf=release"])
+def test_a_missing_extra_is_said_before_anything_is_trained(
+    empty: Path, tiny_voc_once: Path, monkeypatch: pytest.MonkeyPatch, crf: str, command: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
+    said = oaa(command, *words(tiny_voc_once), crf)
+    require_refusal(said, "pip install 'oaa_pl[crf]'")
     assert not files(empty)
 
 

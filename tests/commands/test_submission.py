@@ -82,3 +82,12 @@ def test_a_split_that_nobody_knows_anything_of_is_packed(again: Path, tiny_voc: 
 def test_before_any_segmenter_is_finished_it_says_so(empty: Path, tiny_voc_once: Path) -> None:
     said = oaa("evaluate", *words(tiny_voc_once), "submission=true")
     require_refusal(said, "submission=true needs", "oaa fit stage=segmenter")
+
+
+def test_another_competition_is_refused_before_any_photo_is_segmented(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    before = files(again)
+    said = oaa("evaluate", *words(tiny_voc_once), "submission=true", "competition=comp7")
+    require_refusal(said, "comp5 or comp6, got 'comp7'")
+    assert files(again) == before

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from oaa_pl.errors import BadMaskError, MissingMaskError, OutputError
-from oaa_pl.labels.palette import load_label, overlay, save_label, voc_palette
+from oaa_pl.labels.palette import load_label, save_label, voc_palette
 
 # Everingham et al., the development kit's colours of background, the 20 classes in order, void.
 KNOWN = {
@@ -106,16 +106,3 @@ def test_a_colour_picture_is_no_label(tmp_path: Path) -> None:
     Image.new("RGB", (3, 3)).save(tmp_path / "a.png")
     with pytest.raises(BadMaskError, match="got mode RGB; save class ids, not colours"):
         load_label(tmp_path / "a.png")
-
-
-def test_an_overlay_tints_classes_and_leaves_background_alone() -> None:
-    photo = np.full((1, 3, 3), 100, dtype=np.uint8)
-    label = np.array([[0, 15, 255]], dtype=np.uint8)
-    picture = overlay(photo, label, strength=0.5)
-    assert picture.tolist() == [[[100, 100, 100], [146, 114, 114], [162, 162, 146]]]
-    assert picture.dtype == np.uint8
-
-
-def test_an_overlay_needs_a_label_of_the_photos_size() -> None:
-    with pytest.raises(BadMaskError, match=r"label is \(2, 2\) but its photo is \(2, 3\)"):
-        overlay(np.zeros((2, 3, 3), np.uint8), np.zeros((2, 2), np.uint8))

@@ -27,25 +27,22 @@ def test_an_old_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
-class Interrupted(Image.Image):
-    """A picture whose writing stops half-way."""
-
-    def save(self, path: Path, **arguments: object) -> None:
-        path.write_bytes(b"half")
-        raise self.error
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
 def test_a_broken_write_leaves_the_old_file_and_no_part(
-    tmp_path: Path, error: BaseException
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     path = tmp_path / "a.png"
     save_png(path, PICTURE)
     before = path.read_bytes()
-    broken = Interrupted()
-    broken.error = error
+
+    def broken(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[:4])
+        raise error
+
+    monkeypatch.setattr(Path, "write_bytes", broken)
     with pytest.raises((KeyboardInterrupt, OutputError)):
-        save_png(path, broken)
+        save_png(path, PICTURE)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -100,6 +100,16 @@ def segmenter_net(cfg: DictConfig, classes: int) -> nn.Module:
     return net
 
 
+def require_extras(cfg: DictConfig) -> None:
+    """Refuse, before hours of training, a CRF that could not be made after them.
+
+    Raises:
+        ConfigError: if a CRF's extra is not installed, or a number of it is out of range.
+    """
+    for crf in (cfg.crf, cfg.label.crf):
+        instantiate(crf)
+
+
 def on_device(cfg: DictConfig, net: nn.Module) -> nn.Module:
     """A network ready to be asked: on the trainer's device, in its memory format, not training."""
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()

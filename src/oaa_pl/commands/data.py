@@ -30,7 +30,7 @@ from oaa_pl.data.train_aug import (
 )
 from oaa_pl.data.voc_archives import Archive, fetch, find_sbd, sbd_archive, unpack, voc_archive
 from oaa_pl.data.voc_folder import check_whole, find_voc, listed, read_ids
-from oaa_pl.errors import ConfigError, MissingInputError, OutputError
+from oaa_pl.errors import ConfigError, MissingInputError, OaaError, OutputError
 from oaa_pl.store.lock import WriterLock
 
 __all__ = ["run"]
@@ -57,7 +57,9 @@ def run(cfg: DictConfig) -> None:
         try:
             root.mkdir(parents=True, exist_ok=True)
             lock = WriterLock(root / ".preparing.lock")
-        except (FileExistsError, PermissionError, NotADirectoryError) as error:
+        except OaaError:
+            raise  # another process is at it
+        except OSError as error:
             raise OutputError(
                 f"data.root {root} cannot be written ({error.strerror}); choose another folder"
             ) from error

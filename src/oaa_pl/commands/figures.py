@@ -15,7 +15,7 @@ from oaa_pl.commands import build
 from oaa_pl.commands.pictures import growth_epochs, spread, watched_in
 from oaa_pl.commands.record import Run
 from oaa_pl.data.source import Source
-from oaa_pl.labels.palette import load_label, voc_palette
+from oaa_pl.labels.palette import load_label
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.metrics import SegmentationScore
 from oaa_pl.report.grid import GridRow, save_contact_sheet
@@ -66,7 +66,7 @@ def write_figures(cfg: DictConfig, train: Source, val: Source | None, folder: Pa
 def _attention_over_training(run: Run, train: Source) -> Iterator[GridRow]:
     """Figure 1: the attention of single epochs, and below it what has been accumulated by then.
 
-    The images that the training watched, the first of each class; the first class of each.
+    The images that the training watched (see `pictures.watched_images`); the first class of each.
     """
     files = growth_epochs(run.classifier)
     chosen = [files[i] for i in spread(len(files), _EPOCHS)]
@@ -105,7 +105,7 @@ def _side_by_side(run: Run, train: Source) -> Iterator[GridRow]:
         for title, reader in readers.items():
             panels[title] = _heat(photo, reader.maps(index).attention.max(axis=0))
         if train.has_masks:
-            panels["truth"] = label_overlay(photo, train.mask(index), voc_palette())
+            panels["truth"] = label_overlay(photo, train.mask(index))
         names = [train.classes[c] for c in np.flatnonzero(train.labels[index])]
         yield GridRow(train.ids[index], names, panels)
 
@@ -123,14 +123,13 @@ def _segmentations(run: Run, val: Source) -> Iterator[GridRow]:
     scores = np.array([_image_miou(val, folders[judged], index) for index in range(len(val.ids))])
     order = np.argsort(scores, kind="stable")
     places = dict.fromkeys(int(order[round(q * (len(order) - 1))]) for q in _QUANTILES)
-    palette = voc_palette()
     for index in places:
         photo = val.photo(index)
         panels: dict[str, Picture] = {"photo": photo}
         for title, folder in folders.items():
             predicted = load_label(folder / f"{val.ids[index]}.png")
-            panels[title] = label_overlay(photo, predicted, palette)
-        panels["truth"] = label_overlay(photo, val.mask(index), palette)
+            panels[title] = label_overlay(photo, predicted)
+        panels["truth"] = label_overlay(photo, val.mask(index))
         tags = [val.classes[c] for c in np.flatnonzero(val.labels[index])]
         yield GridRow(val.ids[index], [*tags, f"{judged}: {100 * scores[index]:.0f} %"], panels)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
+from oaa_pl.commands import build
 from oaa_pl.commands.evaluate import evaluate_run
 from oaa_pl.commands.fit_classifier import fit_classifier
 from oaa_pl.commands.fit_integral import fit_integral
@@ -28,7 +29,7 @@ def run(cfg: DictConfig) -> None:
     validation split there is nothing to score.
 
     Raises:
-        ConfigError: if there is no such stage.
+        ConfigError: if there is no such stage, or a CRF cannot be made.
     """
     stages: Mapping[str, Callable[[], Path]] = {
         "classifier": partial(fit_classifier, cfg),
@@ -37,6 +38,7 @@ def run(cfg: DictConfig) -> None:
     }
     if cfg.stage not in stages:
         raise ConfigError(f"stage must be one of {', '.join(stages)}, got {cfg.stage!r}")
+    build.require_extras(cfg)
     log.info("%s: finished", stages[cfg.stage]())
     _add_scores(cfg)
 

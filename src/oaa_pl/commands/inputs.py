@@ -13,9 +13,9 @@ __all__ = ["cue_files", "weight_files"]
 
 
 def weight_files(cfg: DictConfig) -> dict[str, str]:
-    """The pretrained weights, if they are a file that is there."""
-    path = Path(str(cfg.net.weights)).expanduser()
-    return {"weights": _digest(path)} if path.is_file() else {}
+    """The pretrained weights, if they are a file that can be read."""
+    digest = _digest(Path(str(cfg.net.weights)).expanduser())
+    return {"weights": digest} if digest else {}
 
 
 def cue_files(cfg: DictConfig, ids: Iterable[str]) -> dict[str, str]:
@@ -30,16 +30,19 @@ def cue_files(cfg: DictConfig, ids: Iterable[str]) -> dict[str, str]:
     """
     found = {}
     model, folder = cfg.background.get("model"), cfg.background.get("folder")
-    if model is not None and Path(model).expanduser().is_file():
-        found["saliency model"] = _digest(Path(model).expanduser())
-    if folder is not None and Path(folder).expanduser().is_dir():
-        maps = ((name, Path(folder).expanduser() / f"{name}.png") for name in sorted(ids))
-        sums = {name: _digest(path) if path.is_file() else None for name, path in maps}
+    if model is not None and (digest := _digest(Path(model).expanduser())):
+        found["saliency model"] = digest
+    if folder is not None and (maps := Path(folder).expanduser()).is_dir():
+        sums = {name: _digest(maps / f"{name}.png") for name in sorted(ids)}
         if cfg.background.get("fallback") is not None or None not in sums.values():
             found["saliency maps"] = hashlib.sha256(repr(sums).encode()).hexdigest()
     return found
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(path: Path) -> str | None:
+    """Of a file's content; None if there is none to be read, which its user will say better."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
 from oaa_pl.data.source import Source
-from oaa_pl.labels.palette import overlay
-from oaa_pl.report.pictures import heat_overlay
+from oaa_pl.report.pictures import heat_overlay, label_overlay
 
 __all__ = [
     "CumulativePicture", "ProxyPicture", "growth_epochs", "spread", "watched_images",
@@ -21,7 +20,10 @@ WATCHED = 4  # images whose maps are kept for every epoch
 
 
 def watched_images(source: Source) -> list[int]:
-    """A few images, of different classes where possible: the first of each class."""
+    """A few images, of different classes where possible.
+
+    Of the first images of each class those that come first in the data set.
+    """
     firsts = (int(np.flatnonzero(column)[0]) for column in source.labels.T if column.any())
     return sorted(dict.fromkeys(firsts))[:WATCHED]
 
@@ -78,4 +80,4 @@ class ProxyPicture:
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
         """Picture of one image, RGB, (H, W, 3) uint8."""
-        return overlay(self.source.photo(index), self.proxy(index))
+        return label_overlay(self.source.photo(index), self.proxy(index))

@@ -15,8 +15,9 @@ from oaa_pl.commands.record import Run
 from oaa_pl.commands.trained import recorded_config, segment_photo
 from oaa_pl.data.images import read_photo
 from oaa_pl.errors import BadImageError, ConfigError, MissingInputError
-from oaa_pl.labels.palette import overlay, save_label
+from oaa_pl.labels.palette import save_label
 from oaa_pl.labels.png import save_png
+from oaa_pl.report.pictures import label_overlay
 
 __all__ = ["run"]
 
@@ -75,7 +76,7 @@ def _save(output: Path, name: str, photo: "np.ndarray", label: "np.ndarray") -> 
     for folder in ("masks", "overlays"):
         (output / folder / name).parent.mkdir(parents=True, exist_ok=True)
     save_label(output / "masks" / name, label)
-    save_png(output / "overlays" / name, Image.fromarray(overlay(photo, label)))
+    save_png(output / "overlays" / name, Image.fromarray(label_overlay(photo, label)))
 
 
 def _trained_with(checkpoint: Path) -> tuple[DictConfig, tuple[str, ...]]:

@@ -19,7 +19,7 @@ from oaa_pl.commands.record import Run, sweep, write_text
 from oaa_pl.commands.trained import segment_photo
 from oaa_pl.data.source import Source
 from oaa_pl.errors import MissingInputError
-from oaa_pl.labels.palette import load_label, voc_palette
+from oaa_pl.labels.palette import load_label
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.report.curves import IouCurve, mean_curve
 from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
@@ -148,7 +148,6 @@ def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow
     segment = (
         segment_photo(cfg, run.segmenter(trained) / LAST, len(train.classes)) if trained else None
     )
-    palette = voc_palette()
     for index in spread(len(train.ids), cfg.report.images):
         photo = train.photo(index)
         size = (photo.shape[0], photo.shape[1])
@@ -158,12 +157,12 @@ def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow
             panels[name] = heat_overlay(photo, whole.max(axis=0))
         if last is not None:
             proxy = load_label(run.labels(last) / "proxy" / f"{train.ids[index]}.png")
-            panels["proxy"] = label_overlay(photo, proxy, palette)
+            panels["proxy"] = label_overlay(photo, proxy)
         if segment is not None:
             predicted = segment(photo).argmax(dim=0).to(torch.uint8).numpy()
-            panels["prediction"] = label_overlay(photo, predicted, palette)
+            panels["prediction"] = label_overlay(photo, predicted)
         if train.has_masks:
-            panels["truth"] = label_overlay(photo, train.mask(index), palette)
+            panels["truth"] = label_overlay(photo, train.mask(index))
         yield GridRow(_name(train, index), _tags(train, index), panels)
 
 
@@ -172,13 +171,12 @@ def _validation_rows(cfg: DictConfig, run: Run, val: Source | None) -> Iterator[
     last = _last_finished(cfg, run.segmentations, "metrics.csv")
     if val is None or last is None:
         return
-    palette = voc_palette()
     for index in spread(len(val.ids), cfg.report.images // 2):
         photo = val.photo(index)
         path = run.segmentations(last) / "predictions" / f"{val.ids[index]}.png"
-        panels = {"photo": photo, "prediction": label_overlay(photo, load_label(path), palette)}
+        panels = {"photo": photo, "prediction": label_overlay(photo, load_label(path))}
         if val.has_masks:
-            panels["truth"] = label_overlay(photo, val.mask(index), palette)
+            panels["truth"] = label_overlay(photo, val.mask(index))
         yield GridRow(_name(val, index), _tags(val, index), panels)
 
 

@@ -42,8 +42,10 @@ def run(cfg: DictConfig) -> None:
     Raises:
         MissingInputError: if the background cue lacks a photo; said before the first stage, since
             the cue's turn comes after hours of training.
+        ConfigError: if a CRF cannot be made; said then as well.
     """
     todo = list(steps(cfg))
+    build.require_extras(cfg)
     run = Run.of(cfg)
     if not all((run.labels(method) / "done.json").is_file() for method in cfg.methods):
         train, _ = build.sources(cfg)

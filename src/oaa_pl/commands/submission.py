@@ -42,8 +42,10 @@ def submit(cfg: DictConfig) -> list[Path]:
         The archives.
 
     Raises:
+        ConfigError: if there is no such competition.
         MissingInputError: if there is no photo to segment, or no segmenter is finished.
     """
+    _require_competition(cfg.competition)
     run, (_, val) = Run.of(cfg), build.sources(cfg)
     finished = [m for m in cfg.methods if (run.segmenter(m) / "done.json").is_file()]
     if val is None or not finished:
@@ -81,8 +83,7 @@ def write_archive(
         MissingInputError: if an image has no prediction.
         OutputError: if the archive cannot be written.
     """
-    if competition not in ("comp5", "comp6"):
-        raise ConfigError(f"competition must be comp5 or comp6, got {competition!r}")
+    _require_competition(competition)
     missing = [name for name in ids if not (predictions / f"{name}.png").is_file()]
     if missing:
         raise MissingInputError(
@@ -103,3 +104,8 @@ def write_archive(
         put_whole(archive, buffer.getvalue())
     except OSError as error:
         raise OutputError(f"{archive} cannot be written ({error.strerror})") from error
+
+
+def _require_competition(competition: str) -> None:
+    if competition not in ("comp5", "comp6"):
+        raise ConfigError(f"competition must be comp5 or comp6, got {competition!r}")

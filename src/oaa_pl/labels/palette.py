@@ -1,4 +1,4 @@
-"""Label images: PASCAL VOC's palette, files, and a picture for people.
+"""Label images: PASCAL VOC's palette, and files.
 
 Source: the palette is that of the PASCAL VOC development kit (`VOClabelcolormap`).
 
@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from oaa_pl.errors import BadMaskError, MissingMaskError
 from oaa_pl.labels.png import save_png
 
-__all__ = ["load_label", "overlay", "save_label", "voc_palette"]
+__all__ = ["load_label", "save_label", "voc_palette"]
 
 _BITS = 8
 
@@ -88,32 +88,3 @@ def load_label(path: Path) -> NDArray[np.uint8]:
         raise BadMaskError(
             f"label '{path}' cannot be read as an image ({error}); delete it and make it again"
         ) from error
-
-
-def overlay(
-    photo: NDArray[np.uint8], label: NDArray[np.uint8], strength: float = 0.55
-) -> NDArray[np.uint8]:
-    """The photo with every class tinted in its colour, for people to look at.
-
-    Background stays as it is, so that a reader sees at once what was taken for an object;
-    ignored pixels get the palette's pale beige.
-
-    Args:
-        photo: RGB, (H, W, 3).
-        label: ids, (H, W).
-        strength: share of the class's colour, 0..1.
-
-    Returns:
-        RGB, (H, W, 3).
-
-    Raises:
-        BadMaskError: if the two sizes differ.
-    """
-    if photo.shape[:2] != label.shape:
-        raise BadMaskError(
-            f"label is {label.shape} but its photo is {photo.shape[:2]}; resize the label first"
-        )
-    colour = voc_palette()[label].astype(np.float32)
-    share = np.where(label == 0, 0.0, strength).astype(np.float32)[..., None]
-    mixed: NDArray[np.uint8] = np.rint(photo * (1 - share) + colour * share).astype(np.uint8)
-    return mixed

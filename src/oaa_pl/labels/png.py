@@ -1,12 +1,13 @@
-"""Writing a PNG so that a reader finds the old file or the new one, never half of one."""
+"""Writing a PNG, with notes in it, so that a reader finds the old file or the new one whole."""
 
-import secrets
+import io
 from pathlib import Path
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from oaa_pl.errors import OutputError
+from oaa_pl.whole_file import put_whole
 
 __all__ = ["save_png"]
 
@@ -25,15 +26,10 @@ def save_png(path: Path, image: Image.Image, notes: dict[str, str] | None = None
     text = PngInfo()
     for key, value in (notes or {}).items():
         text.add_text(key, value)
-    # Two processes may write one path at once, so the temporary name is nobody else's.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    content = io.BytesIO()
+    image.save(content, format="PNG", pnginfo=text)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            image.save(part, format="PNG", pnginfo=text)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        put_whole(path, content.getvalue())
     except OSError as error:
         raise OutputError(
             f"cannot write '{path}' ({error.strerror or error}); "

@@ -13,12 +13,14 @@ from PIL import Image
 
 from oaa_pl.errors import ConfigError
 from oaa_pl.ids import IGNORED
+from oaa_pl.labels.palette import voc_palette
 
 __all__ = ["HEAT_STOPS", "Picture", "data_uri", "heat_overlay", "label_overlay", "shrink"]
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
+_PALETTE = voc_palette()
 _HEAT = colormaps["inferno"]
 HEAT_STOPS = tuple(
     "#{:02x}{:02x}{:02x}".format(*(round(255 * channel) for channel in _HEAT(place / 8)[:3]))
@@ -53,14 +55,13 @@ def heat_overlay(
     return _to_bytes((1.0 - strength) * _grey(photo) + strength * colour)
 
 
-def label_overlay(photo: Picture, label: Picture, palette: Picture) -> Picture:
-    """Lay a label map over its photo: class colours with a light outline, ignored pixels hatched.
+def label_overlay(photo: Picture, label: Picture) -> Picture:
+    """Lay a label map over its photo: VOC's colours with a light outline, ignored pixels hatched.
 
     Args:
         photo: RGB, (H, W, 3).
         label: ids, 0 background, c + 1 class c, 255 ignored, (h, w) uint8; stretched to the photo
             by nearest neighbour.
-        palette: colour of each id, (256, 3) uint8, as `labels.palette.voc_palette()`.
 
     Returns:
         RGB, (H, W, 3).
@@ -69,13 +70,11 @@ def label_overlay(photo: Picture, label: Picture, palette: Picture) -> Picture:
         ConfigError: if a shape is another one.
     """
     _check(photo, label)
-    if palette.shape != (256, 3):
-        raise ConfigError(f"palette: expected shape (256, 3), got {palette.shape}")
     height, width = photo.shape[:2]
     resized = Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST)
     ids = np.asarray(resized)
     grey = _grey(photo)
-    out = np.where((ids == 0)[..., None], 0.55 * grey, 0.3 * grey + 0.7 * palette[ids])
+    out = np.where((ids == 0)[..., None], 0.55 * grey, 0.3 * grey + 0.7 * _PALETTE[ids])
     across, down = np.meshgrid(np.arange(width), np.arange(height))
     # Stripes as wide as a fiftieth of the picture survive the page's downscaling.
     period = max(4, (height + width) // 50)
