@@ -1,13 +1,15 @@
 """Each stage by its own command makes what `oaa reproduce` makes."""
 
+import csv
 from pathlib import Path
 
 import pytest
 from tests.commands.tiny import Said, files, inside, oaa, words
 
+from oaa_pl.commands.compose import root_of
 from oaa_pl.commands.fit_classifier import clear_maps
 from oaa_pl.errors import StoreError
-from oaa_pl.store.layout import ORIGIN_NONE
+from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_NONE
 from oaa_pl.store.lock import WriterLock
 from oaa_pl.store.reader import StoreReader
 
@@ -113,3 +115,24 @@ def test_maps_that_came_to_no_checkpoint_are_cleared_unless_somebody_writes_them
     clear_maps(tmp_path / "maps")
     assert not (tmp_path / "maps").exists()
     clear_maps(tmp_path / "maps")
+
+
+def test_a_callback_of_ones_own_sees_every_training_batch(
+    empty: Path, tiny_voc_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(root_of("experiments") / "table2_voc320")
+    ours = "callbacks=[{_target_: epochs.AttentionByEpoch, output: epochs.csv, grid: [8, 8]}]"
+    said = oaa("fit", *words(tiny_voc_once), ours, "classifier.epochs=8")
+    assert said.status == 0, said.err
+    with Path("epochs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    store = StoreReader(Path("runs/tiny/seed-0/attention/oaa_max/store"))
+    accepted = len(store.rows) * sum(float(row["accepted"]) for row in rows)
+    assert store.rows["updates"].sum() == pytest.approx(accepted, abs=0.1)
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 9)]
+    assert rows[0]["iou_with_before"] == "nan"
+    for row in rows:
+        assert all(0 <= float(row[share]) <= 1 for share in ("empty", "area"))
+    fused = store.state[store.rows["origin"] == ORIGIN_ACCEPTED]
+    assert len(fused), "the tiny run has changed: its gate accepts nothing"
+    assert float(rows[-1]["area_maximum"]) == pytest.approx((fused >= 0.3).mean(), abs=0.01)

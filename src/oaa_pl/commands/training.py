@@ -132,6 +132,7 @@ def make_trainer(
             logger=loggers,
             callbacks=[
                 *callbacks,
+                *(instantiate(callback) for callback in cfg.callbacks),
                 EpochSeed(cfg.seed),
                 Throughput(),
                 StopIfDiverged(),
