@@ -1,9 +1,12 @@
 """Scores are made once, and again only when they are asked for in another way."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
-from tests.commands.tiny import METHODS, oaa, words
+import pytest
+import torch
+from tests.commands.tiny import METHODS, files, oaa, require_refusal, words
 
 from oaa_pl.report.results import read_results
 
@@ -60,6 +63,31 @@ def test_a_crf_is_scored_beside_the_network_alone(again: Path, tiny_voc_once: Pa
     assert oaa("reproduce", *words(tiny_voc_once)).status == 0
     assert read_results(results) == after
     assert "CAM (CRF)" in (again / "runs/tiny/report/table.md").read_text()
+
+
+def test_a_segmenter_that_was_trained_again_is_scored_again_behind_the_crf(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    crf = ("crf._target_=tests.commands.test_evaluate.backwards", "methods=[cam]")
+    assert oaa("evaluate", *words(tiny_voc_once), *crf).status == 0
+    scored = again / "runs/tiny/seed-0/segmenter/cam-crf/scored.json"
+    before = scored.read_text()
+    path = again / "runs/tiny/seed-0/segmenter/cam/last.ckpt"
+    state = torch.load(path, weights_only=True)
+    state["state_dict"]["net.head.6.bias"] += 1
+    torch.save(state, path)
+    assert oaa("evaluate", *words(tiny_voc_once), *crf).status == 0
+    assert scored.read_text() != before
+
+
+def test_a_crf_that_cannot_be_made_leaves_no_stage_that_looks_finished(
+    again: Path, tiny_voc_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
+    before = files(again)
+    said = oaa("evaluate", *words(tiny_voc_once), "crf=release")
+    require_refusal(said, "pip install 'oaa_pl[crf]'")
+    assert files(again) == before
 
 
 def test_a_crf_is_not_scored_without_a_segmenter(again: Path, tiny_voc_once: Path) -> None:

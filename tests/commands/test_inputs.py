@@ -8,7 +8,7 @@ from oaa_pl.commands.inputs import cue_files, weight_files
 
 
 def cue(**background: object) -> DictConfig:
-    return OmegaConf.create({"background": background})
+    return OmegaConf.create(background)
 
 
 def maps(folder: Path, levels: dict[str, int]) -> Path:
@@ -48,6 +48,17 @@ def test_what_is_gone_has_no_digest(tmp_path: Path) -> None:
     assert cue_files(cue(folder=str(folder), fallback={"_target_": "x"}), ["a", "b"])
     assert cue_files(cue(model=str(tmp_path / "gone.onnx")), ["a"]) == {}
     assert cue_files(cue(value=0.7), ["a"]) == {}
+
+
+def test_what_fills_in_for_missing_maps_counts_too(tmp_path: Path) -> None:
+    folder = maps(tmp_path / "maps", {"a": 3})
+    (tmp_path / "m.onnx").write_bytes(b"one")
+    fallback = {"_target_": "x", "model": str(tmp_path / "m.onnx")}
+    before = cue_files(cue(folder=str(folder), fallback=fallback), ["a", "b"])
+    (tmp_path / "m.onnx").write_bytes(b"two")
+    after = cue_files(cue(folder=str(folder), fallback=fallback), ["a", "b"])
+    assert before.keys() == {"saliency maps", "fallback's saliency model"}
+    assert [name for name in before if before[name] != after[name]] == ["fallback's saliency model"]
 
 
 def test_a_saliency_model_is_its_content(tmp_path: Path) -> None:

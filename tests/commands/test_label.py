@@ -18,7 +18,7 @@ from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.store.reader import StoreReader
 
 SEED = Path("runs/tiny/seed-0")
-LABELS = SEED / "labels/oaa_max"
+LABELS, SEGMENTER = SEED / "labels/oaa_max", SEED / "segmenter/oaa_max"
 
 
 def test_a_killed_worker_is_one_line_that_says_what_to_do() -> None:
@@ -53,7 +53,6 @@ def test_other_saliency_maps_are_not_taken_for_the_same(
     folders = [saliency(tmp_path / name, level) for name, level in (("one", 245), ("two", 255))]
     shutil.copytree(folders[0], tmp_path / "moved")
     shutil.rmtree(LABELS)
-    shutil.rmtree(SEED / "segmenter")
 
     def label(folder: Path) -> Said:
         where = f"data.saliency={folder}"
@@ -65,6 +64,24 @@ def test_other_saliency_maps_are_not_taken_for_the_same(
     require_refusal(label(folders[1]), "made with other saliency maps", "name=...")
     shutil.rmtree(folders[0])
     assert label(folders[0]).status == 0  # a finished stage needs none
+
+
+def test_a_segmenter_is_not_taken_for_that_of_other_saliency_maps(
+    again: Path, tiny_voc_once: Path, tmp_path: Path
+) -> None:
+    plain = [word for word in words(tiny_voc_once) if not word.startswith("background")]
+    for stage in (LABELS, SEGMENTER):
+        shutil.rmtree(stage)
+    said = []
+    for name, level in (("one", 245), ("two", 255)):
+        folder = saliency(tmp_path / name, level)
+        chosen = (*plain, "method=oaa_max", "background=folder", f"data.saliency={folder}")
+        shutil.rmtree(LABELS, ignore_errors=True)
+        made = oaa("label", *chosen)
+        assert made.status == 0, made.err
+        said.append(oaa("fit", "stage=segmenter", *chosen))
+    assert said[0].status == 0, said[0].err
+    require_refusal(said[1], str(SEGMENTER), "made with other saliency maps of labels")
 
 
 def saliency(folder: Path, level: int, *, red: bool = False, grow: int = 0) -> Path:

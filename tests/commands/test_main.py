@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
 from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.commands import main as program
@@ -134,6 +136,20 @@ def test_every_experiment_trains_oaa_plus_with_the_loss_that_was_chosen(
     assert (last.name, last.function.get("threshold")) == (loss, threshold)
     assert cfg.method == last.method == cfg.methods[-1]
     assert len(set(cfg.methods)) == len(cfg.methods)
+
+
+@pytest.mark.parametrize("preset", ["paper", "release_caffe", "release_pytorch"])
+@pytest.mark.parametrize("loss", ["hybrid", "pooled_hybrid", "cross_entropy"])
+def test_every_loss_can_be_asked_of_every_preset(preset: str, loss: str) -> None:
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+        cfg = compose("config", overrides=[f"preset={preset}", f"loss={loss}"])
+    function = instantiate(cfg.loss.function)
+    score_map, soft_label = torch.randn(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
+    assert torch.isfinite(function(score_map, soft_label))
+    if loss == "pooled_hybrid":
+        assert cfg.loss.function.threshold == (0.0 if preset == "release_caffe" else 0.001)
 
 
 def test_the_configuration_that_would_be_used_can_be_read(empty: Path, tiny_voc_once: Path) -> None:

@@ -70,6 +70,10 @@ def test_a_resumed_stage_remembers_who_worked_on_it_before(tmp_path: Path) -> No
     (leg,) = record(stage)["earlier"]
     assert (leg["commit"], leg["command"], leg["seconds"]) == ("abc", "oaa fit then", 100)
     assert record(stage)["commit"] == first["commit"]
+    # A store is opened, and touched, before the stage is begun.
+    (stage / "store").mkdir()
+    (stage / "store/writer.lock").touch()
+    os.utime(stage / "store/writer.lock", (left + 10**6, left + 10**6))
     # Killed again, before it left anything: what was there counts once.
     third = StageRecord(stage, {"lr": 1})
     os.utime(stage / LAST, (left - 200, left - 200))

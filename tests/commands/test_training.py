@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.commands.tiny import files, oaa, surroundings, words
+from tests.commands.tiny import files, oaa, require_refusal, surroundings, words
 
 from oaa_pl.store.layout import ORIGIN_NONE
 from oaa_pl.store.reader import StoreReader
@@ -85,6 +85,15 @@ def test_a_device_that_this_machine_lacks_is_refused(empty: Path, tiny_voc_once:
     said = oaa("fit", *words(tiny_voc_once), "trainer=cpu", "trainer.devices=0")
     assert (said.status, said.err.count("\n")) == (2, 1)
     assert said.err.startswith("oaa: trainer: ")
+    assert not files(empty)
+
+
+@pytest.mark.parametrize("callbacks", ["[{_target_: nosuch.Thing}]", "[{_target_: math.sqrt}]"])
+def test_a_callback_that_cannot_be_made_is_refused(
+    empty: Path, tiny_voc_once: Path, callbacks: str
+) -> None:
+    said = oaa("fit", *words(tiny_voc_once), f"callbacks={callbacks}")
+    require_refusal(said, "oaa: callbacks: ", "_target_ of a Lightning callback")
     assert not files(empty)
 
 

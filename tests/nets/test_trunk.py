@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from oaa_pl.errors import ConfigError
-from oaa_pl.nets.trunk import freeze_blocks, he_init, init_scores, trunk_channels
+from oaa_pl.nets.trunk import freeze_blocks, he_init, init_scores, trunk_channels, trunk_stride
 
 
 def blocks() -> list[list[nn.Module]]:
@@ -18,6 +18,23 @@ def test_the_width_of_a_trunk_is_its_own_word() -> None:
     trunk = nn.Identity()
     trunk.out_channels = 7
     assert trunk_channels(trunk) == 7
+
+
+def test_the_stride_of_a_network_is_its_trunks_and_one_without_a_trunk() -> None:
+    net = nn.Module()
+    assert trunk_stride(net) == 1
+    net.trunk = nn.Identity()
+    net.trunk.stride = 4
+    assert trunk_stride(net) == 4
+
+
+@pytest.mark.parametrize("stride", [None, 0, (8, 8)])
+def test_a_trunk_that_does_not_say_its_stride_is_refused(stride: object) -> None:
+    net = nn.Module()
+    net.trunk = nn.Identity()
+    net.trunk.stride = stride
+    with pytest.raises(ConfigError, match="positive integer `stride`, got Identity"):
+        trunk_stride(net)
 
 
 @pytest.mark.parametrize("width", [None, 0, "512"])

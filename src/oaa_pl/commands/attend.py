@@ -14,7 +14,7 @@ from torch import nn
 from oaa_pl.attention.view import undo_view
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
-from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.commands.record import Run, StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import load_net
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import fingerprint
@@ -55,9 +55,11 @@ def attend_method(cfg: DictConfig, method: str) -> Path:
     if model is None:
         data_set = fingerprint(build.sources(cfg)[0])
         made_from: dict[str, Any] = {"attention": method, "data": data_set, "grid": grid}
+        files = {}
     else:
         made_from = {"model": read_key(model), "attention": build.plain(reading), "grid": grid}
-    record = StageRecord(Run.of(cfg).attention(method), made_from)
+        files = read_files(model, "classifier" if method == "cam" else "integral model")
+    record = StageRecord(Run.of(cfg).attention(method), made_from, files)
     if record.finished:
         return record.folder
     train, _ = build.sources(cfg)

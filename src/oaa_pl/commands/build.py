@@ -22,7 +22,7 @@ from oaa_pl.store.reader import StoreReader
 
 __all__ = [
     "attention_net", "datamodule", "for_segmenter", "made_from", "maps_of", "pairs_of",
-    "segmenter_net", "sources",
+    "require_extras", "segmenter_net", "sources",
 ]  # fmt: skip
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torchmetrics.classification import MultilabelAveragePrecision
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
+from oaa_pl.commands.inputs import digest_of
 from oaa_pl.commands.record import Run, StageRecord, read_key, sweep, write_json
 from oaa_pl.commands.submission import submit
 from oaa_pl.commands.trained import label_photo, load_net
@@ -58,16 +60,18 @@ def run(cfg: DictConfig) -> None:
 def evaluate_run(cfg: DictConfig) -> int:
     """Score every finished stage that has no scores yet, or was scored in another way.
 
-    Segmentations behind a CRF are kept and scored beside the network's own, under another name.
-
     Args:
         cfg: the configuration.
 
     Returns:
         Number of stages that have scores now.
+
+    Raises:
+        ConfigError: if the CRF of segmentations cannot be made.
     """
     run = Run.of(cfg)
     train, val = build.sources(cfg)
+    instantiate(cfg.crf)  # or it would be missed after everything else is scored
     scored = 0
     if val is not None and val.labels.any():
         scored += _scored(cfg, run.classifier, _classification, "", val)
@@ -77,8 +81,7 @@ def evaluate_run(cfg: DictConfig) -> int:
             scored += _scored(cfg, run.attention(method), _attention, method, train, at)
             scored += _scored(cfg, run.labels(method), _labels, method, train)
         if val is not None and val.has_masks:
-            folder = _segmentations(cfg, run, method)
-            scored += _scored(cfg, folder, _segmenter, method, val, _views(cfg))
+            scored += _scored_segmentations(cfg, run, method, val)
     return scored
 
 
@@ -90,17 +93,48 @@ def _scored(
     source: Source,
     settings: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Whether a stage has scores now; it is scored unless it was, with these settings."""
+    """Whether a stage has scores now: one that is finished is scored with these settings."""
     if not (folder / "done.json").is_file():
         return False
-    how = {"split": source.split, "data": fingerprint(source), **(settings or {})}
-    if not _scored_like(folder, how):
-        sweep(folder)
-        rows = score(cfg, Run.of(cfg), folder, method, source)
-        (folder / "scored.json").unlink(missing_ok=True)
-        write_rows(folder / "metrics.csv", rows)
-        write_json(folder / "scored.json", how)
+    _score(cfg, folder, score, method, source, settings or {})
     return True
+
+
+def _scored_segmentations(cfg: DictConfig, run: Run, method: str, val: Source) -> bool:
+    """Whether a segmenter has scores now, in its own folder or, behind a CRF, in one beside it."""
+    trained, folder = run.segmenter(method), run.segmentations(method)
+    if not (trained / "done.json").is_file():
+        return False
+    views = {name: build.plain(cfg.evaluate[name]) for name in ("size", "scales", "flip")}
+    settings = {**views, "crf": build.plain(cfg.crf), "checkpoint": digest_of(trained / LAST)}
+    if folder == trained:
+        return _scored(cfg, folder, _segmenter, method, val, settings)
+    record = StageRecord(folder, {"segmenter": read_key(trained)})
+    new = not record.finished
+    if new:
+        record.begin(cfg)
+    _score(cfg, folder, _segmenter, method, val, settings)
+    if new:
+        record.finish()
+    return True
+
+
+def _score(
+    cfg: DictConfig,
+    folder: Path,
+    score: Scorer,
+    method: str,
+    source: Source,
+    settings: Mapping[str, Any],
+) -> None:
+    """Score a stage, unless it was, in this way."""
+    how = {"split": source.split, "data": fingerprint(source), **settings}
+    if _scored_like(folder, how):
+        return
+    sweep(folder)
+    (folder / "scored.json").unlink(missing_ok=True)  # whatever is overwritten now is no score
+    write_rows(folder / "metrics.csv", score(cfg, Run.of(cfg), folder, method, source))
+    write_json(folder / "scored.json", how)
 
 
 def _scored_like(folder: Path, how: dict[str, Any]) -> bool:
@@ -110,25 +144,6 @@ def _scored_like(folder: Path, how: dict[str, Any]) -> bool:
     except (OSError, ValueError):
         return False
     return bool(known == how) and (folder / "metrics.csv").is_file()
-
-
-def _segmentations(cfg: DictConfig, run: Run, method: str) -> Path:
-    """Where a segmenter's predictions go: its own folder or, behind a CRF, one of their own."""
-    trained, folder = run.segmenter(method), run.segmentations(method)
-    if folder != trained and (trained / "done.json").is_file():
-        record = StageRecord(folder, {"segmenter": read_key(trained)})
-        if not record.finished:
-            record.begin(cfg)
-            record.finish()
-    return folder
-
-
-def _views(cfg: DictConfig) -> dict[str, Any]:
-    """How photos are segmented."""
-    settings = {
-        key: value for key, value in build.plain(cfg.evaluate).items() if key != "threshold"
-    }
-    return {**settings, "crf": build.plain(cfg.crf)}
 
 
 def _rows(

@@ -63,7 +63,11 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
     if record.finished:
         return record.folder
     maps = {
-        method: StageRecord(run.attention(method), {"classifier": record.made_from})
+        method: StageRecord(
+            run.attention(method),
+            {"classifier": record.made_from},
+            {f"{name} of classifier": sum_ for name, sum_ in record.files.items()},
+        )
         for method in cfg.fusion.stores
     }
     for of_method in maps.values():

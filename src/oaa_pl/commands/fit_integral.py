@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from oaa_pl.commands import build
 from oaa_pl.commands.inputs import weight_files
-from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.commands.record import Run, StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import start_from
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
@@ -48,7 +48,8 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
     train, _ = build.sources(cfg)
     source_maps = run.attention(cfg.integral.soft_labels)
     read_done(source_maps, "oaa fit stage=classifier")
-    record = StageRecord(run.integral(cfg.loss.name), integral_key(cfg, train), weight_files(cfg))
+    files = weight_files(cfg) | read_files(source_maps, "attention")
+    record = StageRecord(run.integral(cfg.loss.name), integral_key(cfg, train), files)
     if record.finished:
         return record.folder
     reader = build.maps_of(train, source_maps)

@@ -17,7 +17,7 @@ from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.commands import build
 from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.pictures import ProxyPicture, watched_images
-from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.commands.record import Run, StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import start_from
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
@@ -62,9 +62,8 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
     if share != 1:
         train = Subset(train, draw_fraction(range(len(train.ids)), share, cfg.seed))
     read_done(run.labels(method), f"oaa label method={method}")
-    record = StageRecord(
-        run.segmenter(method), segmenter_key(cfg, train, method), weight_files(cfg)
-    )
+    files = weight_files(cfg) | read_files(run.labels(method), "labels")
+    record = StageRecord(run.segmenter(method), segmenter_key(cfg, train, method), files)
     if record.finished:
         return record.folder
     proxy = ProxyFolder(run.labels(method) / "proxy", train.ids)

@@ -9,38 +9,42 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-__all__ = ["cue_files", "weight_files"]
+__all__ = ["cue_files", "digest_of", "weight_files"]
 
 
 def weight_files(cfg: DictConfig) -> dict[str, str]:
     """The pretrained weights, if they are a file that can be read."""
-    digest = _digest(Path(str(cfg.net.weights)).expanduser())
+    digest = digest_of(Path(str(cfg.net.weights)).expanduser())
     return {"weights": digest} if digest else {}
 
 
-def cue_files(cfg: DictConfig, ids: Iterable[str]) -> dict[str, str]:
-    """What the background cue reads: a folder of saliency maps, or a salient-object network.
+def cue_files(background: DictConfig, ids: Iterable[str]) -> dict[str, str]:
+    """What a background cue reads: a folder of saliency maps, or a salient-object network.
 
     Args:
-        cfg: the configuration.
+        background: the cue's configuration.
         ids: of the photos whose saliency counts.
 
     Returns:
-        A digest of the network, or of all maps; none if a map lacks that no fallback makes up for.
+        A digest of the network, or of all maps, with those of the cue that fills in for missing
+        maps; none of maps if one lacks that no cue fills in for.
     """
     found = {}
-    model, folder = cfg.background.get("model"), cfg.background.get("folder")
-    if model is not None and (digest := _digest(Path(model).expanduser())):
+    model, folder, fallback = (background.get(key) for key in ("model", "folder", "fallback"))
+    if model is not None and (digest := digest_of(Path(model).expanduser())):
         found["saliency model"] = digest
     if folder is not None and (maps := Path(folder).expanduser()).is_dir():
-        sums = {name: _digest(maps / f"{name}.png") for name in sorted(ids)}
-        if cfg.background.get("fallback") is not None or None not in sums.values():
+        sums = {name: digest_of(maps / f"{name}.png") for name in sorted(ids)}
+        if fallback is not None or None not in sums.values():
             found["saliency maps"] = hashlib.sha256(repr(sums).encode()).hexdigest()
+    if fallback is not None:
+        others = cue_files(fallback, ids)
+        found |= {f"fallback's {name}": digest for name, digest in others.items()}
     return found
 
 
-def _digest(path: Path) -> str | None:
-    """Of a file's content; None if there is none to be read, which its user will say better."""
+def digest_of(path: Path) -> str | None:
+    """A digest of a file's content; None if it cannot be read, which its user will say better."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

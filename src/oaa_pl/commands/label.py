@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.inputs import cue_files
-from oaa_pl.commands.record import Run, StageRecord, read_done, read_key
+from oaa_pl.commands.record import Run, StageRecord, read_done, read_files, read_key
 from oaa_pl.errors import NoForegroundError, OutputError, first_few
 from oaa_pl.labels.background import BackgroundCue, ChecksAhead
 from oaa_pl.labels.produce import LabelMaker, MadeLabel, join_pool
@@ -86,10 +86,10 @@ def label_method(cfg: DictConfig, method: str) -> Path:
     folder = run.labels(method)
     if (folder / "done.json").is_file():
         ids = [path.stem for path in (folder / "proxy").glob("*.png")]
-        if StageRecord(folder, label_key(cfg, method), cue_files(cfg, ids)).finished:
+        if _record(cfg, method, ids).finished:
             return folder
     train, _ = build.sources(cfg)
-    record = StageRecord(folder, label_key(cfg, method), cue_files(cfg, train.ids))
+    record = _record(cfg, method, train.ids)
     cue, crf = ready_cue(cfg, train.ids), instantiate(cfg.label.crf)
     reader = build.maps_of(train, run.attention(method))
     record.begin(cfg)
@@ -121,6 +121,12 @@ def label_method(cfg: DictConfig, method: str) -> Path:
         ignored=sum(label.ignored for label in made) / count,
     )
     return record.folder
+
+
+def _record(cfg: DictConfig, method: str, ids: Iterable[str]) -> StageRecord:
+    run = Run.of(cfg)
+    files = cue_files(cfg.background, ids) | read_files(run.attention(method), "attention")
+    return StageRecord(run.labels(method), label_key(cfg, method), files)
 
 
 Spread = Callable[[Callable[[int], MadeLabel], Iterable[int]], Iterator[MadeLabel]]

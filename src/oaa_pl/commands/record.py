@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities import rank_zero_only
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands.compose import variant
@@ -134,17 +133,13 @@ class StageRecord:
         """Make the folder and write down what is about to be made.
 
         What another configuration began there without any result is removed first, and so is
-        what a killed process was just writing. Under `ddp` one process does this for all.
+        what a killed process was just writing. One process of a training does this for all.
 
         Raises:
             RunMismatchError: if the folder was made from something else.
             OutputError: if the folder cannot be written.
         """
         self._require_same()
-        self._begin(cfg, facts)
-
-    @rank_zero_only
-    def _begin(self, cfg: DictConfig, facts: dict[str, Any]) -> None:
         if self._difference():
             shutil.rmtree(self.folder)
         sweep(self.folder)
@@ -164,14 +159,19 @@ class StageRecord:
         write_json(self.folder / "done.json", {"seconds": seconds, **facts})
 
     def _earlier(self) -> list[dict[str, Any]]:
-        """Commit, command and seconds of each process that worked here before and left a file."""
+        """Commit, command and seconds of each process that worked here before and left a file.
+
+        A process is taken to have worked until it left its last file. Stores do not count: they
+        are opened, and touched, before it is known what there is to do.
+        """
         try:
             record = json.loads((self.folder / "stage.json").read_text())
             started = float(record["started"])
             earlier = list(record["earlier"])
         except (OSError, ValueError, KeyError, TypeError):
             return []  # nothing, or an older package's record
-        made = (p for p in self.folder.rglob("*") if p.is_file() and p.name not in _RECORD)
+        files = (p.relative_to(self.folder) for p in self.folder.rglob("*") if p.is_file())
+        made = [self.folder / p for p in files if p.name not in _RECORD and p.parts[0] != "store"]
         seconds = round(max((p.stat().st_mtime for p in made), default=started) - started, 1)
         if seconds <= 0:
             return earlier
@@ -245,6 +245,17 @@ def read_done(folder: Path, maker: str) -> dict[str, Any]:
         raise MissingInputError(f"{folder} is not finished, or was never made; first run '{maker}'")
     facts: dict[str, Any] = json.loads(path.read_text())
     return facts
+
+
+def read_files(folder: Path, stage: str) -> dict[str, str]:
+    """Digests of the input files of an upstream stage, under names that say whose they are.
+
+    Args:
+        folder: the upstream stage's folder, which has been begun.
+        stage: what to call it.
+    """
+    files = json.loads((folder / "stage.json").read_text()).get("files", {})
+    return {name if " of " in name else f"{name} of {stage}": sum_ for name, sum_ in files.items()}
 
 
 def read_key(folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from oaa_pl.commands.compose import overridden, root_of
 from oaa_pl.commands.record import Run
 from oaa_pl.errors import ConfigError, MissingInputError, WeightsError
 from oaa_pl.nets.inference import SegmentPhoto
+from oaa_pl.nets.trunk import trunk_stride
 
 __all__ = [
     "label_photo", "load_into", "load_net", "recorded_config", "segment_photo", "start_from",
@@ -181,7 +182,7 @@ def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPho
         cfg.net.std,
         size=cfg.evaluate.size,
         scales=list(cfg.evaluate.scales),
-        multiple=getattr(getattr(net, "trunk", None), "stride", 1),
+        multiple=trunk_stride(net),
         flip=cfg.evaluate.flip,
         half="bf16" in cfg.trainer.precision,
     )

@@ -27,7 +27,7 @@ from oaa_pl.commands.record import StageRecord
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import ConfigError, OaaError
 
-__all__ = ["make_trainer", "train_stage"]
+__all__ = ["make_trainer", "own_callbacks", "train_stage"]
 
 
 def train_stage(
@@ -64,7 +64,8 @@ def train_stage(
     last = record.folder / LAST
     more = {"limit_val_batches": 0, **more}
     trainer, loggers = make_trainer(cfg, stage, what, record.folder, callbacks, alone=alone, **more)
-    record.begin(cfg, classes=list(data.train_set.source.classes))
+    if trainer.is_global_zero:  # under `ddp` every process comes here
+        record.begin(cfg, classes=list(data.train_set.source.classes))
     # Lightning leaves the process at Ctrl-C; the command line has something to say first.
     try:
         trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
@@ -124,6 +125,7 @@ def make_trainer(
     loggers: list[Logger] = [HistoryLogger(folder)]
     if cfg.logger.wandb is not None:
         loggers.append(wandb_logger(cfg.logger.wandb, folder, f"{cfg.name} seed {cfg.seed} {what}"))
+    ours = own_callbacks(cfg)
     try:
         built: Trainer = instantiate(
             settings,
@@ -132,7 +134,7 @@ def make_trainer(
             logger=loggers,
             callbacks=[
                 *callbacks,
-                *(instantiate(callback) for callback in cfg.callbacks),
+                *ours,
                 EpochSeed(cfg.seed),
                 Throughput(),
                 StopIfDiverged(),
@@ -153,3 +155,19 @@ def make_trainer(
         reason = str(error.__cause__ or error).splitlines()[0]
         raise ConfigError(f"trainer: {reason}; say trainer=cpu|gpu|ddp, or mend it") from error
     return built, loggers
+
+
+def own_callbacks(cfg: DictConfig) -> list[Callback]:
+    """The Lightning callbacks that `cfg.callbacks` names.
+
+    Raises:
+        ConfigError: if one cannot be made.
+    """
+    try:
+        return [instantiate(callback) for callback in cfg.callbacks or ()]
+    except InstantiationException as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ConfigError(
+            f"callbacks: {reason}; give a list of nodes, each with the _target_ of a Lightning "
+            "callback that Python can import"
+        ) from error

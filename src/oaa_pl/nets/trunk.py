@@ -11,7 +11,7 @@ from torch import nn
 
 from oaa_pl.errors import ConfigError
 
-__all__ = ["freeze_blocks", "he_init", "init_scores", "trunk_channels"]
+__all__ = ["freeze_blocks", "he_init", "init_scores", "trunk_channels", "trunk_stride"]
 
 
 def trunk_channels(trunk: nn.Module) -> int:
@@ -34,6 +34,27 @@ def trunk_channels(trunk: nn.Module) -> int:
             f"number of channels its forward returns"
         )
     return channels
+
+
+def trunk_stride(net: nn.Module) -> int:
+    """Pixels of a photo's side to a cell of a network's trunk; 1 if it has no `trunk`.
+
+    Args:
+        net: a network; its `trunk`, if any, has an integer attribute `stride`.
+
+    Raises:
+        ConfigError: if that attribute is missing or not a positive integer.
+    """
+    trunk = getattr(net, "trunk", None)
+    if trunk is None:
+        return 1
+    stride = getattr(trunk, "stride", None)
+    if not isinstance(stride, int) or stride < 1:
+        raise ConfigError(
+            f"trunk must be a module with a positive integer `stride`, got {type(trunk).__name__} "
+            f"with stride={stride!r}; set the attribute to the pixels of a cell's side"
+        )
+    return stride
 
 
 def freeze_blocks(blocks: Sequence[Iterable[nn.Module]], freeze: int) -> None:

@@ -52,7 +52,7 @@ def heat_overlay(
     heat = np.clip(np.nan_to_num(attention.astype(np.float32)), 0.0, 1.0)
     heat = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
     colour = _HEAT(heat)[..., :3] * 255.0
-    return _to_bytes((1.0 - strength) * _grey(photo) + strength * colour)
+    return _to_bytes((1.0 - strength) * _luma(photo)[..., None] + strength * colour)
 
 
 def label_overlay(photo: Picture, label: Picture) -> Picture:
@@ -73,13 +73,18 @@ def label_overlay(photo: Picture, label: Picture) -> Picture:
     height, width = photo.shape[:2]
     resized = Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST)
     ids = np.asarray(resized)
-    grey = _grey(photo)
-    out = np.where((ids == 0)[..., None], 0.55 * grey, 0.3 * grey + 0.7 * _PALETTE[ids])
-    across, down = np.meshgrid(np.arange(width), np.arange(height))
-    # Stripes as wide as a fiftieth of the picture survive the page's downscaling.
-    period = max(4, (height + width) // 50)
-    stripes = np.where((across + down) % period < period // 2, 205.0, 120.0)
-    out = np.where((ids == IGNORED)[..., None], 0.25 * grey + 0.75 * stripes[..., None], out)
+    # How much of the photo's grey is left under each id, and what is added to it.
+    kept = np.full(256, 0.3, np.float32)
+    kept[0], kept[IGNORED] = 0.55, 0.25
+    added = 0.7 * _PALETTE.astype(np.float32)
+    added[[0, IGNORED]] = 0
+    out = (kept[ids] * _luma(photo))[..., None] + added[ids]
+    if (ignored := ids == IGNORED).any():
+        down, across = np.ogrid[:height, :width]
+        # Stripes as wide as a fiftieth of the picture survive the page's downscaling.
+        period = max(4, (height + width) // 50)
+        stripes = np.where((across + down) % period < period // 2, 205.0, 120.0)
+        out[ignored] += 0.75 * stripes[ignored, None].astype(np.float32)
     edge = np.zeros(ids.shape, dtype=bool)
     edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
     edge[1:, :] |= ids[1:, :] != ids[:-1, :]
@@ -130,11 +135,13 @@ def _check(photo: Picture, overlay: NDArray[np.generic]) -> None:
         )
 
 
-def _grey(photo: Picture) -> NDArray[np.float64]:
-    """Luma (Rec. 601) on three equal channels, (H, W, 3) in [0, 255]."""
-    luma = photo.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-    return np.repeat(luma[..., None], 3, axis=2)
+def _luma(photo: Picture) -> NDArray[np.float32]:
+    """Luma (Rec. 601), (H, W) in [0, 255]."""
+    return np.asarray(Image.fromarray(photo).convert("L"), np.float32)
 
 
-def _to_bytes(values: NDArray[np.float64]) -> Picture:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+def _to_bytes(values: NDArray[np.floating]) -> Picture:
+    np.rint(values, out=values)
+    np.clip(values, 0, 255, out=values)
+    picture: Picture = values.astype(np.uint8)
+    return picture
