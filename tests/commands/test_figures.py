@@ -8,7 +8,7 @@ from PIL import Image
 
 from oaa_pl.commands.build import pairs_of
 from oaa_pl.commands.figures import _attention_over_training, _segmentations, _side_by_side
-from oaa_pl.commands.record import Run
+from oaa_pl.commands.folders import Run
 from oaa_pl.data.voc import VocSource
 from oaa_pl.labels.palette import save_label
 from oaa_pl.report.grid import GridRow

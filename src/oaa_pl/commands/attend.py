@@ -14,7 +14,8 @@ from torch import nn
 from oaa_pl.attention.view import undo_view
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
-from oaa_pl.commands.record import Run, StageRecord, read_done, read_files, read_key
+from oaa_pl.commands.folders import Run
+from oaa_pl.commands.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import load_net
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import fingerprint

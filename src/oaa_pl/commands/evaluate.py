@@ -18,8 +18,9 @@ from torchmetrics.classification import MultilabelAveragePrecision
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
+from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import digest_of
-from oaa_pl.commands.record import Run, StageRecord, read_key, sweep, write_json
+from oaa_pl.commands.record import StageRecord, read_key, sweep, write_json
 from oaa_pl.commands.submission import submit
 from oaa_pl.commands.trained import label_photo, load_net
 from oaa_pl.data.source import Source, fingerprint
@@ -106,9 +107,10 @@ def _scored_segmentations(cfg: DictConfig, run: Run, method: str, val: Source) -
     if not (trained / "done.json").is_file():
         return False
     views = {name: build.plain(cfg.evaluate[name]) for name in ("size", "scales", "flip")}
-    settings = {**views, "crf": build.plain(cfg.crf), "checkpoint": digest_of(trained / LAST)}
+    settings = {**views, "crf": build.plain(cfg.crf)}
     if folder == trained:
         return _scored(cfg, folder, _segmenter, method, val, settings)
+    settings["checkpoint"] = digest_of(trained / LAST)
     record = StageRecord(folder, {"segmenter": read_key(trained)})
     new = not record.finished
     if new:

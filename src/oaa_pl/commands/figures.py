@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from oaa_pl.commands import build
+from oaa_pl.commands.folders import Run
 from oaa_pl.commands.pictures import growth_epochs, spread, watched_in
-from oaa_pl.commands.record import Run
 from oaa_pl.data.source import Source
 from oaa_pl.labels.palette import load_label
 from oaa_pl.labels.resize import to_photo

@@ -18,9 +18,10 @@ from oaa_pl.callbacks.growth import AttentionGrowth
 from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.commands import build
 from oaa_pl.commands.attend import attend
+from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.pictures import CumulativePicture, watched_images
-from oaa_pl.commands.record import Run, StageRecord
+from oaa_pl.commands.record import StageRecord
 from oaa_pl.commands.trained import load_net
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source

@@ -15,9 +15,10 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.commands import build
+from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.pictures import ProxyPicture, watched_images
-from oaa_pl.commands.record import Run, StageRecord, read_done, read_files, read_key
+from oaa_pl.commands.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import start_from
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source

@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
+from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import cue_files
-from oaa_pl.commands.record import Run, StageRecord, read_done, read_files, read_key
+from oaa_pl.commands.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.errors import NoForegroundError, OutputError, first_few
 from oaa_pl.labels.background import BackgroundCue, ChecksAhead
 from oaa_pl.labels.produce import LabelMaker, MadeLabel, join_pool

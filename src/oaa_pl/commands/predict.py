@@ -11,7 +11,7 @@ from PIL import Image
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
-from oaa_pl.commands.record import Run
+from oaa_pl.commands.folders import Run
 from oaa_pl.commands.trained import recorded_config, segment_photo
 from oaa_pl.data.images import read_photo
 from oaa_pl.errors import BadImageError, ConfigError, MissingInputError

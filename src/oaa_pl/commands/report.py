@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
 from oaa_pl.commands.figures import write_figures
+from oaa_pl.commands.folders import Run
 from oaa_pl.commands.pictures import growth_epochs, spread, watched_in
-from oaa_pl.commands.record import Run, sweep, write_text
+from oaa_pl.commands.record import sweep, write_text
 from oaa_pl.commands.trained import segment_photo
 from oaa_pl.data.source import Source
 from oaa_pl.errors import MissingInputError

@@ -14,8 +14,8 @@ from oaa_pl.commands.evaluate import evaluate_run
 from oaa_pl.commands.fit_classifier import fit_classifier
 from oaa_pl.commands.fit_integral import fit_integral
 from oaa_pl.commands.fit_segmenter import fit_segmenter
+from oaa_pl.commands.folders import Run
 from oaa_pl.commands.label import label_method, ready_cue
-from oaa_pl.commands.record import Run
 from oaa_pl.commands.report import write_report
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.results import collect

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
-from oaa_pl.commands.record import Run
+from oaa_pl.commands.folders import Run
 from oaa_pl.commands.trained import label_photo
 from oaa_pl.errors import ConfigError, MissingInputError, OutputError
 from oaa_pl.labels.palette import save_label

@@ -15,7 +15,7 @@ from torch import nn
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
 from oaa_pl.commands.compose import overridden, root_of
-from oaa_pl.commands.record import Run
+from oaa_pl.commands.folders import Run
 from oaa_pl.errors import ConfigError, MissingInputError, WeightsError
 from oaa_pl.nets.inference import SegmentPhoto
 from oaa_pl.nets.trunk import trunk_stride
