@@ -1,10 +1,12 @@
 """Where the stages of a run lie.
 
-<runs>/<name>/[<variant>/]seed-<s>/classifier/
-                                   integral/<loss>/
-                                   attention/<method>/store/
-                                   labels/<method>/{proxy,hard}/
-                                   segmenter/<method>[-<network>][-<share>][-crf]/
+    <runs>/<name>/[<variant>/]seed-<s>/classifier/
+                                       integral/<loss>/
+                                       attention/<method>/store/
+                                       labels/<method>/{proxy,hard}/
+                                       segmenter/<method>[-<network>][-<share>][-crf]/
+
+What each of them keeps beside what it makes: `commands.record`.
 """
 
 from dataclasses import dataclass
