@@ -24,8 +24,10 @@ __all__ = [
     "OaaError",
     "OutputError",
     "RunMismatchError",
+    "ShapeError",
     "StoreError",
     "StoreMismatchError",
+    "StoreNotEmptyError",
     "UnknownClassError",
     "UntaggedImageError",
     "WeightsError",
@@ -113,12 +115,20 @@ class NoForegroundError(OaaError, ValueError):
     """No image of a split has any foreground in its proxy label."""
 
 
+class ShapeError(OaaError, ValueError):
+    """A tensor has another shape or type than a border of this package takes."""
+
+
 class StoreError(OaaError, OSError):
     """An attention store cannot be opened, is damaged, or is in use."""
 
 
 class StoreMismatchError(StoreError, ValueError):
     """An attention store was made for another data set, grid, fusion or gate."""
+
+
+class StoreNotEmptyError(StoreError, FileExistsError):
+    """A new training would empty a store that holds committed maps."""
 
 
 def first_few(names: Sequence[str], most: int = 5) -> str:

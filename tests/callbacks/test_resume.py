@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,11 +215,10 @@ def test_resuming_with_another_configuration_is_refused_by_name(tmp_path: Path, 
     before = files(tmp_path)
     change, other = OTHER[what]
 
-    def open_other(rank: int, world_size: int) -> MemmapStore:
-        header = Header(other.classes, other.fingerprint, (5, 6), "maximum", gate="accept_all")
-        return MemmapStore(
-            tmp_path / "stores" / "most", replace(header, **change), other, rank, world_size
-        )
+    header = Header(other.classes, other.fingerprint, (5, 6), "maximum", gate="accept_all")
+    open_other = partial(
+        MemmapStore, tmp_path / "stores" / "most", replace(header, **change), other
+    )
 
     mean = accumulation(tmp_path).open_stores["mean"]
     trainer = quiet_trainer(

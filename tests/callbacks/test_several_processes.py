@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from oaa_pl.callbacks.checkpoint import GENERATIONS, LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.callbacks.generations import GENERATIONS
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.modules.optim import sgd

@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -74,9 +75,11 @@ def pairs() -> Pairs:
     return Pairs(source.ids, source.classes, source.labels.astype(bool))
 
 
-def open_store(path: Path, fusion: str, rank: int = 0, world_size: int = 1) -> MemmapStore:
+def open_store(
+    path: Path, fusion: str, rank: int = 0, world_size: int = 1, **how: bool
+) -> MemmapStore:
     header = Header(pairs().classes, pairs().fingerprint, (5, 6), fusion, gate="accept_all")
-    return MemmapStore(path, header, pairs(), rank, world_size)
+    return MemmapStore(path, header, pairs(), rank, world_size, **how)
 
 
 def accumulation(folder: Path, **settings: Any) -> AttentionAccumulation:
@@ -105,8 +108,13 @@ def train(
     data_seed: int = 3,
     **settings: Any,
 ) -> Trainer:
-    """Train, or go on training from `last.ckpt`; `extra` come before the others."""
+    """Train, or go on training from `last.ckpt`; `extra` come before the others.
+
+    Without a checkpoint the stores are removed first, as `oaa fit` does.
+    """
     torch.manual_seed(int.from_bytes(os.urandom(4)))  # nothing may depend on it
+    if not (folder / LAST).is_file():
+        shutil.rmtree(folder / "stores", ignore_errors=True)
     accumulate = accumulation(folder)
     history = HistoryLogger(folder)
     trainer = quiet_trainer(

@@ -78,7 +78,8 @@ def say_ready() -> None:
 
 
 def open_wide(path: Path) -> MemmapStore:
-    return MemmapStore(path, Header(WIDE.classes, WIDE.fingerprint, GRID, "maximum"), WIDE)
+    header = Header(WIDE.classes, WIDE.fingerprint, GRID, "maximum")
+    return MemmapStore(path, header, WIDE, resume=True)
 
 
 def level(value: float) -> np.ndarray:
@@ -526,7 +527,7 @@ def open_to_read(path: Path) -> None:
 
 
 def open_to_write(path: Path) -> None:
-    with MemmapStore(path, header_of(), PAIRS) as store:
+    with MemmapStore(path, header_of(), PAIRS, resume=True) as store:
         store.fuse(*batch((0, 1)), random_maps(1))
 
 
@@ -534,7 +535,7 @@ def find_damage(path: Path) -> None:
     with pytest.raises(StoreError, match="is damaged"):
         StoreReader(path)
     with pytest.raises(StoreError, match="is damaged"):
-        MemmapStore(path, header_of(), PAIRS)
+        MemmapStore(path, header_of(), PAIRS, resume=True)
 
 
 @pytest.mark.parametrize("use", [open_to_read, open_to_write, find_damage])

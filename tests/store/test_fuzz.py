@@ -125,7 +125,8 @@ class Judge:
     def judge(self, files: Files) -> None:
         identity = self.opened(lambda: read_identity(self.path))
         reader = self.opened(lambda: StoreReader(self.path))
-        writer = self.opened(lambda: MemmapStore(self.path, HEADER, PAIRS))
+        assert self.opened(lambda: MemmapStore(self.path, HEADER, PAIRS)) is None
+        writer = self.opened(lambda: MemmapStore(self.path, HEADER, PAIRS, resume=True))
         found = examine(self.path, 2, self.header, len(ALL))
         same = identity is not None and (identity[0], identity[1].fingerprint) == (
             self.header,

@@ -24,7 +24,7 @@ from tests.store.contract import (
 )
 
 from oaa_pl.attention.fusion import FUSIONS
-from oaa_pl.errors import StoreError, StoreMismatchError
+from oaa_pl.errors import StoreError, StoreMismatchError, StoreNotEmptyError
 from oaa_pl.store.generation import folder_of
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
@@ -171,7 +171,7 @@ def test_a_rank_outside_the_world_is_refused(tmp_path: Path, rank: int, world_si
 
 def test_every_rank_rolls_back(tmp_path: Path) -> None:
     filled(tmp_path)
-    ranks = [MemmapStore(tmp_path, header_of(), PAIRS, r, 2) for r in range(2)]
+    ranks = [MemmapStore(tmp_path, header_of(), PAIRS, r, 2, resume=True) for r in range(2)]
     for store in ranks:
         store.fuse(*batch((0, 1)), np.ones((1, *GRID), np.float32))
         store.roll_back(1)
@@ -236,7 +236,7 @@ def test_a_killed_commit_leaves_a_whole_generation(
         for epoch in range(2):
             store.fuse(*batch((0, 1)), random_maps(1, epoch))
             store.commit()
-    with MemmapStore(path, header_of("running_mean"), PAIRS, keep=1) as store:
+    with MemmapStore(path, header_of("running_mean"), PAIRS, keep=1, resume=True) as store:
         store.roll_back(survives)
         if survives == 1:
             store.fuse(*batch((0, 1)), random_maps(1, 1))
@@ -256,7 +256,7 @@ def test_the_last_two_generations_are_kept(tmp_path: Path) -> None:
 def test_what_was_not_committed_is_gone_after_closing(tmp_path: Path) -> None:
     filled(tmp_path)
     before = files(tmp_path)
-    with MemmapStore(tmp_path, header_of(), PAIRS) as store:
+    with MemmapStore(tmp_path, header_of(), PAIRS, resume=True) as store:
         store.roll_back(2)
         store.fuse(*batch((0, 1)), np.ones((1, *GRID), np.float32))
     assert files(tmp_path) == before
@@ -266,22 +266,72 @@ def test_what_was_not_committed_is_gone_after_closing(tmp_path: Path) -> None:
 def test_a_reopened_store_holds_what_was_committed_and_a_commit_keeps_it(tmp_path: Path) -> None:
     filled(tmp_path)
     before = StoreReader(tmp_path).maps(2)
-    with MemmapStore(tmp_path, header_of("maximum"), PAIRS) as store:
+    with MemmapStore(tmp_path, header_of("maximum"), PAIRS, resume=True) as store:
         store.commit()
     np.testing.assert_array_equal(StoreReader(tmp_path).maps(2).attention, before.attention)
 
 
-def test_a_store_opened_without_recall_starts_from_nothing(tmp_path: Path) -> None:
+def test_overwriting_drops_nothing_before_the_first_commit(tmp_path: Path) -> None:
     filled(tmp_path)
-    with MemmapStore(tmp_path, header_of("maximum"), PAIRS, recall=False) as store:
+    with MemmapStore(tmp_path, header_of("maximum"), PAIRS, overwrite=True) as store:
         assert not store.state.any()
         assert store.generations() == [1, 2]
+    with MemmapStore(tmp_path, header_of("maximum"), PAIRS, overwrite=True) as store:
+        store.commit()
+        assert store.generations() == [3]
+        store.commit()
+        assert store.generations() == [3, 4]
+
+
+def test_a_store_that_holds_maps_is_not_begun_anew_unasked(tmp_path: Path) -> None:
+    filled(tmp_path)
+    before = files(tmp_path)
+    ways = r"holds 6 committed maps \(generation 2\).*ckpt_path.*resume=True.*overwrite=True"
+    for rank in range(2):
+        with pytest.raises(StoreNotEmptyError, match=ways):
+            MemmapStore(tmp_path, header_of(), PAIRS, rank, 2)
+    assert files(tmp_path) == before
+    with pytest.raises(StoreError, match="give one of them"):
+        MemmapStore(tmp_path, header_of(), PAIRS, resume=True, overwrite=True)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"half"])
+def test_maps_that_cannot_be_counted_are_not_dropped_unasked(tmp_path: Path, damage: bytes) -> None:
+    filled(tmp_path)
+    (folder_of(tmp_path, 2) / "rows.npy").write_bytes(damage)
+    with pytest.raises(StoreNotEmptyError, match="committed maps that are damaged"):
+        MemmapStore(tmp_path, header_of(), PAIRS)
+
+
+def test_generations_without_a_map_are_nothing_to_lose(tmp_path: Path) -> None:
+    with MemmapStore(tmp_path, header_of(), PAIRS) as store:
+        store.commit()
+    with MemmapStore(tmp_path, header_of(), PAIRS) as store:
+        assert store.generations() == [1]
+
+
+def test_an_older_generation_with_maps_is_something_to_lose(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with MemmapStore(tmp_path, header_of(), PAIRS, overwrite=True) as store:
+        store.commit(needed=[2])  # empty, and newer
+    with pytest.raises(StoreNotEmptyError, match=r"\(generation 2\)"):
+        MemmapStore(tmp_path, header_of(), PAIRS)
+
+
+def test_going_back_keeps_later_generations_that_a_checkpoint_names(tmp_path: Path) -> None:
+    filled(tmp_path, epochs=5)
+    with MemmapStore(tmp_path, header_of(), PAIRS, keep=9, resume=True) as store:
+        for _ in range(3):
+            store.commit()
+        store.roll_back(4, needed=[5, 7])
+        assert store.generations() == [4, 5, 7]
+        assert store.commit() == 8  # never the number of one that is still there
 
 
 def test_live_maps_of_an_earlier_crash_are_never_read(tmp_path: Path) -> None:
     filled(tmp_path)
     (tmp_path / "live" / "rank-0.state").write_bytes(b"\xff" * 10_000)
-    with MemmapStore(tmp_path, header_of(), PAIRS, recall=False) as store:
+    with MemmapStore(tmp_path, header_of(), PAIRS, overwrite=True) as store:
         assert not store.state.any()
 
 
@@ -319,7 +369,7 @@ def test_a_store_is_continued_by_the_same_data_and_rule_only(tmp_path: Path) -> 
     with pytest.raises(StoreMismatchError, match="image 0 is 'a dog', the data set's is 'b'"):
         MemmapStore(tmp_path, header_of(pairs=fewer), fewer)
     assert files(tmp_path) == before
-    with MemmapStore(tmp_path, header_of(), PAIRS) as store:  # the refusals kept no lock
+    with MemmapStore(tmp_path, header_of(), PAIRS, resume=True) as store:  # no lock was kept
         assert store.generations() == [1, 2]
 
 
@@ -359,7 +409,7 @@ def test_a_store_without_any_pair_can_be_committed_and_read(tmp_path: Path) -> N
 @EVERY_FUSION
 def test_a_reader_sees_what_was_committed(tmp_path: Path, fusion: str) -> None:
     filled(tmp_path, fusion)
-    with MemmapStore(tmp_path, header_of(fusion), PAIRS) as store:
+    with MemmapStore(tmp_path, header_of(fusion), PAIRS, resume=True) as store:
         store.roll_back(2)
         reader = StoreReader(tmp_path)
         assert snapshot(reader) == snapshot(store)
@@ -397,8 +447,8 @@ def test_a_reader_cannot_write(tmp_path: Path) -> None:
 def test_a_pickled_reader_is_small_and_opens_the_same_generation(tmp_path: Path) -> None:
     filled(tmp_path)
     reader = StoreReader(tmp_path)
-    with MemmapStore(tmp_path, header_of(), PAIRS) as store:
-        store.commit()  # empty, and newer
+    with MemmapStore(tmp_path, header_of(), PAIRS, overwrite=True) as store:
+        store.commit(needed=[2])  # empty, and newer
     again = pickle.loads(pickle.dumps(reader))
     assert again.generation == 2
     assert snapshot(again) == snapshot(reader)
@@ -428,8 +478,8 @@ def test_a_damaged_or_short_file_is_refused(tmp_path: Path, name: str, damage: s
     with pytest.raises(StoreError, match=rf"000002/{name} .*oaa store verify"):
         StoreReader(tmp_path)
     with pytest.raises(StoreError, match=rf"000002/{name} .*oaa store verify"):
-        MemmapStore(tmp_path, header_of(), PAIRS)
-    with MemmapStore(tmp_path, header_of(), PAIRS, recall=False) as store:
+        MemmapStore(tmp_path, header_of(), PAIRS, resume=True)
+    with MemmapStore(tmp_path, header_of(), PAIRS, overwrite=True) as store:
         with pytest.raises(StoreError, match=rf"000002/{name}"):
             store.roll_back(2)
         store.roll_back(1)  # what is whole can still be gone back to

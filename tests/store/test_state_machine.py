@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 from tests.store.contract import GRID, PAIRS, batch, header_of, random_maps, snapshot
 
 from oaa_pl.attention.fusion import FUSIONS
-from oaa_pl.errors import StoreError, StoreMismatchError
+from oaa_pl.errors import StoreError, StoreMismatchError, StoreNotEmptyError
 from oaa_pl.store import generation as generation_file
 from oaa_pl.store import memmap as memmap_file
 from oaa_pl.store.base import AttentionStore
@@ -215,11 +215,11 @@ EPOCHS = st.integers(0, 30)
 SEEDS = st.integers(0, 9999)
 BATCHES = st.lists(st.sampled_from(ALL), max_size=5)
 NEEDED = st.sets(st.integers(1, 12), max_size=3)
-# Of a process that opens the store: ranks, generations that are kept, whether to recall them.
+# Of a process that opens the store: ranks, generations that are kept, whether it goes on from them.
 OPENED = {
     "world_size": st.sampled_from([1, 1, 2, 3]),
     "keep": st.integers(1, 3),
-    "recall": st.sampled_from([True, True, True, False]),
+    "resume": st.sampled_from([True, True, True, False]),
 }
 
 
@@ -275,15 +275,19 @@ class StoreMachine(RuleBasedStateMachine):
         self.fusion = fusion
         self.open(**opened)
 
-    def open(self, world_size: int, keep: int, recall: bool) -> None:
+    def open(self, world_size: int, keep: int, resume: bool) -> None:
         header = header_of(self.fusion)
-        self.keep = keep
+        if any(row.origin for kept in self.kept.values() for row in kept.rows.values()):
+            with pytest.raises(StoreNotEmptyError, match="holds .* committed maps"):
+                MemmapStore(self.path, header, PAIRS)
+        self.keep, self.replaces = keep, not resume
+        how = {"resume": resume, "overwrite": not resume}
         self.ranks = [
-            MemmapStore(self.path, header, PAIRS, rank, world_size, keep, recall)
+            MemmapStore(self.path, header, PAIRS, rank, world_size, keep, **how)
             for rank in range(world_size)
         ]
         self.live = [empty() for _ in self.ranks]
-        if recall and self.kept:
+        if resume and self.kept:
             newest = max(self.kept)
             self.live[0] = deepcopy(self.kept[newest].rows)
             assert snapshot(self.ranks[0]) == snapshot(StoreReader(self.path, newest))
@@ -359,23 +363,25 @@ class StoreMachine(RuleBasedStateMachine):
         self.remember(generation)
 
     def droppable(self, needed: set[int]) -> set[int]:
-        return set(sorted(self.kept)[: -self.keep]) - needed
+        keep = 1 if self.replaces else self.keep
+        self.replaces = False
+        return set(sorted(self.kept)[:-keep]) - needed
 
     @precondition(lambda self: self.kept)
-    @step(pick=st.integers(0, 20), sealed=st.booleans())
-    def roll_back(self, pick: int, sealed: bool) -> None:
+    @step(pick=st.integers(0, 20), sealed=st.booleans(), needed=NEEDED)
+    def roll_back(self, pick: int, sealed: bool, needed: set[int]) -> None:
         known = [0, *sorted(self.kept)]
         generation = known[pick % len(known)]
         seal = (self.kept[generation].seal if generation else "") if sealed else None
         for store in self.ranks:
-            store.roll_back(generation, seal)
-        self.model_rolls_back(generation)
+            store.roll_back(generation, seal, needed)
+        self.model_rolls_back(generation, needed)
 
-    def model_rolls_back(self, generation: int) -> None:
-        self.live = [empty() for _ in self.ranks]
+    def model_rolls_back(self, generation: int, needed: Iterable[int] = ()) -> None:
+        self.live, self.replaces = [empty() for _ in self.ranks], False
         if generation:
             self.live[0] = deepcopy(self.kept[generation].rows)
-        self.forget([newer for newer in self.kept if newer > generation])
+        self.forget([newer for newer in self.kept if newer > generation and newer not in needed])
 
     @step(pick=st.integers(1, 50))
     def roll_back_to_none_that_there_is(self, pick: int) -> None:

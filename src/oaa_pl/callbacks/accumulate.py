@@ -4,23 +4,36 @@ Source: Jiang et al., ICCV 2019, section 3.2. What is kept (`gate`), how maps ar
 stores' headers) and where they live (`open_stores`) are injected; this file only decides when.
 """
 
+import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from oaa_pl.attention.cam import class_attention
 from oaa_pl.attention.gate import beats_absent_classes
-from oaa_pl.callbacks.checkpoint import GENERATIONS, named_generations
-from oaa_pl.errors import ConfigError, StoreMismatchError
+from oaa_pl.callbacks.generations import GENERATIONS, NamedGenerations, RecordedIO
+from oaa_pl.callbacks.step import as_is, batch_fields, score_map_of
+from oaa_pl.errors import ConfigError, StoreError, StoreMismatchError
 from oaa_pl.store.accumulate import Gate, Normalisation, accumulate
 from oaa_pl.store.memmap import MemmapStore
-from oaa_pl.types import Batch, StepOutput
 
 __all__ = ["AttentionAccumulation", "StoreOpener"]
 
-StoreOpener = Callable[[int, int], MemmapStore]
+log = logging.getLogger(__name__)
+
+# Generation and seal. The empty store has neither.
+Named = tuple[int, str]
+_EMPTY: Named = (0, "")
+
+
+class StoreOpener(Protocol):
+    """Opens a store for writing, as `partial(MemmapStore, path, header, pairs)` does."""
+
+    def __call__(self, rank: int, world_size: int, *, overwrite: bool) -> MemmapStore:
+        """Open the store for one process."""
 
 
 class AttentionAccumulation(Callback):
@@ -30,108 +43,204 @@ class AttentionAccumulation(Callback):
     returns one; it registers no hook and never touches the network. Several stores (a maximum and
     a mean, say) can be fed by one run: accumulating never changes the training.
 
+    The stores are committed at the end of every epoch, at the end of the training and after an
+    exception, whatever checkpoints the trainer writes. Each checkpoint names the generation that
+    belongs to it, and resuming it goes back to that one. A training that resumes nothing needs
+    empty stores, or `overwrite`.
+
     Args:
-        open_stores: by name, what opens a store for (rank, world size). They are opened when
-            training starts, in the process that writes them.
+        open_stores: by name, what opens a store for (rank, world size); or one such opener. They
+            are opened when training starts, in the process that writes them.
         gate: maps (class scores, presence), both (B, C), to a bool (B, C): which maps are trusted.
         normalise: maps score maps (B, C, h, w) to attention in [0, 1].
         first_epoch: epochs before this one are not accumulated, while the classifier is still
-            noise. The paper starts at 0, the authors' releases at 1.
+            noise. The paper names none, the authors' releases start at 1.
         keep_empty: whether a map with no positive value can be accepted. Release: it can.
         fill_in_epoch: in this epoch a map that is not accepted becomes the fallback of a pair that
             never had one accepted; None: no epoch. Release, in PyTorch: the last.
+        overwrite: begin anew where a store holds maps. They are dropped at the first commit.
+        read_batch: maps a batch to a dict with `labels`, `index` and, where views or padding
+            copies exist, `view` and `repeat`; not needed where batches are such dicts.
+        resume_inside_epoch: go on from a checkpoint that was written inside an epoch, as Lightning
+            does: the rest of the epoch is drawn anew, so images may count twice in it, or never.
 
     Raises:
-        ConfigError: if `first_epoch` is negative.
+        ConfigError: if `first_epoch` is negative, or a store is given in place of its opener.
     """
 
     def __init__(
         self,
-        open_stores: Mapping[str, StoreOpener],
+        open_stores: Mapping[str, StoreOpener] | StoreOpener,
         gate: Gate = beats_absent_classes,
         normalise: Normalisation = class_attention,
         first_epoch: int = 0,
         keep_empty: bool = False,
         fill_in_epoch: int | None = None,
+        *,
+        overwrite: bool = False,
+        read_batch: Callable[[Any], Mapping[str, Any]] = as_is,
+        resume_inside_epoch: bool = False,
     ) -> None:
         if first_epoch < 0:
             raise ConfigError(f"first_epoch must be 0 or more, got {first_epoch}")
-        self.open_stores = dict(open_stores)
+        openers = open_stores if isinstance(open_stores, Mapping) else {"maps": open_stores}
+        for name, opener in openers.items():
+            if not callable(opener):
+                raise ConfigError(
+                    f"open_stores[{name!r}] must be what opens a store, got "
+                    f"{type(opener).__name__}; give partial(MemmapStore, path, header, pairs), as "
+                    "the process that trains must open it"
+                )
+        self.open_stores: dict[str, StoreOpener] = dict(openers)
         self.gate, self.normalise, self.first_epoch = gate, normalise, first_epoch
         self.keep_empty, self.fill_in_epoch = keep_empty, fill_in_epoch
+        self.overwrite, self.read_batch = overwrite, read_batch
+        self.resume_inside_epoch = resume_inside_epoch
         self.stores: dict[str, MemmapStore] = {}
-        # By name: generation and seal. 0 is the empty store: a run that resumes nothing starts from
-        # nothing, whatever an earlier run that died before its first checkpoint may have left.
-        self._committed: dict[str, tuple[int, str]] = dict.fromkeys(self.open_stores, (0, ""))
+        self._named: dict[str, NamedGenerations] = {}
+        # What a checkpoint written now names; None where that is not known in this process.
+        self._committed: dict[str, Named] | None = None
+        self._resumed = False
         self._unsaved = False
+        self._batches = self._mapped = 0  # of this epoch; those whose maps were accumulated
 
     @override
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        saved = checkpoint.get(GENERATIONS, {})
+        saved = checkpoint.get(GENERATIONS)
+        if saved is None or (not any(saved.values()) and checkpoint["global_step"] == 0):
+            log.warning("the checkpoint was made without these stores: they begin empty")
+            return
         if set(saved) != set(self.open_stores):
             raise StoreMismatchError(
                 f"the checkpoint accumulated into {sorted(saved)}, this run into "
                 f"{sorted(self.open_stores)}; resume with the same stores, or start a new run"
             )
-        finished = 0 <= trainer.max_steps <= checkpoint["global_step"]
-        if not (finished or _ends_an_epoch(checkpoint)):
+        if not all(saved.values()):
+            raise StoreMismatchError(
+                "the checkpoint was written where its maps were not at hand (by a process that had "
+                "failed, or after a training in spawned processes); resume one that was written "
+                "during the training"
+            )
+        if not (self.resume_inside_epoch or _ends_an_epoch(trainer, checkpoint)):
             raise ConfigError(
                 "the checkpoint was saved in the middle of an epoch, from where no data loader can "
-                "go on exactly; resume from one that was saved at an epoch's end"
+                "go on exactly. Resume one that was saved at an epoch's end, as "
+                "ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True) does; or go on "
+                "inexactly with AttentionAccumulation(resume_inside_epoch=True)"
             )
         self._committed = {name: (number, seal) for name, (number, seal) in saved.items()}
+        self._resumed = True
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        named_generations(trainer)  # a damaged checkpoint is said before an epoch is lost to it
-        # One shard per rank: a shared map would lose updates, and a barrier per batch is slow.
-        for name, opener in self.open_stores.items():
-            self.stores[name] = opener(trainer.global_rank, trainer.world_size)
-            self.stores[name].roll_back(*self._committed[name])
+        # Also without a checkpoint, where one trainer's `fit` is called again.
+        goes_on = self._committed is not None and (self._resumed or trainer.global_step > 0)
+        self._resumed = False
+        try:
+            # One shard per rank: a shared map would lose updates, and a barrier per batch is slow.
+            for name, opener in self.open_stores.items():
+                self.stores[name] = store = opener(
+                    trainer.global_rank, trainer.world_size, overwrite=self.overwrite or goes_on
+                )
+                self._named[name] = NamedGenerations(name, store.path)
+            if goes_on and self._committed is not None:
+                self._go_back(trainer, self._committed)
+            else:
+                self._committed = dict.fromkeys(self.open_stores, _EMPTY)
+        except BaseException:
+            self._close()
+            raise
+        if trainer.is_global_zero:
+            _warn_of_checkpoints_inside_epochs(trainer, self.resume_inside_epoch)
+            # The trainer tells which file names what. An earlier `fit` may have asked it already.
+            io = trainer.strategy.checkpoint_io
+            inner = io.inner if isinstance(io, RecordedIO) else io
+            trainer.strategy.checkpoint_io = RecordedIO(inner, self._named)  # type: ignore[assignment]  # as good as one
+
+    def _go_back(self, trainer: Trainer, committed: Mapping[str, Named]) -> None:
+        for name, store in self.stores.items():
+            needed: set[int] = set()
+            if trainer.is_global_zero:
+                if trainer.ckpt_path:
+                    self._named[name].written(committed[name][0], str(trainer.ckpt_path))
+                needed = self._named[name].needed(_checkpoint_folders(trainer))
+            store.roll_back(*committed[name], needed)
 
     @override
-    def on_train_batch_end(  # type: ignore[override]  # narrows Lightning's Any to our dicts
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._batches = self._mapped = 0
+
+    @override
+    def on_train_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: StepOutput,
-        batch: Batch,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         # Every batch counts, not every optimiser step: with gradient accumulation each image is
         # still seen, and must be fused, once per epoch.
         self._unsaved = True
+        self._batches += 1
         if trainer.current_epoch < self.first_epoch:
             return
-        if "score_map" not in outputs:
-            raise ConfigError(
-                f"{type(pl_module).__name__}.training_step must return 'score_map' (B, C, h, w) "
-                f"for attention accumulation; it returned {sorted(outputs)}"
-            )
+        score_map = score_map_of(outputs, pl_module)
+        if score_map is None:
+            return  # the step returned None: Lightning skips such a batch, and so does this
+        fields = batch_fields(self.read_batch(batch))
         accepted = accumulate(
             self.stores.values(),
-            outputs["score_map"],
-            batch["labels"],
-            batch["index"],
-            batch["view"],
-            batch["repeat"],
+            score_map,
+            **fields,
             gate=self.gate,
             normalise=self.normalise,
             epoch=trainer.current_epoch,
             keep_empty=self.keep_empty,
             fill_rejected=trainer.current_epoch == self.fill_in_epoch,
         )
-        labels = batch["labels"]
+        self._mapped += 1
         pl_module.log(
             "oaa/accepted",
-            accepted.sum() / labels.sum().clamp(min=1),
+            accepted.sum() / (fields["labels"] > 0).sum().clamp(min=1).to(accepted.device),
             on_step=False,
             on_epoch=True,
-            batch_size=len(labels),
+            batch_size=len(accepted),
             sync_dist=True,
         )
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._batches and not self._mapped and trainer.current_epoch >= self.first_epoch:
+            raise ConfigError(
+                f"{type(pl_module).__name__}.training_step returned None for each of the "
+                f"{self._batches} batches of epoch {trainer.current_epoch}, so nothing was "
+                "accumulated; return a dict with 'loss' and 'score_map' (with manual optimisation: "
+                "'score_map' alone)"
+            )
+        self._commit(trainer)
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._commit(trainer)
+
+    def _commit(self, trainer: Trainer) -> None:
+        """Commit what came since the last commit; every process must come here."""
+        if not (self._unsaved and self.stores):
+            return
+        folders = _checkpoint_folders(trainer)
+        committed = {}
+        for name, store in self.stores.items():
+            needed: set[int] = set()
+            if trainer.is_global_zero:  # it alone drops generations, so it alone has to know
+                if store.replaces:
+                    self._named[name].clear()
+                needed = self._named[name].needed(folders)
+            generation = store.commit(trainer.strategy.barrier, needed)
+            committed[name] = generation, store.seal(generation)
+        self._committed, self._unsaved = committed, False
 
     @override
     def on_save_checkpoint(
@@ -140,14 +249,14 @@ class AttentionAccumulation(Callback):
         # Committed before the checkpoint is written, on every rank: the generation that a
         # checkpoint names always exists, and a crash in between costs a generation, not a run.
         # A second checkpoint of the same moment names the same generation.
-        if self._unsaved:
-            # Rank 0 alone drops generations, so it alone has to know.
-            needed = named_generations(trainer) if trainer.is_global_zero else {}
-            for name, store in self.stores.items():
-                generation = store.commit(trainer.strategy.barrier, needed.get(name, ()))
-                self._committed[name] = generation, store.seal(generation)
-            self._unsaved = False
+        self._commit(trainer)
+        if self._committed is None or self._unsaved:
+            checkpoint[GENERATIONS] = dict.fromkeys(self.open_stores)
+            return
         checkpoint[GENERATIONS] = {name: list(named) for name, named in self._committed.items()}
+        if trainer.is_global_zero:
+            for name, named in self._named.items():
+                named.writing(self._committed[name][0])
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -157,7 +266,15 @@ class AttentionAccumulation(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        # What came after the last checkpoint is dropped on purpose: resuming repeats it.
+        # A checkpoint may be written because of the exception, and must name what it has seen. Not
+        # with several processes: the others may never come to the barrier. And not in place of the
+        # maps that a training overwrites: they stay until its first epoch is whole.
+        self._unsaved &= self._mapped > 0
+        if trainer.world_size == 1 and not any(one.replaces for one in self.stores.values()):
+            try:
+                self._commit(trainer)
+            except (OSError, StoreError) as error:
+                log.warning("what came after the last commit is lost: %s", error)
         self._close()
 
     def _close(self) -> None:
@@ -166,7 +283,29 @@ class AttentionAccumulation(Callback):
         self.stores = {}
 
 
-def _ends_an_epoch(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether Lightning saved a checkpoint after an epoch's last batch."""
+def _ends_an_epoch(trainer: Trainer, checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint was saved after an epoch's last batch, or after the whole training."""
+    if 0 <= trainer.max_steps <= checkpoint["global_step"]:
+        return True
     progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     return bool(progress["is_last_batch"])
+
+
+def _checkpoint_folders(trainer: Trainer) -> set[Path]:
+    """Folders of a training's checkpoints, also of those that no store's record has yet."""
+    # Not by class: both packages of Lightning have one of their own.
+    named = [getattr(callback, "dirpath", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]  # a plain attribute
+    folders = {Path(folder) for folder in named if folder}
+    return folders | ({Path(trainer.ckpt_path).parent} if trainer.ckpt_path else set())
+
+
+def _warn_of_checkpoints_inside_epochs(trainer: Trainer, allowed: bool) -> None:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # a plain attribute
+        steps = getattr(callback, "_every_n_train_steps", None)
+        if not allowed and (steps or getattr(callback, "_train_time_interval", None)):
+            log.warning(
+                "%s writes checkpoints inside epochs. A training that accumulates attention is not "
+                "resumed from those, since no data loader can go on exactly. To be able to resume, "
+                "add ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True)",
+                type(callback).__name__,
+            )

@@ -74,7 +74,7 @@ def attend_method(cfg: DictConfig, method: str) -> Path:
         fusion="maximum",
         normalisation=reading._target_.rpartition(".")[2] if model else method,
     )
-    with MemmapStore(record.folder / "store", header, pairs) as store:
+    with MemmapStore(record.folder / "store", header, pairs, overwrite=True) as store:
         store.roll_back(0)
         if model is None:
             _everywhere(store)

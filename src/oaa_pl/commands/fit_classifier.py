@@ -79,7 +79,7 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
     paths = {method: of_method.folder / "store" for method, of_method in maps.items()}
     accumulation = AttentionAccumulation(
         {
-            method: partial(_open_store, paths[method], store_header(cfg, pairs, fusion), pairs)
+            method: partial(MemmapStore, paths[method], store_header(cfg, pairs, fusion), pairs)
             for method, fusion in cfg.fusion.stores.items()
         },
         gate=instantiate(cfg.gate),
@@ -121,7 +121,7 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
     for method, fusion in cfg.fusion.stores.items():
         header = store_header(cfg, pairs, fusion)
         maps[method].begin(cfg, classes=list(train.classes))
-        with MemmapStore(paths[method], header, pairs) as store:
+        with MemmapStore(paths[method], header, pairs, resume=True) as store:
             missing = store.missing()
             attend(cfg, net, everything, store, only=missing, what=f"finalize {method}")
             store.commit(needed=store.generations())
@@ -163,9 +163,3 @@ def clear_maps(folder: Path) -> None:
     if (lock := folder / "store" / "writer.lock").is_file():
         WriterLock(lock).release()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _open_store(
-    path: Path, header: Header, pairs: Pairs, rank: int, world_size: int
-) -> MemmapStore:
-    return MemmapStore(path, header, pairs, rank, world_size, recall=False)

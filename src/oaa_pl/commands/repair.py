@@ -6,7 +6,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 from torch import nn
 
-from oaa_pl.callbacks.checkpoint import LAST, generations_in
+from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.generations import generations_in
 from oaa_pl.commands import build
 from oaa_pl.commands.attend import attend, reading_of
 from oaa_pl.commands.trained import load_into, recorded_config
@@ -58,7 +59,7 @@ def repair(path: Path, checkpoint: Path | None = None) -> Findings:
         )
     # Before the store is opened: what is missing or foreign must not touch it.
     model = _model(path, header, pairs, checkpoint) if len(found.damaged) else None
-    with MemmapStore(path, header, pairs, recall=False) as store:
+    with MemmapStore(path, header, pairs, overwrite=True) as store:
         store.state[:], store.rows[:] = found.state, found.rows
         if model is not None:
             attend(*model, store, only=pairs.pairs[found.damaged], what="repair")

@@ -14,6 +14,7 @@ from torch import Tensor
 from oaa_pl.attention.cam import class_attention
 from oaa_pl.attention.gate import beats_absent_classes
 from oaa_pl.attention.view import identity_view, undo_view
+from oaa_pl.errors import ShapeError
 from oaa_pl.losses import image_scores
 from oaa_pl.store.base import AttentionStore
 
@@ -25,7 +26,7 @@ Normalisation = Callable[[Tensor], Tensor]
 
 @torch.no_grad()
 def accumulate(
-    stores: Iterable[AttentionStore],
+    stores: AttentionStore | Iterable[AttentionStore],
     score_map: Tensor,
     labels: Tensor,
     index: Tensor,
@@ -41,10 +42,10 @@ def accumulate(
     """Fuse a batch's trusted attention maps into the cumulative maps of every store.
 
     Args:
-        stores: where the cumulative maps live; their grids may differ.
+        stores: where the cumulative maps live, one or several; their grids may differ.
         score_map: raw class scores F, (B, C, H, W).
         labels: 1 where the class is in the image, (B, C).
-        index: the images' places in the data set, int64, (B,).
+        index: the images' places in the data set, whole numbers, (B,).
         view: whole-image to view coordinates, (B, 2, 3); whole images if None.
         repeat: copies that pad an epoch and must not be fused again, bool, (B,); none if None.
         gate: maps scores (B, C) and presence, bool (B, C), to trust, bool (B, C).
@@ -58,23 +59,30 @@ def accumulate(
         Whether each map was accepted, bool, (B, C), on the score map's device.
 
     Raises:
+        ShapeError: if an argument has another shape than it must have.
         StoreError: if an image or class is not in a store.
     """
-    device = score_map.device  # a plain loop may keep its indices on the CPU
-    labels, index = labels.to(device), index.to(device)
+    stores = [stores] if isinstance(stores, AttentionStore) else list(stores)
+    # A plain loop may keep its tags in lists or arrays, and its indices on the CPU.
+    score_map = torch.as_tensor(score_map)
+    device = score_map.device
+    labels, index = (torch.as_tensor(given, device=device) for given in (labels, index))
+    view = None if view is None else torch.as_tensor(view, device=device)
+    repeat = None if repeat is None else torch.as_tensor(repeat, device=device)
+    _check_shapes(stores, score_map, labels, index, view, repeat)
     trusted = gate(image_scores(score_map), labels > 0)
     attention = normalise(score_map)
     # An empty map shows nothing; and a NaN, which no comparison passes, must never get in.
     peak = attention.amax(dim=(2, 3))
     usable = peak >= 0 if keep_empty else peak > 0
     if repeat is not None:
-        usable = usable & ~repeat.to(device)[:, None]
+        usable = usable & ~repeat.bool()[:, None]
     trusted = trusted & usable
     taken = usable & (labels > 0) if fill_rejected else trusted
     image, category = taken.nonzero(as_tuple=True)
     if not len(image):
         return trusted
-    view = identity_view(len(index), device) if view is None else view.to(device)
+    view = identity_view(len(index), device) if view is None else view
     chosen, chosen_view = attention[image, category], view[image].to(attention.dtype)
     where, what = index[image].numpy(force=True), category.numpy(force=True)
     accepted = trusted[image, category].numpy(force=True)
@@ -89,3 +97,52 @@ def accumulate(
             rest = ~accepted
             store.fill(where[rest], what[rest], whole[rest], epoch)
     return trusted
+
+
+def _check_shapes(
+    stores: Iterable[AttentionStore],
+    score_map: Tensor,
+    labels: Tensor,
+    index: Tensor,
+    view: Tensor | None,
+    repeat: Tensor | None,
+) -> None:
+    """Refuse what is not a score map with its tags. Looks at shapes only: no device waits."""
+    found = tuple(score_map.shape)
+    if score_map.ndim != 4:
+        hint = {
+            2: "these look like pooled scores; give the map before the pooling",
+            3: "these look like a transformer's tokens (B, N, D); apply the classifier to each "
+            "patch token and reshape to the grid: scores.transpose(1, 2).unflatten(2, (h, w))",
+        }
+        raise ShapeError(
+            f"score_map must be (B, C, H, W), the class scores of each cell, got {found}: "
+            f"{hint.get(score_map.ndim, 'one map for each image and class is needed')}"
+        )
+    batch, classes = found[:2]
+    if labels.shape != (batch, classes):
+        more = labels.ndim == 2 and labels.shape[1] == classes - 1
+        raise ShapeError(
+            f"labels must be (B, C) = {(batch, classes)} like score_map {found}, got "
+            f"{tuple(labels.shape)}"
+            + ("; leave out the background channel: score_map[:, 1:]" if more else "")
+        )
+    for store in stores:
+        if len(store.pairs.classes) != classes:
+            raise ShapeError(
+                f"score_map has {classes} classes, the store {len(store.pairs.classes)}: "
+                f"{', '.join(store.pairs.classes[:5])}...; both must have the same, in one order, "
+                "without background"
+            )
+    if index.shape != (batch,) or index.is_floating_point() or index.dtype == torch.bool:
+        raise ShapeError(
+            f"index must be {batch} whole numbers, the images' places in the data set, got "
+            f"{index.dtype} {tuple(index.shape)}"
+        )
+    if view is not None and view.shape != (batch, 2, 3):
+        raise ShapeError(
+            f"view must be (B, 2, 3) = {(batch, 2, 3)}, whole-image to view coordinates, got "
+            f"{tuple(view.shape)}; leave it out if training sees whole images"
+        )
+    if repeat is not None and repeat.shape != (batch,):
+        raise ShapeError(f"repeat must be (B,) = {(batch,)}, got {tuple(repeat.shape)}")

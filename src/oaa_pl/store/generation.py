@@ -18,9 +18,9 @@ from tokenize import TokenError
 import numpy as np
 from numpy.typing import NDArray
 
-from oaa_pl.errors import StoreError
+from oaa_pl.errors import StoreError, StoreNotEmptyError
 from oaa_pl.store.files import checksum, save_array, sync_folder, write_text
-from oaa_pl.store.layout import ROW, Header
+from oaa_pl.store.layout import ORIGIN_NONE, ROW, Header
 
 __all__ = [
     "DAMAGE",
@@ -30,6 +30,7 @@ __all__ = [
     "folder_of",
     "open_generation",
     "read_seal",
+    "require_no_maps",
     "row_checksums",
     "seal_of",
     "seal_rows",
@@ -205,6 +206,33 @@ def open_generation(
             f"{folder} is damaged: {error!r}; 'oaa store verify {store}' says what to do"
         ) from error
     return state, rows
+
+
+def require_no_maps(store: Path, count: int) -> None:
+    """Refuse a store that a new training would empty.
+
+    Args:
+        store: the store's folder.
+        count: rows R that the store must have.
+
+    Raises:
+        StoreNotEmptyError: if a generation holds a map, or cannot be read; the message names both
+            ways out.
+    """
+    for generation in reversed(committed(store)):
+        try:
+            rows = _mapped(folder_of(store, generation) / "rows.npy", ROW, (count,))
+            maps = int((rows["origin"] != ORIGIN_NONE).sum())
+        except DAMAGE:
+            maps = -1  # unreadable is not empty
+        if maps:
+            count = f"{maps} committed maps" if maps > 0 else "committed maps that are damaged"
+            raise StoreNotEmptyError(
+                f"{store} holds {count} (generation {generation}). To go on with them, resume the "
+                "checkpoint that belongs to them (Trainer.fit(ckpt_path=...)), or in a loop of "
+                "your own open the store with resume=True. To drop them and begin anew, give "
+                "overwrite=True"
+            )
 
 
 def _mapped(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> np.ndarray:

@@ -25,6 +25,7 @@ from oaa_pl.store.generation import (
     committed,
     drop,
     open_generation,
+    require_no_maps,
     seal_of,
     sweep,
     write_generation,
@@ -37,7 +38,10 @@ __all__ = ["MemmapStore"]
 
 
 class MemmapStore(AttentionStore):
-    """The writer's handle on a store folder; made if absent, continued if it is the same.
+    """The writer's handle on a store folder.
+
+    A folder without committed maps is begun. One that holds maps is only opened by who says what
+    shall become of them: `resume` or `overwrite`.
 
     Args:
         path: the store's folder.
@@ -47,11 +51,14 @@ class MemmapStore(AttentionStore):
         world_size: number of processes that accumulate.
         keep: newest generations to keep, beside those that a commit is told are needed. Two, so
             that the checkpoint on disk keeps the one it names while the next is being written.
-        recall: start from the newest generation; without it, from nothing until `roll_back`.
+        resume: go on from the newest generation; from nothing if there is none.
+        overwrite: start from nothing. The first commit replaces what the folder holds: until then
+            nothing is lost, and `roll_back` can still go back to any of it.
 
     Raises:
+        StoreNotEmptyError: if the folder holds maps, and neither `resume` nor `overwrite` is given.
         StoreError: if the folder is another data set's or another rule's store, is in use, or
-            cannot be written.
+            cannot be written; or if both `resume` and `overwrite` are given.
     """
 
     def __init__(
@@ -62,14 +69,19 @@ class MemmapStore(AttentionStore):
         rank: int = 0,
         world_size: int = 1,
         keep: int = 2,
-        recall: bool = True,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
     ) -> None:
+        if resume and overwrite:
+            raise StoreError("resume goes on from the maps that overwrite drops; give one of them")
         if not 0 <= rank < world_size:
             raise StoreError(f"rank must be in 0..{world_size - 1} (world_size - 1), got {rank}")
         if header.fingerprint != pairs.fingerprint:
             raise StoreError("header.fingerprint must be that of the pairs; take pairs.fingerprint")
         self.path, self.header, self.pairs = path, header, pairs
         self.rank, self.world_size, self.keep = rank, world_size, keep
+        self.replaces = overwrite  # until the first commit, or a roll back
         self._lock: WriterLock | None = None
         self._process = os.getpid()
         count = len(pairs.pairs)
@@ -77,8 +89,10 @@ class MemmapStore(AttentionStore):
         try:
             if rank == 0:
                 self._claim()
+            if not (resume or overwrite):
+                require_no_maps(path, count)  # on every rank, so that they refuse together
             self.state = self._map_live(header.state_shape(count), header.rule)
-            if rank == 0 and recall and self.generations():
+            if rank == 0 and resume and self.generations():
                 # What is committed is what the store holds: a commit must never lose it.
                 newest = self.generations()[-1]
                 self.state[:], self.rows[:] = open_generation(path, newest, header, count)
@@ -150,9 +164,11 @@ class MemmapStore(AttentionStore):
             for rank in range(1, self.world_size):
                 self._absorb(rank)
             write_generation(self.path, generation, self.state, self.rows)
-            for old in self.generations()[: -self.keep]:
+            keep = 1 if self.replaces else self.keep
+            for old in self.generations()[:-keep]:
                 if old not in needed:
                     drop(self.path, old)
+        self.replaces = False
         wait()  # the generation is in place
         if self.rank > 0:
             # What this rank held now lives in rank 0: it starts again from nothing.
@@ -169,12 +185,15 @@ class MemmapStore(AttentionStore):
         self.absorb(state, rows)
 
     @override
-    def roll_back(self, generation: int, seal: str | None = None) -> None:
+    def roll_back(
+        self, generation: int, seal: str | None = None, needed: Collection[int] = ()
+    ) -> None:
         """Return to a committed generation; later ones are dropped. 0 is the empty store.
 
         Args:
             generation: its number.
-            seal: what `seal` said of it when it was committed; not compared if None.
+            seal: what `seal` returned when it was committed; not compared if None.
+            needed: later generations that must stay, because a checkpoint names them.
 
         Raises:
             StoreError: if there is no such generation, or it is damaged.
@@ -195,8 +214,9 @@ class MemmapStore(AttentionStore):
             self.state[:], self.rows[:] = state, rows
         if self.rank == 0:
             for newer in self.generations():
-                if newer > generation:
+                if newer > generation and newer not in needed:
                     drop(self.path, newer)
+        self.replaces = False
 
     def seal(self, generation: int) -> str:
         """What tells a committed generation from another of the same number; "" for the empty one.
