@@ -278,7 +278,7 @@ class StoreMachine(RuleBasedStateMachine):
     def open(self, world_size: int, keep: int, resume: bool) -> None:
         header = header_of(self.fusion)
         if any(row.origin for kept in self.kept.values() for row in kept.rows.values()):
-            with pytest.raises(StoreNotEmptyError, match="holds .* committed maps"):
+            with pytest.raises(StoreNotEmptyError, match=r"holds .* committed maps"):
                 MemmapStore(self.path, header, PAIRS)
         self.keep, self.replaces = keep, not resume
         how = {"resume": resume, "overwrite": not resume}

@@ -235,9 +235,10 @@ class AttentionAccumulation(Callback):
         for name, store in self.stores.items():
             needed: set[int] = set()
             if trainer.is_global_zero:  # it alone drops generations, so it alone has to know
-                if store.replaces:
+                if store.replaces:  # and with the old maps, what their checkpoints name
                     self._named[name].clear()
-                needed = self._named[name].needed(folders)
+                else:
+                    needed = self._named[name].needed(folders)
             generation = store.commit(trainer.strategy.barrier, needed)
             committed[name] = generation, store.seal(generation)
         self._committed, self._unsaved = committed, False

@@ -226,9 +226,9 @@ def require_no_maps(store: Path, count: int) -> None:
         except DAMAGE:
             maps = -1  # unreadable is not empty
         if maps:
-            count = f"{maps} committed maps" if maps > 0 else "committed maps that are damaged"
+            found = f"{maps} committed maps" if maps > 0 else "committed maps that are damaged"
             raise StoreNotEmptyError(
-                f"{store} holds {count} (generation {generation}). To go on with them, resume the "
+                f"{store} holds {found} (generation {generation}). To go on with them, resume the "
                 "checkpoint that belongs to them (Trainer.fit(ckpt_path=...)), or in a loop of "
                 "your own open the store with resume=True. To drop them and begin anew, give "
                 "overwrite=True"
