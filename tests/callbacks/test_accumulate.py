@@ -172,9 +172,7 @@ def test_a_training_that_resumes_nothing_does_not_empty_a_store(tmp_path: Path) 
 
 def test_overwriting_begins_anew_and_loses_nothing_before_the_first_epoch(tmp_path: Path) -> None:
     fit(tmp_path, watched(tmp_path, normalise=always_positive), max_epochs=2)
-    trainer = quiet_trainer(
-        tmp_path, callbacks=[watched(tmp_path, overwrite=True)], max_epochs=1
-    )
+    trainer = quiet_trainer(tmp_path, callbacks=[watched(tmp_path, overwrite=True)], max_epochs=1)
     with pytest.raises(ConfigError, match="must return 'score_map'"):
         trainer.fit(Silent(), loader())
     for name in FUSIONS:

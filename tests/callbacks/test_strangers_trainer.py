@@ -68,55 +68,57 @@ class CrashError(Exception):
     pass
 
 
-def module_of(lightning: ModuleType, at: str = "", skip: bool = False, by_hand: bool = False) -> Any:
-    """A classifier for that package of Lightning, which fails once at a place such as "2.train"."""
+class Counting:
+    """What a stranger's classifier does in either package; fails once at a place: "2.train"."""
 
-    class Stranger(lightning.LightningModule):  # type: ignore[name-defined, misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = torch.nn.Conv2d(3, 2, 1)
-            self.seen: Counter[int] = Counter()
-            self.automatic_optimization = not by_hand
+    def __init__(self, at: str = "", skip: bool = False, by_hand: bool = False) -> None:
+        super().__init__()
+        self.at, self.skip = at, skip
+        self.net = torch.nn.Conv2d(3, 2, 1)
+        self.seen: Counter[int] = Counter()
+        self.automatic_optimization = not by_hand
 
-        def training_step(self, batch: dict[str, Any], batch_idx: int) -> Any:
-            self.fail("train", batch_idx == 2)
-            if skip and batch_idx % 2:
-                return None
-            score_map = self.net(batch["image"]).float()
-            self.seen.update(batch["index"].tolist())
-            loss = score_map.mean()
-            if by_hand:
-                optimizer = self.optimizers()
-                optimizer.zero_grad()
-                self.manual_backward(loss)
-                optimizer.step()
-                return {"score_map": score_map.detach().abs() + 0.1}
-            return {"loss": loss, "score_map": score_map.detach().abs() + 0.1}
+    def training_step(self: Any, batch: dict[str, Any], batch_idx: int) -> Any:
+        self.fail("train", batch_idx == 2)
+        if self.skip and batch_idx % 2:
+            return None
+        score_map = self.net(batch["image"]).float()
+        self.seen.update(batch["index"].tolist())
+        loss, kept = score_map.mean(), score_map.detach().abs() + 0.1
+        if self.automatic_optimization:
+            return {"loss": loss, "score_map": kept}
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        return {"score_map": kept}
 
-        def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-            self.fail("validate", batch_idx == 1)
-            score = -abs(self.current_epoch - 1)  # the second epoch is the best
-            self.log("val/map", float(score), batch_size=2)
+    def validation_step(self: Any, batch: dict[str, Any], batch_idx: int) -> None:
+        self.fail("validate", batch_idx == 1)
+        score = -abs(self.current_epoch - 1)  # the second epoch is the best
+        self.log("val/map", float(score), batch_size=2)
 
-        def on_train_epoch_end(self) -> None:
-            self.fail("epoch_end", True)
+    def on_train_epoch_end(self) -> None:
+        self.fail("epoch_end", True)
 
-        def fail(self, hook: str, here: bool) -> None:
-            nonlocal at
-            if here and at == f"{self.current_epoch}.{hook}":
-                at = ""
-                raise CrashError("as planned")
+    def fail(self: Any, hook: str, here: bool) -> None:
+        if here and self.at == f"{self.current_epoch}.{hook}":
+            self.at = ""
+            raise CrashError("as planned")
 
-        def configure_optimizers(self) -> Any:
-            return torch.optim.SGD(self.parameters(), lr=0.01)
+    def configure_optimizers(self: Any) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
 
-        def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-            checkpoint["seen"] = dict(self.seen)
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["seen"] = dict(self.seen)
 
-        def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-            self.seen = Counter(checkpoint["seen"])
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.seen = Counter(checkpoint["seen"])
 
-    return Stranger()
+
+def module_of(lightning: ModuleType, *arguments: Any, **more: Any) -> Any:
+    """A classifier for that package of Lightning."""
+    return type("Stranger", (Counting, lightning.LightningModule), {})(*arguments, **more)
 
 
 def callback(folder: Path, **settings: Any) -> AttentionAccumulation:
@@ -268,7 +270,7 @@ def test_whatever_fails_what_is_resumed_has_each_map_once(
     if (tmp_path / "kept").exists() and (checkpoints := resumable(tmp_path)):
         fit(lightning, tmp_path, again, *made(), ckpt_path=checkpoints[-1])
     else:
-        with pytest.raises(StoreNotEmptyError, match="holds .* committed maps"):
+        with pytest.raises(StoreNotEmptyError, match=r"holds .* committed maps"):
             fit(lightning, tmp_path, module_of(lightning), *made())
         fit(lightning, tmp_path, again, *made(), overwrite=True)
     assert set(again.seen.values()) == {EPOCHS}
@@ -360,4 +362,3 @@ def test_a_checkpoint_whose_maps_were_not_at_hand_is_refused(
     with pytest.raises(StoreMismatchError, match="written where its maps were not at hand"):
         fit(lightning, tmp_path, module_of(lightning), ckpt_path=tmp_path / "after.ckpt")
     assert_counted(tmp_path, module)
-

@@ -150,10 +150,9 @@ def test_a_store_that_lacks_pairs_is_refused_before_any_label(
 ) -> None:
     path = SEED / "attention/oaa_max/store"
     old = StoreReader(path)
-    with MemmapStore(path, old.header, old.pairs) as store:
+    with MemmapStore(path, old.header, old.pairs, overwrite=True) as store:
         image, category = store.pairs.pairs[1:].T
         maps = np.ones((len(image), *store.header.grid), np.float32)
-        store.roll_back(0)
         store.fill(image, category, maps)
         store.commit()
         name, what = store.pairs.ids[0], store.pairs.classes[store.pairs.pairs[0][1]]

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import albumentations as A
 import numpy as np
@@ -14,7 +15,7 @@ from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.attention.gate import accept_all, beats_absent_classes, top_k
 from oaa_pl.attention.view import identity_view
 from oaa_pl.data.transforms import ViewTransform
-from oaa_pl.errors import StoreError
+from oaa_pl.errors import ShapeError, StoreError
 from oaa_pl.store.accumulate import Gate, accumulate
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memory import MemoryStore
@@ -252,3 +253,80 @@ def test_a_maximum_over_epochs_grows_to_cover_what_single_epochs_show_in_part() 
         accumulate([store], score_map, LABELS[:1], torch.tensor([0]), epoch=epoch)
         covered.append(float(store.maps(0).attention.mean()))
     assert covered == [0.5, 1.0]
+
+
+# The border: what a stranger's loop may hand over
+
+INDEX = torch.arange(4)
+
+
+def fused(**given: Any) -> list[tuple[bytes, bytes]]:
+    fed = stores()
+    accumulate(**{"stores": fed, "score_map": scores(1), "labels": LABELS, "index": INDEX} | given)
+    return [snapshot(store) for store in fed]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"labels": PAIRS.labels},
+        {"labels": PAIRS.labels.astype(int).tolist()},
+        {"labels": LABELS.bool()},
+        {"labels": LABELS.double()},
+        {"index": [0, 1, 2, 3]},
+        {"index": np.arange(4)},
+        {"index": INDEX.int()},
+        {"score_map": scores(1).numpy()},
+        {"score_map": scores(1).double()},
+        {"repeat": [False] * 4},
+        {"repeat": torch.zeros(4)},
+        {"view": np.tile(np.eye(2, 3, dtype=np.float32), (4, 1, 1))},
+    ],
+    ids=str,
+)
+def test_lists_arrays_and_other_number_types_are_as_good(given: dict[str, Any]) -> None:
+    assert fused(**given) == fused()
+
+
+def test_one_store_need_not_be_a_list() -> None:
+    one, listed = stores()[0], stores()[0]
+    accumulate(one, scores(1), LABELS, INDEX)
+    accumulate([listed], scores(1), LABELS, INDEX)
+    assert snapshot(one) == snapshot(listed)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"score_map": torch.ones(4, 3)}, r"\(B, C, H, W\).*got \(4, 3\).*pooled scores"),
+        ({"score_map": torch.ones(4, 196, 3)}, r"got \(4, 196, 3\).*tokens.*reshape to the grid"),
+        ({"score_map": torch.ones(3, 4, 4)}, r"got \(3, 4, 4\)"),
+        ({"score_map": torch.ones(4)}, r"got \(4,\): one map for each image and class"),
+        ({"score_map": torch.ones(4, 4, 2, 2)}, r"like score_map.*background.*score_map\[:, 1:\]"),
+        ({"score_map": torch.ones(4, 5, 2, 2)}, r"labels must be \(B, C\) = \(4, 5\)"),
+        ({"score_map": torch.ones(2, 3, 2, 2)}, r"labels must be \(B, C\) = \(2, 3\)"),
+        (
+            {"score_map": torch.ones(4, 2, 2, 2), "labels": LABELS[:, :2]},
+            r"score_map has 2 classes, the store 3: cat, dog",
+        ),
+        ({"labels": LABELS[:, 0]}, r"labels must be .* got \(4,\)"),
+        ({"labels": torch.tensor([0, 1, 2, 0])}, r"labels must be .* got \(4,\)"),
+        ({"index": torch.arange(3)}, r"index must be 4 whole numbers.*\(3,\)"),
+        ({"index": torch.arange(4.0)}, r"index must be 4 whole numbers.*float32"),
+        ({"index": torch.zeros(4, 1, dtype=torch.long)}, r"index must be 4 whole numbers"),
+        ({"index": torch.ones(4, dtype=torch.bool)}, r"index must be 4 whole numbers.*bool"),
+        ({"view": torch.eye(2, 3)}, r"view must be \(B, 2, 3\) = \(4, 2, 3\).*got \(2, 3\)"),
+        ({"repeat": torch.zeros(3)}, r"repeat must be \(B,\) = \(4,\), got \(3,\)"),
+    ],
+    ids=str,
+)
+def test_what_is_no_score_map_with_its_tags_is_refused_by_name(
+    given: dict[str, Any], message: str
+) -> None:
+    fed = stores()
+    empty = [snapshot(store) for store in fed]
+    with pytest.raises(ShapeError, match=message):
+        accumulate(
+            **{"stores": fed, "score_map": scores(1), "labels": LABELS, "index": INDEX} | given
+        )
+    assert [snapshot(store) for store in fed] == empty

@@ -44,7 +44,7 @@ class StopIfDiverged(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         self._batch = batch_idx
         if loss is not None:  # a step may be skipped by returning nothing
             self._sum = self._sum.to(loss.device) + loss.detach().float()
