@@ -56,8 +56,8 @@ def min_max_attention(score_map: Tensor) -> Tensor:
 def probability_attention(score_map: Tensor) -> Tensor:
     """Attention q = sigmoid(F) of each class: the maps of an integral model as it learned them.
 
-    Section 3.3 trains q to be the soft label, the cumulative attention itself. Eq. (2), which the
-    paper keeps for these maps too, calls every cell empty whose q is below one half. A classifier's
+    Section 3.3 trains q to be the soft label, the cumulative attention itself. Eq. (2), as
+    of the classifier's maps, calls every cell empty whose q is below one half. A classifier's
     score map has no such reading: only its mean over the image was trained.
 
     Args:

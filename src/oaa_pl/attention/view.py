@@ -1,7 +1,7 @@
 """Undo a training view: bring its maps back to the grid of the whole photo, and the reverse.
 
-Paper: section 3.2 fuses maps of the same image from different epochs cell by cell, which is only
-meaningful once each epoch's flip, crop, scale or rotation has been undone.
+Source: Jiang et al., ICCV 2019, section 3.2, fuses maps of the same image from different epochs
+cell by cell. That takes maps of one view, so each epoch's flip, crop, scale or rotation is undone.
 
 Coordinates are normalised: -1 and 1 are the outer edges of the first and the last cell. A `view`
 maps (x, y, 1) of the whole photo to (x, y) of the network's input.

@@ -158,7 +158,7 @@ def step_schedule(
         steps: optimiser steps of the whole training.
         at: shares of the training in (0, 1], ascending; the paper's is 2/3.
         factor: multiplier at each of them.
-        warmup: first steps over which the rate rises linearly; 0 in the paper.
+        warmup: first steps over which the rate rises linearly; the paper has none.
     """
     edges = [round(share * steps) for share in at]
 

@@ -1,9 +1,9 @@
-"""The VGG-16 trunk at stride 8, which the paper starts from.
+"""The VGG-16 trunk at stride 8, the paper's first backbone.
 
 Source: Simonyan and Zisserman, ICLR 2015 (configuration D); made dense as in Chen et al.,
 "Semantic image segmentation with deep convolutional nets and fully connected CRFs", ICLR 2015,
-section 3.1, which the paper's networks follow: pool4 keeps its resolution, pool5 is gone, and
-conv5 is dilated by 2 so that its kernels still meet the samples they were trained on.
+section 3.1: pool4 keeps its resolution, pool5 is gone, and conv5 is dilated by 2 so that its
+kernels still meet the samples they were trained on.
 
 Shapes: (B, 3, H, W) -> (B, 512, H // 8, W // 8). The pools round down, so the rows and columns
 beyond the last multiple of 8 are seen by no cell of their own: use input sides that are multiples
