@@ -12,14 +12,14 @@ def test_attention_that_wanders_and_attention_that_stays_are_told_apart() -> Non
     union = {1: LEFT, 2: LEFT + MIDDLE, 3: LEFT + MIDDLE + RIGHT}
     assert growth_caption(union, wandering, 0.3) == (
         "At 0.3 or above: 25 % of the photo after epoch 1 and 75 % after epoch 3, 25 % in epoch "
-        "3’s attention alone. Overlap of the attention of two epochs in a row (IoU): 0.00 at first, "
-        "0.00 at last, 0.00 on average."
+        "3’s attention alone. Overlap of the attention of two epochs in a row (IoU): 0.00 at "
+        "first, 0.00 at last, 0.00 on average."
     )
     spreading = {1: LEFT, 2: LEFT + MIDDLE, 3: LEFT + MIDDLE}
     assert growth_caption(spreading, spreading, 0.3) == (
         "At 0.3 or above: 25 % of the photo after epoch 1 and 50 % after epoch 3, 50 % in epoch "
-        "3’s attention alone. Overlap of the attention of two epochs in a row (IoU): 0.50 at first, "
-        "1.00 at last, 0.75 on average."
+        "3’s attention alone. Overlap of the attention of two epochs in a row (IoU): 0.50 at "
+        "first, 1.00 at last, 0.75 on average."
     )
 
 
