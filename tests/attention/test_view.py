@@ -189,7 +189,7 @@ def test_zero_stays_zero_under_any_view(view: Tensor, grid: int, size: int, seed
 
 @pytest.mark.parametrize("name", ["apply", "undo"])
 def test_autocast_does_not_move_a_sample(name: str) -> None:
-    # bfloat16 has eight bits: coordinates in it are a twentieth of a cell off on a grid of 24.
+    # bfloat16 has eight bits: coordinates in it are some hundredths of a cell off.
     maps, view = ring((24, 24), 0)[:1], crop(-0.5, -0.75, 0.7, 0.9)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         if name == "apply":
