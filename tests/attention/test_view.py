@@ -281,6 +281,13 @@ def test_a_whole_image_view_shows_every_cell_however_fine_the_grid(size: int) ->
         assert torch.allclose(whole, torch.ones(()))
 
 
+def test_a_view_of_no_numbers_shows_nothing() -> None:
+    view = torch.full((1, 2, 3), torch.nan)
+    whole, inside = undo_view(torch.ones(1, 4, 4), view, (3, 3))
+    assert not whole.any()
+    assert not inside.any()
+
+
 def test_undone_maps_stay_in_the_range_of_the_map() -> None:
     maps = torch.rand(1, 5, 5)
     whole, _ = undo_view(maps, turn(33, 1.3), (50, 50))

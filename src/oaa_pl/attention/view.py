@@ -128,7 +128,8 @@ def _neighbours(coordinate: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]
     not darkened by an outside that does not exist. Returns int64, int64 and float, each in the
     shape of `coordinate`, the weight with an axis for the classes, (N, 1, h, w).
     """
-    place = ((coordinate + 1) * (cells / 2) - 0.5).clamp(0, cells - 1)
+    # A coordinate that is no number lies outside, whatever cell it is given.
+    place = ((coordinate + 1) * (cells / 2) - 0.5).clamp(0, cells - 1).nan_to_num(0)
     nearest = place.round()
     place = nearest.where((place - nearest).abs() <= _ON_CENTRE * cells, place)
     first = place.floor()

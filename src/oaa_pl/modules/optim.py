@@ -35,8 +35,7 @@ class Rates(NamedTuple):
     head_bias: float = 20.0
 
 
-LAST = "last"
-"""Word for the layers that a network names in `last_layers`."""
+_LAST = "last"  # the layers that a network names in `last_layers`
 
 
 def parameter_groups(
@@ -89,7 +88,7 @@ def parameter_groups(
 def _fast_layers(net: nn.Module, fast: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if fast is None:
         return None
-    if fast == LAST:
+    if fast == _LAST:
         layers = getattr(net, "last_layers", None)
         if layers is None:
             raise ConfigError(

@@ -39,7 +39,7 @@ def why_unfit(state: Mapping[str, Tensor], channels: int, hidden: int) -> str:
     missing = [name for name in NAMES if name not in state]
     if missing:
         return f"{missing[0]} is missing"
-    width = len(state[NAMES[1]])
+    width = state[NAMES[1]].numel()
     expected = ((width, channels * _SIDE**2), (width,), (width, width), (width,))
     for name, shape in zip(NAMES, expected, strict=True):
         if tuple(state[name].shape) != shape:
