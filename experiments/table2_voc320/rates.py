@@ -52,7 +52,11 @@ def measured(folder: Path) -> dict[str, Any]:
             float(row["value"]) for row in csv.DictReader(file) if row["name"] == "train/loss_epoch"
         ]
     home = folder.parents[2]
-    rows = [row for row in collect(home) if row.metric == "segmentation/miou"]
+    rows = [
+        row
+        for row in collect(home)
+        if (row.metric, row.method) == ("segmentation/miou", folder.name)
+    ]
     optimizer = cfg.segmenter.optimizer
     values = (
         home.name, optimizer.lr, optimizer.get("fast"), commit_of(folder),
