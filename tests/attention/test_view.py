@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -10,6 +11,12 @@ from oaa_pl.attention.view import apply_view, identity_view, invert_view, undo_v
 
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)
 FLIP = torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+MIRRORS = {  # views that move every cell onto a cell, and the axes that they reverse
+    "the whole image": (identity_view(1), ()),
+    "the flip": (FLIP, (3,)),
+    "the flip upside down": (torch.tensor([[[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]]), (2,)),
+    "the half turn": (torch.tensor([[[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]]), (2, 3)),
+}
 
 
 def crop(left: float, top: float, right: float, bottom: float) -> Tensor:
@@ -49,20 +56,6 @@ def ramps_seen(view: Tensor, size: tuple[int, int]) -> Tensor:
     return (torch.stack(seen) + 1) / 2
 
 
-def test_the_identity_view_is_a_plain_resize() -> None:
-    maps = torch.rand(3, 4, 5)
-    whole, inside = undo_view(maps, identity_view(3), (4, 5))
-    assert torch.allclose(whole, maps, atol=1e-6)
-    assert inside.all()
-
-
-def test_undoing_a_flip_flips_the_map_back() -> None:
-    maps = torch.rand(1, 3, 4)
-    whole, inside = undo_view(maps, FLIP, (3, 4))
-    assert torch.allclose(whole, maps.flip(2), atol=1e-6)
-    assert inside.all()
-
-
 def test_a_quarter_turn_is_undone_cell_by_cell() -> None:
     maps = torch.rand(1, 4, 4)
     # (x, y) -> (-y, x): the photo's right side is the view's lower side.
@@ -80,6 +73,134 @@ def test_undoing_a_crop_puts_it_where_it_was_cut() -> None:
     expected[:2, 2:] = maps[0]
     assert torch.allclose(whole[0], expected, atol=1e-6)
     assert torch.equal(inside[0], expected > 0)
+
+
+def ring(size: tuple[int, int], seed: int) -> Tensor:
+    """Attention with cells of exactly zero beside cells of attention: (2, 3, h, w)."""
+    generator = torch.Generator().manual_seed(seed)
+    maps = torch.rand(2, 3, *size, generator=generator) + 0.01
+    return maps.where(torch.rand(2, 3, *size, generator=generator) < 0.4, 0)
+
+
+@pytest.mark.parametrize("grid", range(5, 65))
+@pytest.mark.parametrize("mirror", MIRRORS)
+def test_whole_images_and_flips_keep_every_bit_and_the_set_of_zeros(mirror: str, grid: int) -> None:
+    view, axes = MIRRORS[mirror]
+    for size in ((grid, grid), (grid, 9), (7, grid)):
+        maps = ring(size, grid)
+        expected = maps.flip(axes)
+        seen = apply_view(maps, view.expand(2, 2, 3), size)
+        assert torch.equal(seen == 0, expected == 0)  # p = 0 of Eq. (8)
+        assert torch.equal(seen, expected)
+        back, inside = undo_view(seen[0], view.expand(3, 2, 3), size)
+        assert torch.equal(back, maps[0])
+        assert inside.all()
+
+
+@pytest.mark.parametrize("grid", [5, 12, 24, 28, 56])
+def test_quarter_turns_keep_every_bit(grid: int) -> None:
+    maps = ring((grid, grid), grid)
+    view = turn(90).expand(2, 2, 3)  # cos 90 degrees is 6e-17 in it, not 0
+    seen = apply_view(maps, view, (grid, grid))
+    assert torch.equal(seen, maps.rot90(-1, (2, 3)))
+    assert torch.equal(undo_view(seen[:, 0], view, (grid, grid))[0], maps[:, 0])
+
+
+def sampled(maps: Tensor, place: list[list[tuple[Fraction, Fraction]]]) -> tuple[Tensor, Tensor]:
+    """Bilinear samples of maps (C, h, w) at exact places (row, column), as plain loops.
+
+    Returns the values, (C, H, W), and whether any cell with a weight above 0 is not zero.
+    """
+    height, width = maps.shape[1:]
+    values = torch.zeros(len(maps), len(place), len(place[0]))
+    alive = torch.zeros(values.shape, dtype=torch.bool)
+    for line, places in enumerate(place):
+        for column, (below, right) in enumerate(places):
+            y = min(max(below, Fraction(0)), Fraction(height - 1))
+            x = min(max(right, Fraction(0)), Fraction(width - 1))
+            for i in {math.floor(y), math.ceil(y)}:
+                for j in {math.floor(x), math.ceil(x)}:
+                    weight = (1 - abs(y - i)) * (1 - abs(x - j))
+                    values[:, line, column] += float(weight) * maps[:, i, j]
+                    alive[:, line, column] |= maps[:, i, j] > 0
+    return values, alive
+
+
+@pytest.mark.parametrize(
+    ("grid", "left", "right", "mirrored"),
+    [
+        (28, Fraction(-1), Fraction(1), False),  # a map of half the cells: between the centres
+        (42, Fraction(-1), Fraction(1), True),  # of a third of them: on every third centre
+        (14, Fraction(-1), Fraction(1), True),
+        (24, Fraction(-1, 3), Fraction(5, 6), False),  # crops; these on the cells' edges
+        (24, Fraction(-1, 3), Fraction(5, 6), True),
+        (12, Fraction(-1, 2), Fraction(2, 3), False),
+        (28, Fraction(-3, 7), Fraction(4, 7), False),
+        (28, Fraction(-31, 97), Fraction(67, 97), True),  # and these on none
+        (15, Fraction(-3, 112), Fraction(109, 112), False),
+    ],
+)
+@pytest.mark.parametrize("size", [14, 12, 28])
+def test_what_a_view_shows_is_zero_exactly_where_all_that_it_is_made_of_is(
+    size: int, grid: int, left: Fraction, right: Fraction, mirrored: bool
+) -> None:
+    sign = -1 if mirrored else 1
+    scale = 2 / (right - left)
+    shift = -scale * (left + right) / 2
+    row = [sign * float(scale), 0.0, sign * float(shift)]
+    view = torch.tensor([[row, [0.0, float(scale), float(shift)]]])
+    centre = [Fraction(2 * n + 1, size) - 1 for n in range(size)]
+    across = [((sign * c - shift) / scale + 1) * grid / 2 - Fraction(1, 2) for c in centre]
+    down = [((c - shift) / scale + 1) * grid / 2 - Fraction(1, 2) for c in centre]
+    maps = ring((grid, grid), 3)[0]
+    expected, alive = sampled(maps, [[(y, x) for x in across] for y in down])
+    seen = apply_view(maps[None], view, (size, size))[0]
+    assert torch.equal(seen > 0, alive)
+    assert torch.allclose(seen, expected, atol=1e-4)
+    # Undoing is the same sampling with the view itself in place of its inverse.
+    again, inside = undo_view(maps, invert_view(view).expand(3, 2, 3), (size, size))
+    assert torch.equal(again > 0, alive)
+    assert inside.all()
+
+
+@QUICK
+@given(views(), st.integers(5, 40), st.integers(5, 40), st.integers(0, 99))
+def test_zero_stays_zero_under_any_view(view: Tensor, grid: int, size: int, seed: int) -> None:
+    # Whole blocks of zeros, so that many samples are made of nothing else.
+    maps = ring((2, 2), seed).repeat_interleave(grid, 2).repeat_interleave(grid, 3)
+    maps = maps[0, :, :grid, grid // 2 : grid // 2 + grid]
+    exact = invert_view(view.double())[0]
+    x, y = (c.double() for c in centres((size, size)))
+    for seen, matrix in (
+        (apply_view(maps[None], view, (size, size))[0], exact),
+        (undo_view(maps, view.expand(3, 2, 3), (size, size))[0], view[0].double()),
+    ):
+        column, row = ((r[0] * x + r[1] * y + r[2] + 1) * grid / 2 - 0.5 for r in matrix)
+        near = torch.zeros(seen.shape, dtype=torch.bool)
+        for i in (-1e-3, 1e-3):  # wider than float32's rounding
+            for j in (-1e-3, 1e-3):
+                for above in (0, 1):
+                    for beside in (0, 1):
+                        line = ((row + i).floor() + above).clamp(0, grid - 1).long()
+                        place = ((column + j).floor() + beside).clamp(0, grid - 1).long()
+                        near |= maps[:, line, place] > 0
+        assert not seen[~near].any()
+
+
+@pytest.mark.parametrize("name", ["apply", "undo"])
+def test_autocast_does_not_move_a_sample(name: str) -> None:
+    # bfloat16 has eight bits: coordinates in it are some hundredths of a cell off.
+    maps, view = ring((24, 24), 0)[:1], crop(-0.5, -0.75, 0.7, 0.9)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        if name == "apply":
+            half = apply_view(maps, view, (20, 20))
+        else:
+            half = undo_view(maps[0], view.expand(3, 2, 3), (20, 20))[0]
+    if name == "apply":
+        full = apply_view(maps, view, (20, 20))
+    else:
+        full = undo_view(maps[0], view.expand(3, 2, 3), (20, 20))[0]
+    assert torch.equal(half, full)
 
 
 @QUICK
@@ -158,6 +279,13 @@ def test_a_whole_image_view_shows_every_cell_however_fine_the_grid(size: int) ->
         whole, inside = undo_view(torch.ones(1, 5, 5), view, (size, size))
         assert inside.all()
         assert torch.allclose(whole, torch.ones(()))
+
+
+def test_a_view_of_no_numbers_shows_nothing() -> None:
+    view = torch.full((1, 2, 3), torch.nan)
+    whole, inside = undo_view(torch.ones(1, 4, 4), view, (3, 3))
+    assert not whole.any()
+    assert not inside.any()
 
 
 def test_undone_maps_stay_in_the_range_of_the_map() -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 from oaa_pl.commands.build import pairs_of
 from oaa_pl.commands.figures import _attention_over_training, _segmentations, _side_by_side
 from oaa_pl.commands.folders import Run
+from oaa_pl.commands.report import _growth
 from oaa_pl.data.voc import VocSource
 from oaa_pl.labels.palette import save_label
 from oaa_pl.report.grid import GridRow
@@ -78,6 +79,24 @@ def test_figure_1_has_an_epochs_attention_above_what_was_accumulated(
         for title in titles[1:]:
             shown = base + (int(title.split()[1]) - 1) / 20
             np.testing.assert_allclose(row.panels[title], level(shown, photo), atol=1)
+
+
+def test_the_pages_strip_says_what_the_maps_of_the_run_did(tmp_path: Path, tiny_voc: Path) -> None:
+    train = VocSource(tiny_voc, "train")
+    run = Run(tmp_path, "x", tmp_path)
+    (run.classifier / "growth").mkdir(parents=True)
+    index = next(i for i in range(len(train.ids)) if train.labels[i].sum() == 1)
+    half, other = np.zeros((1, 4, 4)), np.zeros((1, 4, 4))
+    half[:, :2], other[:, 2:] = 0.8, 0.8
+    for epoch, (seen, kept) in enumerate([(half, half), (other, half + other)]):
+        np.savez(
+            run.classifier / f"growth/epoch-{epoch:03d}.npz",
+            **{f"attention-{index}": seen, f"cumulative-{index}": kept},
+        )
+    (strip,) = _growth(run, train, 0.3)
+    assert [epoch for epoch, _ in strip.frames] == [1, 2]
+    assert "50 % of the photo after epoch 1 and 100 % after epoch 2, 50 % in" in strip.caption
+    assert strip.caption.endswith("two epochs in a row (IoU): 0.00.")
 
 
 def side_by_side(tmp_path: Path, tiny_voc: Path, maps: dict[str, list[float]]) -> list[GridRow]:

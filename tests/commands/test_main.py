@@ -114,6 +114,21 @@ def test_a_preset_is_the_recipe_of_its_source(preset: str, expected: tuple[objec
     assert (gate, attention, first, rates, shuffle, cfg.loss.name) == expected
 
 
+@pytest.mark.parametrize("net", ["vgg16", "resnet101", "small"])
+@pytest.mark.parametrize("preset", ["paper", "release_caffe", "release_pytorch"])
+def test_deeplabs_last_layer_alone_has_the_fast_rates(preset: str, net: str) -> None:
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+        cfg = compose("config", overrides=[f"preset={preset}", "experiment=voc12", f"net={net}"])
+    cfg.net.weights = "none"
+    made = instantiate(cfg.net.segmenter)(num_classes=21)
+    groups = instantiate(cfg.segmenter.optimizer)(made).param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    fast = {name for name, p in made.named_parameters() if rates[id(p)] > 2 * 1e-3}
+    assert fast == {"head.6.weight", "head.6.bias"}
+
+
 @pytest.mark.parametrize("experiment", ["voc12", "table1_voc12", "table3_voc12", "photos"])
 @pytest.mark.parametrize(
     ("choice", "loss", "threshold"),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,52 @@ def test_a_sweep_over_shares_uses_one_runs_labels(again: Path, tiny_voc_once: Pa
 def test_a_share_out_of_range_is_refused(again: Path, tiny_voc_once: Path, share: str) -> None:
     chosen = ("stage=segmenter", "method=oaa_max", f"segmenter.fraction={share}")
     require_refusal(oaa("fit", *words(tiny_voc_once), *chosen), "fraction must be above 0")
+
+
+def test_a_segmenter_of_before_is_not_taken_for_one_with_rates_by_layer(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    made = SEED / "segmenter/oaa_max"
+    record = json.loads((made / "stage.json").read_text())
+    # An older package's record: the whole head had the last two rates.
+    del record["made_from"]["segmenter"]["optimizer"]["fast"]
+    (made / "stage.json").write_text(json.dumps(record))
+    fit = ("fit", *words(tiny_voc_once), "stage=segmenter", "method=oaa_max")
+    said = oaa(*fit, "segmenter.optimizer.fast=last")
+    require_refusal(said, "segmenter.optimizer.fast=None, asked for is 'last'")
+    said = oaa(*fit, "segmenter.optimizer.fast=null")
+    assert said.status == 0, said.err
+
+
+def test_the_groups_of_before_are_one_word_away(again: Path, tiny_voc_once: Path) -> None:
+    fit = ("fit", *words(tiny_voc_once), "stage=segmenter", "method=oaa_max", "segmenter.epochs=1")
+    groups = {}
+    for fast in ("null", "last"):
+        shutil.rmtree(SEED / "segmenter/oaa_max")
+        said = oaa(*fit, f"segmenter.optimizer.fast={fast}")
+        assert said.status == 0, said.err
+        state = torch.load(SEED / "segmenter/oaa_max/last.ckpt", weights_only=True)
+        saved = state["optimizer_states"][0]["param_groups"]
+        groups[fast] = {group["name"]: len(group["params"]) for group in saved}
+    assert (groups["null"]["head_bias"], groups["null"]["head_weight"]) == (3, 3)
+    assert (groups["last"]["head_bias"], groups["last"]["middle_bias"]) == (1, 2)
+
+
+def test_a_training_from_weights_says_where_fc6_and_fc7_start_from(
+    again: Path, tiny_voc_once: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    state = torch.load(SEED / "classifier/last.ckpt", weights_only=True)["state_dict"]
+    prefix = "net.trunk."
+    trunk = {name[len(prefix) :]: v for name, v in state.items() if name.startswith(prefix)}
+    torch.save(trunk, "trunk.pth")
+    shutil.rmtree(SEED / "segmenter/oaa_max")
+    fit = ("fit", *words(tiny_voc_once), "stage=segmenter", "method=oaa_max", "segmenter.epochs=1")
+    said = oaa(*fit, "segmenter.weights=trunk.pth")
+    assert said.status == 0, said.err
+    line = "segmenter oaa_max: fc6 and fc7 start from random numbers: of SmallTrunk's weights"
+    assert sum(message.startswith(line) for message in caplog.messages) == 1
+    caplog.clear()
+    shutil.rmtree(SEED / "segmenter/oaa_max")
+    assert oaa(*fit).status == 0
+    assert not any("fc6" in message for message in caplog.messages), "nothing is pretrained"

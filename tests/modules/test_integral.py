@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from tests.modules.tiny import (
     OPTIMIZER,
@@ -50,6 +51,29 @@ def test_the_soft_label_is_seen_through_the_samples_view() -> None:
     expected = soft_labels()
     expected[1::2] = expected[1::2].flip(3)
     assert torch.allclose(seen[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("grid", [5, 12, 24, 28, 32, 56])
+def test_cells_that_were_never_attended_are_pushed_down_in_the_flip_too(
+    grid: int, autocast: bool
+) -> None:
+    # N+ and N- of Eqs. (7) and (8): one cell in fifty used to change sides at 24 cells.
+    seen: list[Tensor] = []
+
+    def keep(score_map: Tensor, soft_label: Tensor) -> Tensor:
+        seen.append(soft_label)
+        return hybrid_loss(score_map, soft_label)
+
+    batch = whole(soft_label=soft_labels(grid))
+    batch["image"] = torch.rand(6, 3, 2 * grid, 2 * grid)
+    batch["view"][1::2] = FLIP
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        step_alone(module_with(keep), batch)
+    expected = soft_labels(grid)
+    expected[1::2] = expected[1::2].flip(3)
+    assert torch.equal(seen[0] > 0, expected > 0)
+    assert torch.equal(seen[0], expected)
 
 
 def test_the_soft_label_comes_in_the_score_maps_size_whatever_the_stores_grid() -> None:

@@ -46,6 +46,60 @@ def test_every_trainable_parameter_is_in_one_group() -> None:
     assert sorted(grouped) == sorted(id(p) for p in net.parameters() if p.requires_grad)
 
 
+class Deep(nn.Module):
+    """A trunk, two layers and a last one that is named."""
+
+    last_layers = ("head.1",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk, self.neck = nn.Linear(1, 1), nn.Linear(1, 1)
+        self.head = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+        self.head1 = nn.Linear(1, 1)  # begins like `head.1`, and is none of it
+
+
+def rates_by_layer(fast: str | list[str] | None) -> dict[str, float]:
+    net = Deep()
+    groups = sgd(net, 1.0, rates=[1, 2, 10, 20], fast=fast).param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert {rates[id(p)] for n, p in net.named_parameters() if n.endswith("bias")} <= {2.0, 20.0}
+    layers = [name for name, _ in net.named_parameters() if name.endswith("weight")]
+    return {name[: -len(".weight")]: rates[id(net.get_parameter(name))] for name in layers}
+
+
+@pytest.mark.parametrize(
+    ("fast", "which"),
+    [
+        (None, {"neck", "head.0", "head.1", "head1"}),  # the release's attention networks
+        ("last", {"head.1"}),  # DeepLab
+        (["head"], {"head.0", "head.1"}),
+        ("head.0", {"head.0"}),
+        (["neck", "head1"], {"neck", "head1"}),
+        (["trunk"], {"trunk"}),
+        ([], set()),
+    ],
+)
+def test_fast_layers_are_named(fast: str | list[str] | None, which: set[str]) -> None:
+    assert {name for name, rate in rates_by_layer(fast).items() if rate == 10.0} == which
+
+
+def test_groups_say_what_is_in_them() -> None:
+    names = [group["name"] for group in sgd(Deep(), 1.0, fast="last").param_groups]
+    assert names == [
+        "head_bias", "head_weight", "middle_bias", "middle_weight", "trunk_bias", "trunk_weight",
+    ]  # fmt: skip
+
+
+def test_a_layer_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"got 'head.2'; outside the trunk it has head.0, head.1"):
+        sgd(Deep(), 1.0, fast=["head.2"])
+
+
+def test_a_network_that_does_not_name_its_last_layers_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"got TinyNet without `last_layers`; .* fast=null"):
+        sgd(TinyNet(), 1.0, fast="last")
+
+
 def test_the_caffe_release_decays_no_bias() -> None:
     def decays(decay_biases: bool) -> dict[str, float]:
         groups = sgd(TinyNet(), 0.1, weight_decay=2e-4, decay_biases=decay_biases).param_groups

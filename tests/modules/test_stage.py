@@ -3,10 +3,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.modules.tiny import OPTIMIZER, SCHEDULE, Batches, TinyNet, loader, quiet_trainer
+from tests.modules.tiny import (
+    CONSTANT,
+    OPTIMIZER,
+    SCHEDULE,
+    Batches,
+    TinyNet,
+    loader,
+    quiet_trainer,
+)
 
+from oaa_pl.errors import RunMismatchError
 from oaa_pl.modules.classifier import Classifier
-from oaa_pl.modules.optim import poly_schedule
+from oaa_pl.modules.optim import poly_schedule, sgd
 
 
 def classifier(channels_last: bool = False) -> Classifier:
@@ -58,3 +67,26 @@ def test_training_lowers_the_loss_and_logs_it(tmp_path: Path) -> None:
     later.fit(classifier(), loader(), loader())
     losses = [float(t.callback_metrics["train/loss_epoch"]) for t in (first, later)]
     assert losses[1] < losses[0] - 0.05
+
+
+def test_an_optimisers_state_goes_on_only_in_the_groups_that_it_was_saved_in(
+    tmp_path: Path,
+) -> None:
+    def trained(epochs: int, resume: Path | None = None, fast: str | None = None) -> Classifier:
+        optimizer = partial(sgd, lr=0.05, fast=fast)
+        module = Classifier(TinyNet(dropout=0), optimizer, CONSTANT, 3)
+        trainer = quiet_trainer(tmp_path, max_epochs=epochs)
+        trainer.fit(module, loader(), loader(), ckpt_path=resume, weights_only=True)
+        trainer.save_checkpoint(tmp_path / f"{epochs}.ckpt")
+        return module
+
+    whole, last = trained(2), tmp_path / "1.ckpt"
+    trained(1)
+    message = r"head_bias \(1\), head_weight \(1\), trunk_bias.*expected.*middle_bias .*fast=null"
+    with pytest.raises(RunMismatchError, match=message):
+        trained(2, last, fast="trunk")
+    state = trained(2, last).state_dict()
+    assert all(torch.equal(state[name], value) for name, value in whole.state_dict().items())
+    # Whoever does not go on training does not need the optimiser.
+    anew = Classifier(TinyNet(dropout=0), partial(sgd, lr=0.05, fast="trunk"), CONSTANT, 3)
+    quiet_trainer(tmp_path).validate(anew, loader(), ckpt_path=last, verbose=False)

@@ -72,3 +72,11 @@ def test_weights_for_another_depth_are_refused(tmp_path: Path) -> None:
     ResNetTrunk(18, path)
     with pytest.raises(WeightsError, match=r"do not fit ResNetTrunk.*missing: layer1.0.bn3"):
         ResNetTrunk(50, path)
+
+
+def test_a_file_of_the_whole_network_gives_the_trunk(tmp_path: Path) -> None:
+    trunk = ResNetTrunk(18, "none")
+    last = {"fc.weight": torch.ones(1000, 512), "fc.bias": torch.ones(1000)}
+    torch.save(trunk.state_dict() | last, tmp_path / "resnet18.pth")
+    whole = ResNetTrunk(18, tmp_path / "resnet18.pth")
+    assert torch.equal(whole.conv1.weight, trunk.conv1.weight)

@@ -5,9 +5,12 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
+from torchvision.models import VGG16_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from oaa_pl.errors import ConfigError, WeightsError
+from oaa_pl.nets.deeplab import DeepLabLargeFov
+from oaa_pl.nets.fully_connected import NAMES
 from oaa_pl.nets.vgg import Vgg16Trunk
 
 POOL4 = 23
@@ -109,3 +112,51 @@ def test_imagenet_weights_give_features_of_the_size_that_the_heads_expect(
         expected = torchvision_layers(trunk)[:POOL4](image)
         assert torch.equal(trunk.features[:POOL4](image), expected)
     assert 1 < features.pow(2).mean().sqrt() < 50  # wrongly normalised input gives 0.1
+
+
+def whole_vgg(trunk: Vgg16Trunk, folder: Path, fill: float | None = None) -> Path:
+    """torchvision's file of a whole VGG-16, with a classifier of 16 channels instead of 4096."""
+    shapes = ((16, 512 * 49), (16,), (16, 16), (16,))
+    state = {
+        name: torch.randn(*shape) if fill is None else torch.full(shape, fill)
+        for name, shape in zip(NAMES, shapes, strict=True)
+    }
+    last = {"classifier.6.weight": torch.randn(1000, 16), "classifier.6.bias": torch.randn(1000)}
+    torch.save({**trunk.state_dict(), **state, **last}, folder / "vgg16.pth")
+    return folder / "vgg16.pth"
+
+
+def test_a_file_of_the_whole_network_gives_the_trunk_and_deeplabs_fc6_and_fc7(
+    trunk: Vgg16Trunk, tmp_path: Path
+) -> None:
+    path = whole_vgg(trunk, tmp_path)
+    net = DeepLabLargeFov(Vgg16Trunk(path), num_classes=3, hidden=8)
+    assert torch.equal(net.trunk.features[0].weight, trunk.features[0].weight)
+    state = torch.load(path, weights_only=True)
+    square = state[NAMES[0]].view(16, 512, 7, 7)[::2, :, ::3, ::3]
+    assert torch.equal(net.head[0].weight, square)
+    assert torch.equal(net.head[3].weight[..., 0, 0], state[NAMES[2]][::2, ::2])
+    assert "start from Vgg16Trunk's weights" in net.start
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_a_classifier_that_is_published_as_nan_is_not_used(
+    trunk: Vgg16Trunk, tmp_path: Path, published: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = whole_vgg(trunk, tmp_path, torch.nan)
+    if published:  # as torchvision's IMAGENET1K_FEATURES is
+        state = torch.load(path, weights_only=True)
+        monkeypatch.setattr(
+            type(VGG16_Weights.IMAGENET1K_FEATURES), "get_state_dict", lambda *_, **__: state
+        )
+    net = DeepLabLargeFov(Vgg16Trunk("imagenet" if published else path), num_classes=3, hidden=8)
+    assert torch.equal(net.trunk.features[0].weight, trunk.features[0].weight)
+    assert "random numbers: of Vgg16Trunk's weights classifier.0.weight is not finite" in net.start
+    assert all(bool(p.isfinite().all()) for p in net.parameters())
+
+
+def test_a_trunk_alone_has_nothing_for_fc6_and_fc7(trunk: Vgg16Trunk, tmp_path: Path) -> None:
+    save_file(trunk.state_dict(), tmp_path / "trunk.safetensors")
+    for weights in ("none", tmp_path / "trunk.safetensors"):
+        net = DeepLabLargeFov(Vgg16Trunk(weights), num_classes=3, hidden=8)
+        assert "random numbers: of Vgg16Trunk's weights classifier.0.weight is missing" in net.start

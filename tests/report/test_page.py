@@ -43,6 +43,9 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
+MEASURED = "measured on these maps"
+
+
 def picture(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 
@@ -70,7 +73,9 @@ def report(
         fixed_threshold=0.3,
         grid=[GridRow(f"{text}-{i}", [text], {n: picture(i) for n in panels}) for i in range(2)],
         growth=[
-            GrowthStrip(text, text, picture(0), [(epoch, picture(epoch)) for epoch in range(3)])
+            GrowthStrip(
+                text, text, picture(0), [(epoch, picture(epoch)) for epoch in range(3)], MEASURED
+            )
         ],
         classes=[text, "cat"],
     )
@@ -101,6 +106,13 @@ def test_a_page_shows_every_part(tmp_path: Path, seeds: tuple[int, ...]) -> None
         assert words in page.words
     assert ("One seed, so no deviation" in page.words) == (len(seeds) == 1)
     assert ("± 1.5" in page.words) == (len(seeds) == 3)
+
+
+def test_what_a_map_did_is_what_was_measured_on_it(tmp_path: Path) -> None:
+    page = build(report(), tmp_path)
+    assert MEASURED in page.words
+    text = (Path(__file__).parents[2] / "src/oaa_pl/report/page.html.j2").read_text("utf-8")
+    assert not re.search(r"wander|shifts?\b|completed|grows|carry over", text)
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:

@@ -119,8 +119,21 @@ def on_device(cfg: DictConfig, net: nn.Module) -> nn.Module:
 
 
 def without_weights(cfg: DictConfig) -> DictConfig:
-    """The configuration of a network whose weights will come from a checkpoint."""
-    return overridden(cfg, {"net": {"weights": "none"}})
+    """The configuration of a network whose weights will come from a checkpoint.
+
+    A recorded configuration is resolved: each part of it names the weights' file for itself, which
+    may have gone since.
+    """
+    return overridden(cfg, {"net": _weightless(plain(cfg.net))})
+
+
+def _weightless(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {
+            key: "none" if key == "weights" and value is not None else _weightless(value)
+            for key, value in node.items()
+        }
+    return node
 
 
 def recorded_classes(folder: Path) -> tuple[str, ...]:

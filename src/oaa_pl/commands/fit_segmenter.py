@@ -4,6 +4,7 @@ Source: Jiang et al., ICCV 2019, section 4.1; Table 1 for other networks on the 
 3 for a share of the labelled images.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from oaa_pl.labels.palette import load_label
 from oaa_pl.modules.segmenter import Segmenter
 
 __all__ = ["fit_segmenter"]
+
+log = logging.getLogger(__name__)
 
 
 def segmenter_key(cfg: DictConfig, train: Source, method: str) -> dict[str, Any]:
@@ -70,8 +73,11 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
     proxy = ProxyFolder(run.labels(method) / "proxy", train.ids)
     classes = len(train.classes)
     pl.seed_everything(cfg.seed, verbose=False)
+    net = build.segmenter_net(cfg, classes)
+    if str(cfg.net.weights) != "none" and hasattr(net, "start"):
+        log.info("segmenter %s: %s", method, net.start)
     module = Segmenter(
-        start_from(cfg, cfg.segmenter.init, build.segmenter_net(cfg, classes)),
+        start_from(cfg, cfg.segmenter.init, net),
         instantiate(cfg.segmenter.optimizer),
         instantiate(cfg.segmenter.schedule),
         channels_last=cfg.net.channels_last,

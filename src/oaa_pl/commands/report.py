@@ -24,6 +24,7 @@ from oaa_pl.labels.palette import load_label
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.report.curves import IouCurve, mean_curve
 from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
+from oaa_pl.report.growth import growth_caption
 from oaa_pl.report.markdown import markdown_tables
 from oaa_pl.report.page import ReportData, RunFacts, build_page
 from oaa_pl.report.pictures import heat_overlay, label_overlay
@@ -81,7 +82,7 @@ def write_report(cfg: DictConfig) -> Path:
         curves=_curves(cfg, run),
         fixed_threshold=cfg.evaluate.threshold,
         grid=grid,
-        growth=list(_growth(run, train)),
+        growth=list(_growth(run, train, cfg.evaluate.threshold)),
         classes=train.classes,
     )
     build_page(data, page)
@@ -189,20 +190,27 @@ def _last_finished(
     return next(finished, None)
 
 
-def _growth(run: Run, train: Source) -> Iterator[GrowthStrip]:
+def _growth(run: Run, train: Source, threshold: float) -> Iterator[GrowthStrip]:
     """One image's cumulative map after each epoch: the first that was watched."""
     files = growth_epochs(run.classifier)
     for index in watched_in(files)[:2]:
         photo = train.photo(index)
         size = (photo.shape[0], photo.shape[1])
         category = int(np.flatnonzero(train.labels[index])[0])
-        frames = []
-        for place in spread(len(files), _FRAMES):
-            epoch = int(files[place].stem.removeprefix("epoch-"))
-            with np.load(files[place]) as maps:
-                grown = maps[f"cumulative-{index}"][:1].astype(np.float32)
-            frames.append((epoch + 1, heat_overlay(photo, to_photo(grown, size)[0])))
-        yield GrowthStrip(train.ids[index], train.classes[category], photo, frames)
+        cumulative, attention = {}, {}
+        for file in files:
+            epoch = int(file.stem.removeprefix("epoch-")) + 1
+            with np.load(file) as maps:
+                cumulative[epoch] = maps[f"cumulative-{index}"][0].astype(np.float32)
+                if f"attention-{index}" in maps.files:  # under several processes it may lack
+                    attention[epoch] = maps[f"attention-{index}"][0].astype(np.float32)
+        epochs = sorted(cumulative)
+        frames = [
+            (epochs[place], heat_overlay(photo, to_photo(cumulative[epochs[place]][None], size)[0]))
+            for place in spread(len(epochs), _FRAMES)
+        ]
+        caption = growth_caption(cumulative, attention, threshold)
+        yield GrowthStrip(train.ids[index], train.classes[category], photo, frames, caption)
 
 
 def _name(source: Source, index: int) -> str:

@@ -76,7 +76,7 @@ def load_into(net: nn.Module, path: Path, prefix: str = "net.") -> nn.Module:
 def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
     """Give a stage's network its first weights.
 
-    The paper starts every stage from the trunk that ImageNet trained. Where nothing was
+    Release: every stage starts from the trunk that ImageNet trained. Where nothing was
     pretrained, the classifier's trunk, which has seen tags alone, can take that part.
 
     Args:

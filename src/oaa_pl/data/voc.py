@@ -1,6 +1,6 @@
 """Folders in the layout of PASCAL VOC 2012; tags from masks, annotations or a tag file.
 
-Source: Everingham et al., IJCV 2015, for the layout; Table 3 of the paper for `fraction`.
+Source: Everingham et al., IJCV 2015, for the layout.
 """
 
 from collections.abc import Sequence

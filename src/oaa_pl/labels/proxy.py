@@ -1,6 +1,6 @@
 """Proxy labels: attention of the tagged classes and a background cue to one id per pixel.
 
-Source: Jiang et al., ICCV 2019, section 4.1 (background from saliency, arg-max); the thresholds
+Source: Jiang et al., ICCV 2019, section 4 (background from saliency, arg-max); the thresholds
 and the ignored regions are those of the authors' PyTorch release, the paper gives none.
 
 Shapes: K tagged classes of one image, H x W pixels of the photo. Attention and saliency are in

@@ -2,7 +2,8 @@
 
 Source: Jiang et al., ICCV 2019, section 4.1 (momentum SGD, step schedule); Chen et al.,
 "DeepLab", TPAMI 2017 (poly schedule). The learning-rate groups are those of the Caffe models that
-the paper builds on: head faster than trunk, biases twice as fast as weights.
+the paper builds on, biases twice as fast as weights: the release's attention networks train their
+whole head ten times as fast as the trunk, DeepLab its last layer alone.
 """
 
 import math
@@ -26,7 +27,7 @@ __all__ = [
 
 
 class Rates(NamedTuple):
-    """Learning-rate multipliers of the four parameter groups."""
+    """Learning-rate multipliers: of all slow parameters, then of the fast ones, the head's."""
 
     trunk_weight: float = 1.0
     trunk_bias: float = 2.0
@@ -34,36 +35,82 @@ class Rates(NamedTuple):
     head_bias: float = 20.0
 
 
+_LAST = "last"  # the layers that a network names in `last_layers`
+
+
 def parameter_groups(
-    net: nn.Module, lr: float, weight_decay: float, rates: Rates, decay_biases: bool = True
+    net: nn.Module,
+    lr: float,
+    weight_decay: float,
+    rates: Rates,
+    decay_biases: bool = True,
+    fast: str | Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Split a network's trainable parameters into trunk and head, weights and biases.
+    """Split a network's trainable parameters into slow and fast, weights and biases.
 
     Args:
-        net: a network with submodules `trunk` and `head`.
+        net: a network with a submodule `trunk`.
         lr: base learning rate.
         weight_decay: L2 penalty.
-        rates: multipliers of `lr`.
+        rates: multipliers of `lr`; the last two are those of the fast layers.
         decay_biases: whether biases are decayed too (the Caffe release decays none).
+        fast: names of the fast layers; `last`: those that the network names in `last_layers`;
+            None: all outside `trunk`.
 
     Returns:
-        One dict per group that is not empty, with a `name` for the learning-rate log.
+        One dict per group that is not empty, with a `name` for the learning-rate log: `trunk_*`,
+        `head_*` (the fast layers) and `middle_*` (slow, but outside the trunk).
+
+    Raises:
+        ConfigError: if a fast layer has no parameters, or `last` is asked of a network that names
+            none.
     """
+    layers = _fast_layers(net, fast)
     found: dict[str, list[Tensor]] = {}
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
-            part = "trunk" if name.startswith("trunk.") else "head"
+            in_trunk = _inside(name, "trunk")
+            is_fast = not in_trunk if layers is None else any(_inside(name, at) for at in layers)
+            part = "head" if is_fast else "trunk" if in_trunk else "middle"
             kind = "bias" if name.endswith("bias") else "weight"
             found.setdefault(f"{part}_{kind}", []).append(parameter)
     return [
         {
             "name": group,
             "params": parameters,
-            "lr": lr * getattr(rates, group),
+            "lr": lr * getattr(rates, group.replace("middle", "trunk")),
             "weight_decay": weight_decay if decay_biases or group.endswith("weight") else 0.0,
         }
         for group, parameters in sorted(found.items())
     ]
+
+
+def _fast_layers(net: nn.Module, fast: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    if fast is None:
+        return None
+    if fast == _LAST:
+        layers = getattr(net, "last_layers", None)
+        if layers is None:
+            raise ConfigError(
+                f"fast=last needs a network that names its last layers, got {type(net).__name__} "
+                "without `last_layers`; set that attribute to a tuple of their names, give the "
+                "names as fast=[...], or say fast=null for all outside the trunk"
+            )
+    else:
+        layers = [fast] if isinstance(fast, str) else fast
+    known = [name for name, _ in net.named_parameters()]
+    for layer in layers:
+        if not any(_inside(name, layer) for name in known):
+            own = sorted({name.rpartition(".")[0] for name in known if not _inside(name, "trunk")})
+            raise ConfigError(
+                f"fast must name layers of {type(net).__name__} with parameters, got {layer!r}; "
+                f"outside the trunk it has {', '.join(own)}"
+            )
+    return tuple(layers)
+
+
+def _inside(name: str, layer: str) -> bool:
+    return name == layer or name.startswith(f"{layer}.")
 
 
 def sgd(
@@ -74,27 +121,29 @@ def sgd(
     rates: Sequence[float] = Rates(),
     decay_biases: bool = True,
     nesterov: bool = False,
+    fast: str | Sequence[str] | None = None,
 ) -> Optimizer:
-    """Momentum SGD over trunk and head with their own learning rates.
+    """Momentum SGD with learning rates by layer.
 
     Args:
-        net: a network with submodules `trunk` and `head`.
+        net: a network with a submodule `trunk`.
         lr: base learning rate, above 0.
         momentum: in [0, 1).
         weight_decay: L2 penalty, 0 or more.
-        rates: multipliers of trunk weights, trunk biases, head weights, head biases.
+        rates: multipliers of slow weights, slow biases, fast weights, fast biases.
         decay_biases: whether biases are decayed too.
         nesterov: Nesterov's momentum (the PyTorch release's choice).
+        fast: which layers are fast; see `parameter_groups`.
 
     Raises:
-        ConfigError: if `rates` has not four values, or `lr` is not positive.
+        ConfigError: if `rates` has not four values, `lr` is not positive, or `fast` names no layer.
     """
     if len(rates) != 4 or lr <= 0:
         raise ConfigError(
             f"sgd needs lr above 0 and four rates (trunk weight, bias, head weight, bias); "
             f"got lr={lr} and rates={list(rates)}"
         )
-    groups = parameter_groups(net, lr, weight_decay, Rates(*rates), decay_biases)
+    groups = parameter_groups(net, lr, weight_decay, Rates(*rates), decay_biases, fast)
     return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
 
 
@@ -108,7 +157,7 @@ def step_schedule(
         steps: optimiser steps of the whole training.
         at: shares of the training in (0, 1], ascending; the paper's is 2/3.
         factor: multiplier at each of them.
-        warmup: first steps over which the rate rises linearly; 0 in the paper.
+        warmup: first steps over which the rate rises linearly; the paper has none.
     """
     edges = [round(share * steps) for share in at]
 

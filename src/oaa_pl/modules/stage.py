@@ -5,11 +5,14 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from typing_extensions import override
+
+from oaa_pl.errors import RunMismatchError
 
 __all__ = ["OptimizerFactory", "ScheduleFactory", "StageModule"]
 
@@ -53,6 +56,20 @@ class StageModule(LightningModule):
             "lr_scheduler": {"scheduler": self.make_schedule(optimizer, steps), "interval": "step"},
         }
 
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # An optimiser's state is known by the order of its parameters alone: with other groups
+        # torch would refuse it without a name, or give parameters each other's momentum.
+        states = checkpoint.get("optimizer_states")
+        if states and self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            saved, own = _groups(states[0]), _groups(self.make_optimizer(self.net).state_dict())
+            if saved != own:
+                raise RunMismatchError(
+                    f"the checkpoint's optimiser has other groups of parameters than this one: "
+                    f"{saved}, expected {own}; give the optimizer the settings that the checkpoint "
+                    "was made with (until rates went by layer: fast=null), or train anew"
+                )
+
     def log_loss(self, loss: Tensor, images: int) -> None:
         """Log the training loss of one batch, averaged over the epoch too."""
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=images)
@@ -62,3 +79,11 @@ class StageModule(LightningModule):
         loaded = super().load_state_dict(state_dict, *args, **kwargs)
         self.net.to(memory_format=self.memory_format)
         return loaded
+
+
+def _groups(state: dict[str, Any]) -> str:
+    """An optimiser's groups, by name or place, and how many parameters each has."""
+    return ", ".join(
+        f"{group.get('name', place)} ({len(group['params'])})"
+        for place, group in enumerate(state["param_groups"])
+    )

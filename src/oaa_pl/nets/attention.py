@@ -1,8 +1,8 @@
 """The attention network: one net for the classifier and for the integral model.
 
-Source: Jiang et al., ICCV 2019, sections 3.1 and 3.3: a trunk, three 3 x 3 convolutions with ReLU
-and a 1 x 1 class-aware convolution; its output F is both the class score, by global average
-pooling, and the attention map, by Eq. (2).
+Source: Jiang et al., ICCV 2019, sections 3.1 and 3.3: a trunk, three convolutions with ReLU (3 x 3
+as in the release) and a 1 x 1 class-aware convolution; its output F is both the class score, by
+global average pooling, and the attention map, by Eq. (2).
 
 Shapes: (B, 3, H, W) -> score_map (B, C, H / stride, W / stride).
 """

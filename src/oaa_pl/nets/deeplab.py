@@ -6,8 +6,11 @@ stride 12); named by Jiang et al., ICCV 2019, section 4.1.
 Shapes: (B, 3, H, W) -> logits (B, C + 1, H / stride, W / stride), channel 0 the background.
 """
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
+from oaa_pl.nets.fully_connected import decimate, why_unfit
 from oaa_pl.nets.trunk import he_init, init_scores, trunk_channels
 
 __all__ = ["DeepLabLargeFov"]
@@ -16,8 +19,17 @@ __all__ = ["DeepLabLargeFov"]
 class DeepLabLargeFov(nn.Module):
     """A trunk and the LargeFOV classifier of every cell.
 
+    fc6 and fc7 start from the fully connected layers of the trunk's own weights, where these hold
+    them and their shapes allow it; else from random numbers.
+
+    Attributes:
+        last_layers: names of the layers that are trained faster than all others: Chen et al. give
+            "0.01 for the final classifier layer" at a rate of 0.001.
+        start: one line about where fc6 and fc7 start from.
+
     Args:
-        trunk: images (B, 3, H, W) to features (B, trunk.out_channels, h, w).
+        trunk: images (B, 3, H, W) to features (B, trunk.out_channels, h, w); may have a method
+            `fully_connected`, see `Vgg16Trunk`.
         num_classes: C + 1, foreground classes and background.
         hidden: channels of fc6 and fc7.
         dilation: of fc6, in cells.
@@ -27,6 +39,8 @@ class DeepLabLargeFov(nn.Module):
     Raises:
         ConfigError: if the trunk has no `out_channels`, or `score_std` is not positive.
     """
+
+    last_layers: ClassVar[tuple[str, ...]] = ("head.6",)
 
     def __init__(
         self,
@@ -50,9 +64,22 @@ class DeepLabLargeFov(nn.Module):
             nn.Dropout(dropout),
             class_scores,
         )
-        # Source: fc6 and fc7 start from VGG-16's classifier, which trunk weights do not include.
         he_init(self.head)
         init_scores(class_scores, score_std)
+        self.start = self._start_from_trunks_weights(width, hidden)
+
+    def _start_from_trunks_weights(self, width: int, hidden: int) -> str:
+        """Give fc6 and fc7 what the trunk's weights hold for them; returns what came of it."""
+        origin = type(self.trunk).__name__
+        state: dict[str, Tensor] = getattr(self.trunk, "fully_connected", dict)()
+        reason = why_unfit(state, width, hidden)
+        if reason:
+            return f"fc6 and fc7 start from random numbers: of {origin}'s weights {reason}"
+        for layer, values in zip(
+            (self.head[0], self.head[3]), decimate(state, hidden), strict=True
+        ):
+            layer.load_state_dict(values)
+        return f"fc6 and fc7 start from {origin}'s weights, decimated to {hidden} channels"
 
     def forward(self, image: Tensor) -> Tensor:
         """Raw class scores of every cell.

@@ -31,7 +31,7 @@ class ResNetTrunk(nn.Module):
     Args:
         depth: 18, 34, 50 or 101.
         weights: `imagenet`, `none` or a path; see `nets.weights.load_weights`. Names are
-            torchvision's (`layer1.0.conv1.weight`).
+            torchvision's (`layer1.0.conv1.weight`); a whole network's `fc` is left out.
         freeze: number of blocks, 0..5, that are not trained: the stem, then the four stages.
         freeze_norm: keep every batch norm's running statistics, even while training. The
             recipe's batches of 5 to 10 images are too small to estimate them.
@@ -64,7 +64,7 @@ class ResNetTrunk(nn.Module):
         self.layer1, self.layer2 = net.layer1, net.layer2
         self.layer3 = _stride_to_dilation(net.layer3, before=1, after=2)
         self.layer4 = _stride_to_dilation(net.layer4, before=2, after=4)
-        load_weights(self, weights, published)
+        load_weights(self, weights, published, beyond=("fc.",))
         stem = [self.conv1, self.bn1]
         stages = [self.layer1, self.layer2, self.layer3, self.layer4]
         freeze_blocks([stem, *stages], freeze)

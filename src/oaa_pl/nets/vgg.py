@@ -1,9 +1,9 @@
-"""The VGG-16 trunk at stride 8, which the paper starts from.
+"""The VGG-16 trunk at stride 8, the paper's first backbone.
 
 Source: Simonyan and Zisserman, ICLR 2015 (configuration D); made dense as in Chen et al.,
 "Semantic image segmentation with deep convolutional nets and fully connected CRFs", ICLR 2015,
-section 3.1, which the paper's networks follow: pool4 keeps its resolution, pool5 is gone, and
-conv5 is dilated by 2 so that its kernels still meet the samples they were trained on.
+section 3.1: pool4 keeps its resolution, pool5 is gone, and conv5 is dilated by 2 so that its
+kernels still meet the samples they were trained on.
 
 Shapes: (B, 3, H, W) -> (B, 512, H // 8, W // 8). The pools round down, so the rows and columns
 beyond the last multiple of 8 are seen by no cell of their own: use input sides that are multiples
@@ -18,12 +18,16 @@ from torchvision.models import VGG16_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from oaa_pl.nets.trunk import freeze_blocks, he_init
-from oaa_pl.nets.weights import load_weights
+from oaa_pl.nets.weights import find_weights, load_weights
 
 __all__ = ["Vgg16Trunk"]
 
 _POOL4, _POOL5 = 23, 30
 _BLOCK_ENDS = (5, 10, 17, 24, 30)
+# Of the convolutions in the original convention; its classifier is published as NaN. That of
+# IMAGENET1K_V1 is whole, but it is another network's, trained on other features.
+_PUBLISHED = VGG16_Weights.IMAGENET1K_FEATURES
+_BEYOND = ("classifier.",)
 
 
 class Vgg16Trunk(nn.Module):
@@ -34,7 +38,8 @@ class Vgg16Trunk(nn.Module):
     convention, not the (0.229, 0.224, 0.225) of torchvision's later weights.
 
     Args:
-        weights: `imagenet`, `none` or a path; see `nets.weights.load_weights`.
+        weights: `imagenet`, `none` or a path; see `nets.weights.load_weights`. A file of the whole
+            VGG-16 will do: what is behind the trunk is left to `fully_connected`.
         freeze: number of blocks, 0..5, that are not trained, counted from the input.
 
     Raises:
@@ -54,11 +59,27 @@ class Vgg16Trunk(nn.Module):
             if isinstance(layer, nn.Conv2d):
                 layer.dilation = layer.padding = (2, 2)
         he_init(self)
-        load_weights(self, weights, VGG16_Weights.IMAGENET1K_FEATURES)
+        self._weights = weights
+        load_weights(self, weights, _PUBLISHED, beyond=_BEYOND)
         starts = (0, *_BLOCK_ENDS[:-1])
         freeze_blocks(
             [self.features[a:b] for a, b in zip(starts, _BLOCK_ENDS, strict=True)], freeze
         )
+
+    def fully_connected(self) -> dict[str, Tensor]:
+        """What the trunk's own weights hold behind it: VGG-16's classifier, read again.
+
+        Returns:
+            torchvision's names (`classifier.0.weight`) to tensors, in the file's own dtype; empty
+            if the file ends with the trunk, or the trunk had none.
+
+        Raises:
+            WeightsError: if the file has gone.
+        """
+        if str(self._weights) == "none":
+            return {}
+        state = find_weights(self, self._weights, _PUBLISHED)
+        return {name: value for name, value in state.items() if name.startswith(_BEYOND)}
 
     def forward(self, image: Tensor) -> Tensor:
         """Features after conv5_3 and its ReLU.

@@ -15,7 +15,7 @@ from torchvision.models import WeightsEnum
 
 from oaa_pl.errors import WeightsError
 
-__all__ = ["load_weights", "read_weights", "with_weights"]
+__all__ = ["find_weights", "load_weights", "read_weights", "with_weights"]
 
 # torchvision's published files hold the ImageNet classifier too; a trunk ends before it.
 _CLASSIFIER = ("classifier.", "fc.")
@@ -23,7 +23,10 @@ _SHOWN = 6
 
 
 def load_weights(
-    module: nn.Module, weights: str | Path, published: WeightsEnum | None = None
+    module: nn.Module,
+    weights: str | Path,
+    published: WeightsEnum | None = None,
+    beyond: tuple[str, ...] = (),
 ) -> None:
     """Load weights into `module`, strictly.
 
@@ -34,6 +37,8 @@ def load_weights(
         weights: `none` (leave as it is), `imagenet` (torchvision's file, downloaded once to its
             cache), or a path to a local `.safetensors`, `.pth` or `.pt` file of tensors.
         published: torchvision's weights that `imagenet` means for this module.
+        beyond: how names begin that belong to a whole network but lie behind this module, and are
+            left out whether or not they are there.
 
     Raises:
         WeightsError: if the file is missing, unreadable or of another kind, if any key is
@@ -42,12 +47,32 @@ def load_weights(
     """
     if str(weights) == "none":
         return
-    if str(weights) == "imagenet":
-        state = _published_weights(module, published)
-    else:
-        state = read_weights(Path(weights))
+    found = find_weights(module, weights, published)
+    left_out = beyond + (_CLASSIFIER if str(weights) == "imagenet" else ())
+    state = {name: value for name, value in found.items() if not name.startswith(left_out)}
     _check_fit(module, state, str(weights))
     module.load_state_dict(state)
+
+
+def find_weights(
+    module: nn.Module, weights: str | Path, published: WeightsEnum | None = None
+) -> dict[str, Tensor]:
+    """Read the weights that a word or a path means for `module`, whole and as they are.
+
+    Args:
+        module: for the error.
+        weights: `imagenet` or a path; see `load_weights`.
+        published: torchvision's weights that `imagenet` means.
+
+    Returns:
+        Name to tensor, on the CPU, in the file's own dtype.
+
+    Raises:
+        WeightsError: if there are none, or they cannot be read.
+    """
+    if str(weights) == "imagenet":
+        return _published_weights(module, published)
+    return read_weights(Path(weights))
 
 
 def with_weights(module: nn.Module, weights: str | Path) -> nn.Module:
@@ -116,13 +141,12 @@ def _published_weights(module: nn.Module, published: WeightsEnum | None) -> dict
             f"use net.weights=none or the path of a local file"
         )
     try:
-        state = published.get_state_dict(progress=False, check_hash=True)
+        return dict(published.get_state_dict(progress=False, check_hash=True))
     except (OSError, RuntimeError) as error:  # urllib's URLError is an OSError
         raise WeightsError(
             f"torchvision's weights {published} could not be downloaded ({_first_line(error)}); "
             f"check the network, or use net.weights=none or the path of a local file"
         ) from error
-    return {key: value for key, value in state.items() if not key.startswith(_CLASSIFIER)}
 
 
 def _check_fit(module: nn.Module, state: dict[str, Tensor], origin: str) -> None:

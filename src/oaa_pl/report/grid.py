@@ -53,12 +53,14 @@ class GrowthStrip:
         class_name: class whose map is shown.
         photo: RGB, (H, W, 3) uint8.
         frames: (epoch, picture of the map after that epoch), epochs ascending.
+        caption: what was measured on the maps; see `growth_caption`.
     """
 
     image_id: str
     class_name: str
     photo: Picture
     frames: Sequence[tuple[int, Picture]]
+    caption: str = ""
 
 
 def panel_names(rows: Sequence[GridRow]) -> tuple[str, ...]:

@@ -160,6 +160,7 @@ def _growth(strip: GrowthStrip, side: int) -> dict[str, object]:
     return {
         "id": strip.image_id,
         "class_name": strip.class_name,
+        "caption": strip.caption,
         "photo": _picture(strip.photo, side),
         "frames": [(epoch, _picture(picture, side)) for epoch, picture in strip.frames],
     }
