@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from oaa_pl.data.annotation import tags_from_annotation
 from oaa_pl.data.tags import (
     TagRow,
     read_tag_file,
-    tags_from_annotation,
     tags_from_mask,
     to_labels,
 )
@@ -67,7 +67,7 @@ def test_numbers_are_names_in_a_csv(tmp_path: Path) -> None:
     [
         ("", r"tags\.csv:1: expected the header 'image,tags', got ''"),
         ("a,cat\n", r"tags\.csv:1: expected the header 'image,tags', got 'a,cat'"),
-        ("image;tags\na;cat\n", r"tags\.csv:1: expected the header"),
+        ("image:tags\na:cat\n", r"tags\.csv:1: expected the header"),
         ("image,tags\na,cat\nb,cat,dog\n", r"tags\.csv:3: expected 2 columns .*, got 3"),
         ("image,tags\na,cat\nb\n", r"tags\.csv:3: expected 2 columns .*, got 1"),
         ('image,tags\na,"cat\n', r"tags\.csv:\d: is no CSV"),

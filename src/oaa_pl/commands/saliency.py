@@ -8,7 +8,8 @@ from PIL import Image
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
-from oaa_pl.data.images import image_id, read_photo
+from oaa_pl.data.images import read_photo
+from oaa_pl.data.photo_files import image_id
 from oaa_pl.errors import BadImageError, ConfigError, MissingInputError
 from oaa_pl.labels.kept_maps import to_levels
 from oaa_pl.labels.png import save_png

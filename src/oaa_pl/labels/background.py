@@ -12,8 +12,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from oaa_pl import unreadable
 from oaa_pl.errors import BadMaskError, ConfigError, MissingInputError, first_few
 
 __all__ = ["BackgroundCue", "ChecksAhead", "ConstantCue", "FolderCue"]
@@ -153,7 +154,7 @@ def _read_gray(path: Path) -> NDArray[np.float32]:
             # Many tools save gray as three equal channels: those are welcome, colours are not.
             colours = np.asarray(image.convert("RGB"))
             mode = image.mode
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except unreadable.IMAGE as error:
         raise BadMaskError(
             f"saliency map '{path}' cannot be read as an image ({error}); make it again"
         ) from error

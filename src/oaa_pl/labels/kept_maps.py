@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from oaa_pl import unreadable
 from oaa_pl.labels.png import save_png
 
 __all__ = ["KeptMaps", "to_levels"]
@@ -84,7 +85,7 @@ def _kept(path: Path, photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         with Image.open(path) as image:
             levels = np.array(image)
             sums = image.info.get(_PHOTO), image.info.get(_PIXELS)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, zlib.error):
+    except unreadable.IMAGE:
         return None
     return levels if sums == (_sum(photo), _sum(levels)) else None
 
