@@ -142,15 +142,15 @@ class Header:
 
 def _grid(sides: Any) -> tuple[int, int]:
     """Cells (h, w) as numbers of Python, from a tuple, a list, an array or a generator."""
+    found = sides
     try:
         found = tuple(sides)
         height, width = (_whole("grid", side) for side in found)
-    except (TypeError, ValueError, StoreError) as error:
-        shown = sides if isinstance(sides, str | int) else tuple(sides)
-        raise StoreError(f"grid must be (h, w) of 1 to 4096 cells each, got {shown}") from error
-    if not (0 < height <= 4096 and 0 < width <= 4096):
-        raise StoreError(f"grid must be (h, w) of 1 to 4096 cells each, got {found}")
-    return height, width
+        if 0 < height <= 4096 and 0 < width <= 4096:
+            return height, width
+    except (TypeError, ValueError, StoreError):
+        pass  # no list, not two of them, not whole
+    raise StoreError(f"grid must be (h, w) of 1 to 4096 cells each, got {found!r}")
 
 
 def _whole(name: str, value: Any) -> int:
