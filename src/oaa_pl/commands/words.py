@@ -89,11 +89,11 @@ def _one(word: str, before: str) -> str:
 
 
 def _path(word: str, value: str, refused: bool) -> str:
-    """A path's word; a sweep over paths, null and what is no plain value are left as they are."""
+    """A path's word; a sweep over paths, and null, are left as they are."""
     if not refused:
         parsed = OverridesParser.create().parse_override(word)
         found = parsed.value()
-        if parsed.is_sweep_override() or not isinstance(found, QuotedString | str | int | float):
+        if parsed.is_sweep_override() or found is None:
             return word
         if isinstance(found, QuotedString):
             found = found.text

@@ -126,9 +126,8 @@ def _ids(tag_file: Path, rows: Sequence[TagRow], found: Sequence[Found]) -> list
         first, path = alike.setdefault(look(name), (row, photo.path))
         # Maps, masks and predictions are files named by id, so the second would overwrite. A disk
         # that ignores case finds one photo under two ids.
-        other = ids.get(name) or (
-            first if path != photo.path and path.samefile(photo.path) else None
-        )
+        same = first is not row and path.samefile(photo.path)
+        other = ids.get(name) or (first if same else None)
         if other is not None:
             raise BadTagFileError(
                 f"{tag_file}:{row.line}: image {row.image!r} has the id {name!r} of line "

@@ -113,7 +113,8 @@ def class_named(tag: str, classes: Sequence[str], where: str, numbers: bool = Fa
     if numbers and re.fullmatch("[0-9]{1,9}", tag) and int(tag) < len(classes):
         return classes[int(tag)]
     alike = [name for name in classes if look(name) == look(tag)]
-    meant = f"write {alike[0]!r} for it" if alike else "correct the tag or the list of classes"
+    own = "correct the tag, or give all classes in their order: data.classes=[...]"
+    meant = f"write {alike[0]!r} for it" if alike else own
     shown = ", ".join(classes)
     raise UnknownClassError(f"{where}: unknown class {tag!r}, expected one of {shown}: {meant}")
 

@@ -60,7 +60,8 @@ def read_text(path: Path, what: str, error: type[OaaError]) -> str:
             f"{what} {path} is no UTF-8 text (it has NUL bytes, as UTF-16 without a mark has): "
             "save it as UTF-8"
         )
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    # Some programs mark a text twice.
+    return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _undecodable(path: Path, what: str, content: bytes, encoding: str, reason: UnicodeError) -> str:
