@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,11 @@ def save_tags(path: Path, tags: dict[str, tuple[str, ...]]) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def listen(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
 @pytest.fixture
 def photos(empty: Path) -> tuple[str, ...]:
     """The words for a folder of such photos in the current folder."""
@@ -76,7 +82,8 @@ def test_any_names_go_from_csv_to_export_and_masks(
         assert load_label(empty / f"runs/tiny/seed-0/labels/oaa_max/proxy/{name}.png").size
     predicted = empty / "runs/tiny/seed-0/segmenter/oaa_max/predictions"
     assert files(predicted) == {"holiday 2024__beach.png", "my photo.png"}
-    rows = list(csv.DictReader((empty / "runs/tiny/results.csv").open(encoding="utf-8")))
+    table = (empty / "runs/tiny/results.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(table.splitlines()))
     assert {row["split"] for row in rows} == {"train", "val"}
     page = (empty / "runs/tiny/report/index.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;$x$" in page
