@@ -3,7 +3,6 @@
 Shapes: N images, C foreground classes; tags are rows of (N, C) uint8 in {0, 1}.
 """
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.data.images import check_mask, photo_size, read_mask
-from oaa_pl.data.tag_table import TagCell, read_cells, words_of
+from oaa_pl.data.tag_cell import SEPARATOR, tags_of
+from oaa_pl.data.tag_table import read_cells, words_of
 from oaa_pl.errors import BadTagFileError, UnknownClassError, UntaggedImageError, first_few
 from oaa_pl.ids import IGNORED
 from oaa_pl.names import class_fault, likeness, look, name_fault, same_text
@@ -23,11 +23,6 @@ from oaa_pl.names import class_fault, likeness, look, name_fault, same_text
 __all__ = ["TagRow", "class_named", "read_tag_file", "tags_from_mask", "to_labels"]
 
 log = logging.getLogger(__name__)
-
-_SEPARATOR = ";"
-# What people and label tools part tags by, and what is hardly ever part of a class's name.
-_OTHER_SEPARATORS = re.compile(r"[,|\t，、；｜]")
-_STRUCTURE = re.compile(r"[\[{(].*[\"'].*[\]})]", re.DOTALL)  # of JSON or Python
 
 
 class TagRow(NamedTuple):
@@ -67,7 +62,7 @@ def read_tag_file(path: Path, classes: Sequence[str] | None = None) -> list[TagR
     """
     cells, table = read_cells(path)
     known = {same_text(name): name for name in classes or ()}
-    parted = next((c.line for c in cells if _SEPARATOR in c.tags and c.tags not in known), None)
+    parted = next((c.line for c in cells if SEPARATOR in c.tags and c.tags not in known), None)
     rows: list[TagRow] = []
     first_line: dict[str, int] = {}
     for cell in cells:
@@ -78,7 +73,7 @@ def read_tag_file(path: Path, classes: Sequence[str] | None = None) -> list[TagR
                 f"{where}: image {cell.image!r} was on line {first_line[cell.image]} already: "
                 "keep one row"
             )
-        tags = _tags_of(cell, known, parted is not None, where)
+        tags = tags_of(cell, known, parted is not None, where)
         if not tags:
             raise UntaggedImageError(
                 f"{where}: image {cell.image!r} has no tag: tag it or remove it"
@@ -170,51 +165,6 @@ def _check_image(image: str, where: str) -> None:
         )
     if fault := name_fault(image):
         raise BadTagFileError(f"{where}: image {image!r} {fault}: rename the photo")
-
-
-def _tags_of(cell: TagCell, known: dict[str, str], parted: bool, where: str) -> list[str]:
-    """The tags of one cell, each once."""
-    if same_text(cell.tags) in known:
-        return [cell.tags]
-    if _STRUCTURE.fullmatch(cell.tags):
-        raise BadTagFileError(
-            f"{where}: the tags {cell.tags!r} of {cell.image!r} look like a label tool's export: "
-            f"write them as {_plain(cell.tags)!r}"
-        )
-    tags = cell.tags.split(_SEPARATOR) if parted else words_of(cell.tags)
-    tags = [tag for tag in (tag.strip() for tag in tags) if tag]
-    for tag in tags:
-        if same_text(tag) in known:
-            continue
-        if _OTHER_SEPARATORS.search(tag):
-            raise BadTagFileError(
-                f"{where}: the tags {cell.tags!r} of {cell.image!r} are not separated by ';': "
-                f"write them as {_plain(cell.tags)!r}, or, if {tag!r} is the name of one class, "
-                "list it in data.classes"
-            )
-        if fault := name_fault(tag):
-            raise BadTagFileError(f"{where}: the tag {tag!r} of {cell.image!r} {fault}: correct it")
-    return list(dict.fromkeys(tags))
-
-
-def _plain(cell: str) -> str:
-    """What to write for a cell of another form: its names with `;` between them."""
-    if not _STRUCTURE.fullmatch(cell):
-        names = _OTHER_SEPARATORS.sub(_SEPARATOR, cell).split(_SEPARATOR)
-    else:
-        try:
-            names = _texts(json.loads(cell))
-        except (ValueError, RecursionError):
-            names = [a or b for a, b in re.findall(r"\"([^\"]+)\"|'([^']+)'", cell)]
-    return _SEPARATOR.join(name.strip() for name in names if name.strip()) or "dog;cat"
-
-
-def _texts(value: object) -> list[str]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [text for item in value for text in _texts(item)]
-    return [str(value)]
 
 
 def _check_tags(path: Path, rows: Sequence[TagRow]) -> None:
