@@ -5,6 +5,7 @@ import pytest
 from oaa_pl.commands import file_names
 from oaa_pl.commands.file_names import require_file_names
 from oaa_pl.errors import ConfigError
+from oaa_pl.whole_file import put_whole
 
 
 def test_a_name_too_long_for_a_file_is_refused_up_front(tmp_path: Path) -> None:
@@ -12,6 +13,13 @@ def test_a_name_too_long_for_a_file_is_refused_up_front(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"makes a file name of 256 bytes .*, at most 255"):
         require_file_names(["ok", "é" * 126], tmp_path / "runs" / "new")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_as_long_as_the_disk_allows_is_written(tmp_path: Path) -> None:
+    longest = "é" * 125
+    require_file_names([longest], tmp_path)
+    put_whole(tmp_path / f"{longest}.png", b"label")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{longest}.png"]
 
 
 def test_the_disk_is_asked_how_long_a_name_may_be(

@@ -41,6 +41,8 @@ def test_what_is_more_than_a_text_is_left_to_hydra(word: str) -> None:
 
 def test_a_sweep_over_paths_stays_one() -> None:
     assert as_hydra_reads(["-m", "data.root=a,b"]) == ["-m", "data.root=a,b"]
+    assert as_hydra_reads(["data.root=Höhle, x (1)", "-m"])[0] == 'data.root="Höhle","x (1)"'
+    assert value("data.root=a,b") == "a,b"  # and without one, a comma is part of the name
 
 
 def test_home_is_expanded_in_paths_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,10 +35,11 @@ def as_hydra_reads(words: Sequence[str]) -> list[str]:
         ConfigError: if a word cannot be read; it says how to write it, if there is a way.
     """
     read = []
+    sweep = any(word in ("-m", "--multirun") for word in words)
     for place, word in enumerate(words):
         before = words[place - 1] if place else ""
         flag = word.startswith("-") or (before.startswith("-") and "=" not in word)
-        read.append(word if flag or word.startswith("~") else _one(word, before))
+        read.append(word if flag or word.startswith("~") else _one(word, before, sweep))
     return read
 
 
@@ -64,7 +65,7 @@ def quoted(word: str) -> str | None:
     return found if _refusal(found) is None else None
 
 
-def _one(word: str, before: str) -> str:
+def _one(word: str, before: str, sweep: bool) -> str:
     key, equals, value = word.partition("=")
     key = _ADDED.sub("", key)
     if not equals:
@@ -75,7 +76,7 @@ def _one(word: str, before: str) -> str:
         )
     refusal = _refusal(word)
     if is_path(key):
-        return _path(word, value, refused=refusal is not None)
+        return _path(word, value, refused=refusal is not None, sweep=sweep)
     if refusal is None and key not in _NAMES:
         return word
     again = quoted(word)
@@ -88,19 +89,20 @@ def _one(word: str, before: str) -> str:
     raise ConfigError(f"cannot read {word!r}: {refusal}; {help_}")
 
 
-def _path(word: str, value: str, refused: bool) -> str:
-    """A path's word; a sweep over paths, and null, are left as they are."""
+def _path(word: str, value: str, refused: bool, sweep: bool) -> str:
+    """A path's word; null is left as it is. Commas part several paths in a sweep alone."""
+    values = value.split(",") if sweep else [value]
     if not refused:
         parsed = OverridesParser.create().parse_override(word)
         found = parsed.value()
-        if parsed.is_sweep_override() or found is None:
+        if found is None or (sweep and parsed.is_sweep_override()):
             return word
         if isinstance(found, QuotedString):
             found = found.text
         if isinstance(found, str) and expanded(found) == found:
             return word
-        value = found if isinstance(found, str) else value.strip()
-    return f"{word.partition('=')[0]}={_in_quotes(expanded(value))}"
+        values = [found] if isinstance(found, str) else [value]
+    return f"{word.partition('=')[0]}={','.join(_in_quotes(expanded(v.strip())) for v in values)}"
 
 
 def _refusal(word: str) -> str | None:
