@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from oaa_pl.commands.paths import expand_paths, expanded, is_path
+from oaa_pl.commands.paths import expand_paths, is_path
+from oaa_pl.home import expanded
 
 
 @pytest.fixture(autouse=True)

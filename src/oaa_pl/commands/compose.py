@@ -21,9 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from typing_extensions import override
 
-from oaa_pl.commands.paths import expand_paths, expanded
+from oaa_pl.commands.paths import expand_paths
 from oaa_pl.commands.words import as_hydra_reads
 from oaa_pl.errors import ConfigError
+from oaa_pl.home import expanded
 
 __all__ = [
     "ExperimentSource",

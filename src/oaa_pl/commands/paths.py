@@ -1,12 +1,12 @@
-"""Which values of the configuration are paths, and what `~` and `$HOME` in them mean."""
+"""Which values of the configuration are paths: there `~` and `$HOME` are expanded."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-__all__ = ["expand_paths", "expanded", "is_path"]
+from oaa_pl.home import expanded
+
+__all__ = ["expand_paths", "is_path"]
 
 # Part of the configuration -> names of its values, at any depth of it, that are paths.
 _PATHS = {
@@ -24,19 +24,6 @@ def is_path(key: str) -> bool:
     """Whether a key of the configuration, such as `data.root`, takes a path."""
     part, *_, name = [*key.split("."), key.rpartition(".")[2]]
     return name in _PATHS.get(part, ())
-
-
-def expanded(text: str) -> str:
-    """A path with `~` and variables such as `$HOME` replaced; unknown ones are left.
-
-    Example:
-        >>> expanded("photos/$NO_SUCH_VARIABLE")
-        'photos/$NO_SUCH_VARIABLE'
-    """
-    if "://" in text:  # an address, not a path
-        return text
-    # A variable that holds a `~` is not looked at again, as in a shell.
-    return os.path.expandvars(Path(text).expanduser() if _has_home(text) else text)
 
 
 def expand_paths(cfg: DictConfig) -> None:
@@ -72,13 +59,3 @@ def _mappings(node: object) -> Iterator[DictConfig]:
     elif isinstance(node, ListConfig) and not node._is_none():
         for item in node:
             yield from _mappings(item)
-
-
-def _has_home(text: str) -> bool:
-    if not text.startswith("~"):
-        return False
-    try:
-        Path(text).expanduser()
-    except RuntimeError:  # `~nobody`, and a `~` that is part of a name
-        return False
-    return True

@@ -13,8 +13,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-from oaa_pl.commands.paths import expanded, is_path
+from oaa_pl.commands.paths import is_path
 from oaa_pl.errors import ConfigError
+from oaa_pl.home import expanded
 
 __all__ = ["as_hydra_reads", "quoted"]
 

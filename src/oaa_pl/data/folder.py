@@ -21,6 +21,7 @@ from oaa_pl.errors import (
     MissingImageError,
     MissingMaskError,
 )
+from oaa_pl.home import expanded_path
 from oaa_pl.names import as_classes, class_fault, look
 
 __all__ = ["FolderSource", "validation_source"]
@@ -61,7 +62,7 @@ class FolderSource(FileSource):
         split: str = "train",
         name: str = "folder",
     ) -> None:
-        root, tag_file = Path(root), Path(tag_file)
+        root, tag_file = expanded_path(root), expanded_path(tag_file)
         given = as_classes(classes)
         if given is not None and (fault := class_fault(given)):
             raise ConfigError(f"data.classes: {fault}")  # before a tag is blamed for it
@@ -74,7 +75,7 @@ class FolderSource(FileSource):
         files = NamedFiles(root)
         found = [_photo(files, tag_file, row) for row in rows]
         ids = _ids(tag_file, rows, found)
-        masks = None if mask_folder is None else _masks(Path(mask_folder), ids, found)
+        masks = None if mask_folder is None else _masks(expanded_path(mask_folder), ids, found)
         labels = to_labels([row.tags for row in rows], chosen)
         photos = [photo.path for photo in found]
         super().__init__(name, split, chosen, ids, labels, photos, masks)

@@ -22,6 +22,7 @@ from oaa_pl.errors import (
     MissingSplitError,
     UntaggedImageError,
 )
+from oaa_pl.home import expanded_path
 from oaa_pl.names import as_classes, class_fault, same_text
 
 __all__ = ["VOC_CLASSES", "VocSource"]
@@ -84,7 +85,7 @@ class VocSource(FileSource):
         mask_folder: str = "SegmentationClass",
         name: str = "voc12",
     ) -> None:
-        root = find_voc(Path(root)) or Path(root).expanduser()
+        root = find_voc(Path(root)) or expanded_path(root)
         names = as_classes(classes) or VOC_CLASSES
         if fault := class_fault(names):
             raise ConfigError(f"data.classes: {fault}")  # before a tag is blamed for it

@@ -9,6 +9,7 @@ from oaa_pl.data.photo_files import PHOTO_SUFFIXES, image_id
 from oaa_pl.data.tag_table import split_image
 from oaa_pl.data.text_file import read_text
 from oaa_pl.errors import BadListError, EmptySplitError, IncompleteDataError
+from oaa_pl.home import expanded_path
 from oaa_pl.names import file_fault
 
 __all__ = ["check_whole", "find_voc", "listed", "read_ids"]
@@ -30,7 +31,7 @@ def find_voc(root: Path) -> Path | None:
     Returns:
         Its path, or None if it is in none of these places.
     """
-    root = root.expanduser()
+    root = expanded_path(root)
     places = (root / place for place in _PLACES)
     return next((p for p in places if (p / "ImageSets").is_dir()), None)
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from oaa_pl import unreadable
 from oaa_pl.errors import BadMaskError, ConfigError, MissingInputError, first_few
+from oaa_pl.home import expanded_path
 
 __all__ = ["BackgroundCue", "ChecksAhead", "ConstantCue", "FolderCue"]
 
@@ -54,7 +55,7 @@ class FolderCue:
                 "background.folder is not set: give the folder of the saliency maps by "
                 "data.saliency=<folder>, or use background=boundary, which needs none"
             )
-        self.folder = Path(folder).expanduser()
+        self.folder = expanded_path(folder)
         self.fallback = fallback
         if not self.folder.is_dir():
             raise MissingInputError(

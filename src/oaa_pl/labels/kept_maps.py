@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oaa_pl import unreadable
+from oaa_pl.home import expanded_path
 from oaa_pl.labels.png import save_png
 
 __all__ = ["KeptMaps", "to_levels"]
@@ -48,7 +49,7 @@ class KeptMaps:
 
     def __init__(self, cache: str | Path | None, cue: str, parameters: list[Any]) -> None:
         digest = hashlib.sha256(json.dumps(parameters).encode()).hexdigest()
-        self.folder = None if cache is None else Path(cache).expanduser() / f"{cue}-{digest[:12]}"
+        self.folder = None if cache is None else expanded_path(cache) / f"{cue}-{digest[:12]}"
 
     def __call__(
         self,
