@@ -53,7 +53,7 @@ def _mappings(node: object) -> Iterator[DictConfig]:
     """A part of the configuration and every mapping inside it."""
     if isinstance(node, DictConfig) and not node._is_none():
         yield node
-        for key in map(str, node):
+        for key in (key for key in node if isinstance(key, str)):
             if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key):
                 yield from _mappings(node[key])
     elif isinstance(node, ListConfig) and not node._is_none():
