@@ -11,6 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "oaa_pl"
 # Top of the house first. Rooms on one rung do not know each other.
 LADDER = (
     {"types", "errors", "ids", "whole_file"},
+    {"home", "names", "unreadable"},
     {"losses", "metrics"},
     {"attention"},
     {"labels", "nets"},

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "BadImageError",
+    "BadListError",
     "BadMaskError",
     "BadTagFileError",
     "ConfigError",
@@ -41,6 +42,10 @@ class OaaError(Exception):
 
 class MissingSplitError(OaaError, FileNotFoundError):
     """The list of a split does not exist."""
+
+
+class BadListError(OaaError, ValueError):
+    """A split's list cannot be read; the message has file and line, or file and encoding."""
 
 
 class EmptySplitError(OaaError, ValueError):

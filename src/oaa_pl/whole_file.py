@@ -22,8 +22,9 @@ def put_whole(path: Path, content: bytes) -> None:
             what to do about it is the caller's to say.
     """
     # Nobody else's, whichever threads and hosts write the same file. The process id comes last, for
-    # whoever clears up what the dead have left.
-    neighbour = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}.tmp")
+    # whoever clears up what the dead have left. Without the file's name, which may be as long as
+    # the disk allows.
+    neighbour = path.with_name(f".{secrets.token_hex(8)}.{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         neighbour.write_bytes(content)

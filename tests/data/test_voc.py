@@ -9,6 +9,7 @@ from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.data.voc import VOC_CLASSES, VocSource
 from oaa_pl.errors import (
     BadImageError,
+    BadListError,
     BadMaskError,
     BadTagFileError,
     ConfigError,
@@ -186,3 +187,114 @@ def test_a_split_whose_tags_nobody_knows_has_photos_only(tiny_voc: Path) -> None
 
 def test_an_untagged_split_keeps_the_masks_that_it_has(tiny_voc: Path) -> None:
     assert VocSource(tiny_voc, "val", tags="none").has_masks
+
+
+# Names, lists and tag files as people have them
+
+
+def save_list(root: Path, content: str | bytes, name: str = "odd") -> None:
+    data = content if isinstance(content, bytes) else content.encode()
+    (root / "ImageSets" / "Segmentation" / f"{name}.txt").write_bytes(data)
+
+
+def rename(root: Path, old: str, new: str) -> None:
+    for folder in ("JPEGImages", "SegmentationClass", "Annotations"):
+        (path,) = (root / folder).glob(f"{old}.*")
+        path.rename(path.with_name(new + path.suffix))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["my photo", "photo 1", "Höhle", "100%", "#1", ".hidden", "a.b", "[x]", "it's", "x.gif 2"],
+)
+@pytest.mark.parametrize("tags", ["masks", "annotations", "file"])
+def test_an_image_may_have_any_name(tiny_voc: Path, name: str, tags: str) -> None:
+    rename(tiny_voc, "2007_000001", name)
+    save_list(tiny_voc, f"{name}\n2007_000002\n")
+    path = tiny_voc / "tags.csv"
+    path.write_text(f'image,tags\n"{name}.jpg",cat\n2007_000002,dog\n')
+    source = VocSource(tiny_voc, "odd", tags=tags, tag_file=path)
+    assert source.ids == (name, "2007_000002")
+    assert names(source) == [{"cat"}, {"dog"}]
+    assert 8 in np.unique(source.mask(0))
+
+
+def test_files_are_found_in_either_encoding_of_accents(tiny_voc: Path) -> None:
+    rename(tiny_voc, "2007_000001", "Ho\u0308hle")
+    save_list(tiny_voc, "H\u00f6hle\n")
+    path = tiny_voc / "tags.csv"
+    path.write_text("image,tags\nHo\u0308hle,cat\n")
+    for tags in ("masks", "annotations", "file"):
+        source = VocSource(tiny_voc, "odd", tags=tags, tag_file=path)
+        assert source.ids == ("H\u00f6hle",)
+        assert names(source) == [{"cat"}]
+
+
+def test_a_list_may_be_utf_16_with_its_mark(tiny_voc: Path) -> None:
+    save_list(tiny_voc, "2007_000001\r\n2007_000002\r\n".encode("utf-16"))
+    assert VocSource(tiny_voc, "odd").ids == ("2007_000001", "2007_000002")
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (
+            "Höhle\n".encode("latin-1"),
+            r"list .*odd\.txt is no UTF-8 text \(line 1 has the byte 0xf6",
+        ),
+        ("2007\n".encode("utf-16-le"), r"odd\.txt is no UTF-8 text .*UTF-16 without a mark"),
+        (b"2007_000001\n../x\n", r"odd\.txt:2: '\.\./x' lies in a folder"),
+        (b"a/b\n", r"odd\.txt:1: 'a/b' lies in a folder, .*write the id alone, or use data=folder"),
+        (b"a\x07b\n", r"odd\.txt:1: the image .* has the control character U\+0007"),
+        (b"..\n", r"odd\.txt:1: "),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_named_with_line_or_encoding(
+    tiny_voc: Path, content: bytes, match: str
+) -> None:
+    save_list(tiny_voc, content)
+    with pytest.raises(BadListError, match=match):
+        VocSource(tiny_voc, "odd")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "2007_000001 -1\n2007_000002 1\n",
+        "2007_000001\t0\n2007_000002\t1\n",
+        "/JPEGImages/2007_000001.jpg /Masks/2007_000001.png\nJPEGImages/2007_000002.jpg x.png\n",
+        "/data/VOC/JPEGImages/2007_000001.jpg 1\n/2007_000002.jpg 1\n",
+        "2007_000001.jpg\n2007_000002.JPG\n",
+        " 2007_000001 \n\n2007_000002\n",
+    ],
+)
+def test_what_stands_behind_the_image_is_left_alone(tiny_voc: Path, lines: str) -> None:
+    save_list(tiny_voc, lines)
+    assert VocSource(tiny_voc, "odd").ids == ("2007_000001", "2007_000002")
+
+
+def test_numbered_photos_are_not_taken_for_a_column_of_numbers(tiny_voc: Path) -> None:
+    rename(tiny_voc, "2007_000001", "photo 0")
+    rename(tiny_voc, "2007_000002", "photo 1")
+    save_list(tiny_voc, "photo 0\nphoto 1\n")
+    assert VocSource(tiny_voc, "odd").ids == ("photo 0", "photo 1")
+
+
+def test_a_tag_file_with_an_image_twice_is_refused(tiny_voc: Path) -> None:
+    path = tiny_voc / "tags.csv"
+    path.write_text("image,tags\n2007_000001.jpg,cat\nother,dog\nsub/2007_000001.png,dog\n")
+    save_list(tiny_voc, "2007_000001\n")
+    match = r"tags\.csv:4: image 'sub/2007_000001\.png' has the id '2007_000001' of line 2"
+    with pytest.raises(BadTagFileError, match=match):
+        VocSource(tiny_voc, "odd", tags="file", tag_file=path)
+
+
+def test_a_class_list_of_ones_own_names_the_ids_of_the_masks(tiny_voc: Path) -> None:
+    classes = [*range(7), "my cat", *(f"thing {n}" for n in range(12))]
+    source = VocSource(tiny_voc, "train", classes=classes)
+    assert source.classes[:8] == ("0", "1", "2", "3", "4", "5", "6", "my cat")
+    assert source.labels[0].nonzero()[0].tolist() == [7]
+    with pytest.raises(ConfigError, match=r"data\.classes: there are 255 classes"):
+        VocSource(tiny_voc, "train", classes=[f"c{n}" for n in range(255)])
+    with pytest.raises(ConfigError, match=r"data\.classes: 'background' cannot be a class"):
+        VocSource(tiny_voc, "train", tags="annotations", classes=["background", "cat"])

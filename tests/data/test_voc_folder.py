@@ -54,3 +54,8 @@ def test_photos_of_the_test_set_may_lie_beside(
     (voc / "ImageSets/Segmentation/val.txt").unlink()
     with pytest.raises(IncompleteDataError, match=r"trainval: ids in val\.txt 0, expected 2; move"):
         check_whole(voc)
+
+
+def test_the_home_of_nobody_is_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MissingSplitError, match=r"~no-such-user/voc.* does not exist"):
+        VocSource("~no-such-user/voc", "train")

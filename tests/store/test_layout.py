@@ -51,11 +51,11 @@ def test_the_fingerprint_changes_with_ids_classes_and_labels() -> None:
     assert len({PAIRS.fingerprint, *(other.fingerprint for other in others)}) == 4
 
 
-@pytest.mark.parametrize("word", ["two words", "", "line\nbreak", "tab\tbed", "sep\u2028arator"])
-def test_a_name_that_a_line_cannot_hold_is_refused(word: str) -> None:
-    with pytest.raises(StoreError, match="words without white space"):
+@pytest.mark.parametrize("word", ["", " ", "line\nbreak", "tab\tbed", "sep\u2028arator", "\udcff"])
+def test_a_word_that_is_no_name_is_refused(word: str) -> None:
+    with pytest.raises(StoreError, match=r"names must be names: .* (nothing to see|control char)"):
         replace(PAIRS, ids=("a", "b", "c", word))
-    with pytest.raises(StoreError, match="words without white space"):
+    with pytest.raises(StoreError, match=r"names must be names: .* (nothing to see|control char)"):
         replace(PAIRS, classes=("cat", "dog", word))
 
 
@@ -163,8 +163,8 @@ def test_a_header_that_is_none_is_refused_by_file(text: str) -> None:
 
 
 def test_a_newer_store_asks_for_an_upgrade() -> None:
-    with pytest.raises(StoreError, match="has store version 2, this package reads up to 1; upg"):
-        Header.parse(changed(version=2), HERE)
+    with pytest.raises(StoreError, match="has store version 3, this package reads up to 2; upg"):
+        Header.parse(changed(version=3), HERE)
 
 
 def test_a_rows_record_is_thirteen_bytes_without_gaps() -> None:

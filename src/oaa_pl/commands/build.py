@@ -1,7 +1,10 @@
 """From a composed configuration to the objects of a stage: sources, networks, loaders."""
 
+import inspect
 import json
+import pydoc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from oaa_pl.commands.compose import compose_group, overridden
+from oaa_pl.commands.file_names import require_file_names
+from oaa_pl.data.class_counts import require_learnable
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.data.transforms import ViewTransform
@@ -27,11 +32,11 @@ __all__ = [
 
 
 def sources(cfg: DictConfig) -> tuple[Source, Source | None]:
-    """The training source, and the validation source if there is one.
+    """The training source, and the validation source if there is one; both of the same classes.
 
     Raises:
-        ConfigError: if a value without a default is not given, or the training photos are to have
-            no tags.
+        ConfigError: if a value without a default is not given, the training photos are to have
+            no tags, there is nothing to learn from them, or an id makes no file name.
     """
     missing = OmegaConf.missing_keys(cfg.data)
     if missing:
@@ -40,7 +45,25 @@ def sources(cfg: DictConfig) -> tuple[Source, Source | None]:
         raise ConfigError(f"{key} is not set and has no default; say {key}=...")
     if cfg.data.train.get("tags") == "none":
         raise ConfigError("data.tags=none is for splits that are segmented; training needs tags")
-    return instantiate(cfg.data.train), instantiate(cfg.data.val) if cfg.data.val else None
+    train: Source = instantiate(cfg.data.train)
+    require_learnable(train)
+    val = _validation(cfg.data.val, train) if cfg.data.val else None
+    for source in (train, val):
+        if source is not None:
+            require_file_names(source.ids, Path(cfg.runs))
+    return train, val
+
+
+def _validation(node: DictConfig, train: Source) -> Source | None:
+    """The validation source; where its classes are not said, they are the training source's."""
+    more = {}
+    with suppress(pydoc.ErrorDuringImport, TypeError, ValueError):  # `instantiate` will say better
+        # A source of one's own may have its classes built in.
+        takes = "classes" in inspect.signature(pydoc.locate(node._target_)).parameters  # type: ignore[arg-type]  # None is a TypeError
+        if takes and node.get("classes") is None:
+            more = {"classes": list(train.classes)}
+    val: Source | None = instantiate(node, **more)
+    return val
 
 
 def pairs_of(source: Source) -> Pairs:

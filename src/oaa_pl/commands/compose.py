@@ -21,7 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from typing_extensions import override
 
+from oaa_pl.commands.paths import expand_paths
+from oaa_pl.commands.words import as_hydra_reads
 from oaa_pl.errors import ConfigError
+from oaa_pl.home import expanded
 
 __all__ = [
     "ExperimentSource",
@@ -95,6 +98,7 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "oaa.experiments", lambda: f"experiments://{root_of('experiments')}", replace=True
     )
+    OmegaConf.register_new_resolver("oaa.expanded", expanded, replace=True)
     Plugins.instance().register(ExperimentSource)
 
 
@@ -107,8 +111,10 @@ def run_job(job: Callable[[DictConfig], None], overrides: Sequence[str]) -> None
 
     Raises:
         HydraException: if the overrides do not fit the configuration.
+        ConfigError: if a word cannot be read.
     """
     register()
+    overrides = as_hydra_reads(overrides)
     # Hydra would print an error and leave; the command line wants the exception itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     command_line = sys.argv
@@ -121,6 +127,7 @@ def run_job(job: Callable[[DictConfig], None], overrides: Sequence[str]) -> None
         if failed:  # the rest of a sweep would most likely fail alike
             return
         try:
+            expand_paths(cfg)
             job(cfg)
         except BaseException as error:
             failed.append(error)  # Hydra would print an error of its own above ours

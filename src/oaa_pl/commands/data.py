@@ -31,6 +31,7 @@ from oaa_pl.data.train_aug import (
 from oaa_pl.data.voc_archives import Archive, fetch, find_sbd, sbd_archive, unpack, voc_archive
 from oaa_pl.data.voc_folder import check_whole, find_voc, listed, read_ids
 from oaa_pl.errors import ConfigError, MissingInputError, OaaError, OutputError
+from oaa_pl.home import expanded_path
 from oaa_pl.store.lock import WriterLock
 
 __all__ = ["run"]
@@ -85,7 +86,7 @@ def _root(cfg: DictConfig) -> Path:
             f"oaa data makes the lists {', '.join(_SPLITS)}, but data.train_split is "
             f"{cfg.data.train_split!r}: say experiment=voc12, or do without this command"
         )
-    return Path(cfg.data.root).expanduser()
+    return expanded_path(cfg.data.root)
 
 
 def _say_if_no_cue(cfg: DictConfig) -> None:

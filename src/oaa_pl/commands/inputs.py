@@ -9,12 +9,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from oaa_pl.home import expanded_path
+
 __all__ = ["cue_files", "digest_of", "weight_files"]
 
 
 def weight_files(cfg: DictConfig) -> dict[str, str]:
     """The pretrained weights, if they are a file that can be read."""
-    digest = digest_of(Path(str(cfg.net.weights)).expanduser())
+    digest = digest_of(expanded_path(str(cfg.net.weights)))
     return {"weights": digest} if digest else {}
 
 
@@ -31,9 +33,9 @@ def cue_files(background: DictConfig, ids: Iterable[str]) -> dict[str, str]:
     """
     found = {}
     model, folder, fallback = (background.get(key) for key in ("model", "folder", "fallback"))
-    if model is not None and (digest := digest_of(Path(model).expanduser())):
+    if model is not None and (digest := digest_of(expanded_path(model))):
         found["saliency model"] = digest
-    if folder is not None and (maps := Path(folder).expanduser()).is_dir():
+    if folder is not None and (maps := expanded_path(folder)).is_dir():
         sums = {name: digest_of(maps / f"{name}.png") for name in sorted(ids)}
         if fallback is not None or None not in sums.values():
             found["saliency maps"] = hashlib.sha256(repr(sums).encode()).hexdigest()

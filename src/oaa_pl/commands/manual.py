@@ -148,7 +148,8 @@ commands:
 {commands}
 
 Every value of the configuration is a KEY=VALUE; -m runs one job per combination of
-comma-separated values. What can be chosen:
+comma-separated values. In paths, ~ and $HOME are expanded. A value with other signs is
+quoted within quotes: 'name="Höhle (1)"'. What can be chosen:
 {_groups()}
 
   oaa COMMAND --help    a command's page, with examples

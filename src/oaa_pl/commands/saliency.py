@@ -8,8 +8,10 @@ from PIL import Image
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
-from oaa_pl.data.images import image_id, read_photo
+from oaa_pl.data.images import read_photo
+from oaa_pl.data.photo_files import image_id
 from oaa_pl.errors import BadImageError, ConfigError, MissingInputError
+from oaa_pl.home import expanded_path
 from oaa_pl.labels.kept_maps import to_levels
 from oaa_pl.labels.png import save_png
 from oaa_pl.labels.saliency_model import SaliencyModel
@@ -38,7 +40,7 @@ def run(cfg: DictConfig) -> None:
             "saliency.output is not set; say saliency.output=<folder>, or data.saliency=<folder> "
             "for a data set's maps"
         )
-    output = Path(cfg.saliency.output).expanduser()
+    output = expanded_path(cfg.saliency.output)
     photos = training or _of_folder(cfg, output)
     if any(path.parent.resolve() == output.resolve() for path in photos.values()):
         raise ConfigError(
@@ -79,7 +81,7 @@ def _of_training(cfg: DictConfig) -> dict[str, Path]:
 
 def _of_folder(cfg: DictConfig, output: Path) -> dict[str, Path]:
     """Every file of the folder and its subfolders, by id; hidden ones are passed over."""
-    folder = Path(cfg.saliency.photos).expanduser()
+    folder = expanded_path(cfg.saliency.photos)
     if not folder.is_dir():
         raise MissingInputError(f"saliency.photos: {folder} is not a folder")
     # What lies in the output was made by this command, unless the output is the folder itself.

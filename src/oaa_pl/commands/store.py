@@ -12,6 +12,7 @@ from oaa_pl.commands import build
 from oaa_pl.commands.compose import run_job
 from oaa_pl.commands.repair import advice, repair
 from oaa_pl.errors import ConfigError, MissingInputError, StoreError
+from oaa_pl.home import expanded_path
 from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.exchange import FORMATS, export_maps, import_maps
 from oaa_pl.store.generation import committed
@@ -35,7 +36,7 @@ def run_words(words: Sequence[str]) -> None:
     if action not in ACTIONS:
         raise ConfigError(f"action must be one of {', '.join(ACTIONS)}, got {action or 'none'!r}")
     options = [word for word in words[1:] if _OPTION.match(word)]
-    paths = [Path(word) for word in words[1:] if not _OPTION.match(word)]
+    paths = [expanded_path(word) for word in words[1:] if not _OPTION.match(word)]
     ACTIONS[action](paths, options)
 
 
@@ -161,7 +162,7 @@ def mend(paths: Sequence[Path], options: Sequence[str]) -> None:
     """Recompute the damaged rows of a store's newest generation, and only those."""
     (path,) = _counted(paths, "PATH")
     checkpoint = _chosen(options, "checkpoint").get("checkpoint")
-    found = repair(path, Path(checkpoint) if checkpoint is not None else None)
+    found = repair(path, expanded_path(checkpoint) if checkpoint is not None else None)
     if not found.problems:
         say(f"{path}: generation {found.generation} is sound, nothing was done")
         return
@@ -207,7 +208,10 @@ def _chosen(options: Sequence[str], *known: str) -> dict[str, str]:
     for key in given:
         if key not in known:
             expected = ", ".join(f"{name}=..." for name in known) or "none here"
-            raise ConfigError(f"option {key!r} is not known; options are {expected}")
+            raise ConfigError(
+                f"option {key!r} is not known; options are {expected}; a path with '=' in it is "
+                f"written ./{key}=..."
+            )
     return given
 
 

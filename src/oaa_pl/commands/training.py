@@ -1,5 +1,6 @@
 """Train one stage: the trainer, exact resumption, and a clean way out at Ctrl-C."""
 
+import logging
 import re
 import signal
 from collections.abc import Sequence
@@ -24,10 +25,13 @@ from oaa_pl.callbacks.throughput import Throughput
 from oaa_pl.callbacks.wandb import wandb_logger
 from oaa_pl.commands.compose import in_sweep
 from oaa_pl.commands.record import StageRecord
+from oaa_pl.data.class_counts import describe_classes
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import ConfigError, OaaError
 
 __all__ = ["make_trainer", "own_callbacks", "train_stage"]
+
+log = logging.getLogger(__name__)
 
 
 def train_stage(
@@ -66,6 +70,7 @@ def train_stage(
     trainer, loggers = make_trainer(cfg, stage, what, record.folder, callbacks, alone=alone, **more)
     if trainer.is_global_zero:  # under `ddp` every process comes here
         record.begin(cfg, classes=list(data.train_set.source.classes))
+        log.info("%s: %s", what, describe_classes(data.train_set.source))
     # Lightning leaves the process at Ctrl-C; the command line has something to say first.
     try:
         trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)

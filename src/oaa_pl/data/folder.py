@@ -3,39 +3,51 @@
 Example of a tag file:
 
     image,tags
-    holiday/beach.jpg,dog person
+    holiday/beach.jpg,dog;person
     kitchen.png,coffee maker;person
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from oaa_pl.data.images import find_photo, image_id
+from oaa_pl.data.photo_files import Found, NamedFiles, image_id
 from oaa_pl.data.source import FileSource
 from oaa_pl.data.tags import TagRow, read_tag_file, to_labels
-from oaa_pl.errors import BadTagFileError, EmptySplitError, MissingImageError
+from oaa_pl.errors import (
+    BadTagFileError,
+    ConfigError,
+    EmptySplitError,
+    MissingImageError,
+    MissingMaskError,
+)
+from oaa_pl.home import expanded_path
+from oaa_pl.names import as_classes, class_fault, look
 
-__all__ = ["FolderSource"]
+__all__ = ["FolderSource", "validation_source"]
 
 
 class FolderSource(FileSource):
     """The photos that a tag file lists; photos that it does not list are left alone.
 
     Args:
-        root: the folder of the photos, in any mix of jpg, jpeg, png, webp and bmp.
+        root: the folder of the photos, in any mix of the suffixes of `photo_files.PHOTO_SUFFIXES`.
         tag_file: see `oaa_pl.data.tags.read_tag_file`; names are relative to `root`, with or
             without their suffix.
-        classes: class names in the order of their ids; None takes the tag file's, sorted. Give
-            them if validation has a tag file of its own: both must agree.
-        mask_folder: true masks `<id>.png`, for evaluation only; None: there are none.
+        classes: class names in the order of their ids; None takes the tag file's, sorted. A
+            validation source is given those of the training source.
+        mask_folder: true masks `<id>.png`, or in the photos' subfolders, for evaluation only;
+            None: there are none.
         split: what to call these photos in results.
         name: of the data set, in results.
 
     Raises:
         BadTagFileError: if the tag file cannot be read, a row is malformed or two rows mean
             photos of one id.
+        ConfigError: if the classes are no classes: see `oaa_pl.names`.
         EmptySplitError: if the tag file has no row.
-        MissingImageError: if a photo that it lists does not exist.
+        MissingImageError: if the folder, or a photo that the tag file lists, does not exist.
+        MissingMaskError: if the folder of masks does not exist.
         BadImageError: if a photo is empty or of no known format.
         UntaggedImageError: if a row has no tag.
         UnknownClassError: if a tag is not in `classes`.
@@ -45,45 +57,93 @@ class FolderSource(FileSource):
         self,
         root: str | Path,
         tag_file: str | Path,
-        classes: Sequence[str] | None = None,
+        classes: Iterable[Any] | None = None,
         mask_folder: str | Path | None = None,
         split: str = "train",
         name: str = "folder",
     ) -> None:
-        root, tag_file = Path(root), Path(tag_file)
-        rows = read_tag_file(tag_file, tuple(classes) if classes else None)
+        root, tag_file = expanded_path(root), expanded_path(tag_file)
+        given = as_classes(classes)
+        if given is not None and (fault := class_fault(given)):
+            raise ConfigError(f"data.classes: {fault}")  # before a tag is blamed for it
+        rows = read_tag_file(tag_file, given)
         if not rows:
             raise EmptySplitError(f"{tag_file} lists no image: add a row for each photo")
-        classes = tuple(classes) if classes else _classes_of(rows)
-        photos = [_photo(root, tag_file, row) for row in rows]
-        ids = _ids(root, tag_file, rows, photos)
-        masks = None if mask_folder is None else [Path(mask_folder) / f"{i}.png" for i in ids]
-        labels = to_labels([row.tags for row in rows], classes)
-        super().__init__(name, split, classes, ids, labels, photos, masks)
+        if not root.is_dir():
+            raise MissingImageError(f"data.root {root} is not a folder: give that of the photos")
+        chosen = given or tuple(sorted({tag for row in rows for tag in row.tags}))
+        files = NamedFiles(root)
+        found = [_photo(files, tag_file, row) for row in rows]
+        ids = _ids(tag_file, rows, found)
+        masks = None if mask_folder is None else _masks(expanded_path(mask_folder), ids, found)
+        labels = to_labels([row.tags for row in rows], chosen)
+        photos = [photo.path for photo in found]
+        super().__init__(name, split, chosen, ids, labels, photos, masks)
 
 
-def _classes_of(rows: Sequence[TagRow]) -> tuple[str, ...]:
-    return tuple(sorted({tag for row in rows for tag in row.tags}))
+def validation_source(
+    root: str | Path,
+    tag_file: str | Path | None,
+    classes: Iterable[Any] | None = None,
+    mask_folder: str | Path | None = None,
+    split: str | None = None,
+    name: str = "folder",
+) -> FolderSource | None:
+    """The photos of a second tag file, to score against.
+
+    Args:
+        root: as of `FolderSource`, and so are the others.
+        tag_file: of the photos to validate on; None: there is nothing to validate on.
+        classes: of the training source.
+        mask_folder: of true masks, or None.
+        split: what to call these photos in results; None: "val".
+        name: of the data set, in results.
+
+    Returns:
+        The source, or None.
+    """
+    if tag_file is None:
+        return None
+    return FolderSource(root, tag_file, classes, mask_folder, split or "val", name)
 
 
-def _photo(root: Path, tag_file: Path, row: TagRow) -> Path:
-    path = find_photo(root, row.image)
-    if path is None:
+def _photo(files: NamedFiles, tag_file: Path, row: TagRow) -> Found:
+    found = files.find(row.image)
+    if found is None:
+        like = files.like(row.image)
+        hint = f"write {like!r}, which is there, or" if like else "add it or"
         raise MissingImageError(
-            f"{tag_file}:{row.line}: no photo {row.image!r} in {root}: add it or remove the row"
+            f"{tag_file}:{row.line}: no photo {row.image!r} in {files.folder}: {hint} remove the "
+            "row"
         )
-    return path
+    return found
 
 
-def _ids(root: Path, tag_file: Path, rows: Sequence[TagRow], photos: Sequence[Path]) -> list[str]:
+def _ids(tag_file: Path, rows: Sequence[TagRow], found: Sequence[Found]) -> list[str]:
     ids: dict[str, TagRow] = {}
-    for row, path in zip(rows, photos, strict=True):
-        name = image_id(str(path.relative_to(root)))
-        if name in ids:
-            # Maps, masks and predictions are files named by id, so the second would overwrite.
+    alike: dict[str, tuple[TagRow, Path]] = {}
+    for row, photo in zip(rows, found, strict=True):
+        name = image_id(photo.name)
+        first, path = alike.setdefault(look(name), (row, photo.path))
+        # Maps, masks and predictions are files named by id, so the second would overwrite. A disk
+        # that ignores case finds one photo under two ids.
+        same = first is not row and path.samefile(photo.path)
+        other = ids.get(name) or (first if same else None)
+        if other is not None:
             raise BadTagFileError(
                 f"{tag_file}:{row.line}: image {row.image!r} has the id {name!r} of line "
-                f"{ids[name].line} ({ids[name].image!r}): rename one of the photos"
+                f"{other.line} ({other.image!r}): rename one of the photos, or remove the row"
             )
         ids[name] = row
     return list(ids)
+
+
+def _masks(folder: Path, ids: Sequence[str], found: Sequence[Found]) -> list[Path]:
+    if not folder.is_dir():
+        raise MissingMaskError(f"data.mask_folder {folder} is not a folder: give that of the masks")
+    files = NamedFiles(folder, (".png",))
+    masks = []
+    for name, photo in zip(ids, found, strict=True):
+        mask = files.find(f"{name}.png") or files.find(str(Path(photo.name).with_suffix(".png")))
+        masks.append(folder / f"{name}.png" if mask is None else mask.path)
+    return masks

@@ -3,8 +3,6 @@
 Shapes: photos (H, W, 3) uint8 RGB, masks (H, W) uint8: 0 background, c + 1 class c, 255 ignored.
 """
 
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from oaa_pl import unreadable
+from oaa_pl.data.photo_files import PHOTO_SUFFIXES, find_photo, image_id, list_photos
 from oaa_pl.errors import (
     BadImageError,
     BadMaskError,
@@ -33,71 +33,7 @@ __all__ = [
     "read_photo",
 ]
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-
-# What Pillow raises, depending on the format and on where the file is damaged.
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-
-
-def list_photos(folder: Path) -> list[Path]:
-    """Every photo of a folder and its subfolders, by suffix, sorted by path.
-
-    Args:
-        folder: where to look; a folder that does not exist has no photos.
-
-    Returns:
-        The paths, `folder` included. Hidden files and folders are passed over.
-    """
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file())
-    return sorted(p for p in found if not any(s[0] == "." for s in p.relative_to(folder).parts))
-
-
-def find_photo(folder: Path, name: str) -> Path | None:
-    """The photo that a split or a tag file means by `name`.
-
-    Args:
-        folder: where the photos lie.
-        name: the photo's path below `folder`, with or without its suffix.
-
-    Returns:
-        Its path, or None if there is none. Without a suffix, `.jpg` wins over the other formats.
-    """
-    path = folder / name
-    if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file():
-        return path
-    for suffix in PHOTO_SUFFIXES:
-        for spelling in (suffix, suffix.upper()):
-            candidate = path.with_name(path.name + spelling)
-            if candidate.is_file():
-                return candidate
-    return None
-
-
-def image_id(name: str) -> str:
-    """An id that is safe as a file name: the path below the photo folder without its suffix.
-
-    Args:
-        name: the photo's path below its folder, with or without its suffix.
-
-    Returns:
-        The id; folders are joined by `__`.
-
-    Example:
-        >>> image_id("cats/one.v2.JPG"), image_id("2007_000032")
-        ('cats__one.v2', '2007_000032')
-    """
-    path = Path(name)
-    stem = path.with_suffix("") if path.suffix.lower() in PHOTO_SUFFIXES else path
-    return "__".join(stem.parts)
 
 
 def photo_size(path: Path) -> tuple[int, int]:
@@ -224,7 +160,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise MissingImageError(f"{path} does not exist: add it or take it off the list") from None
     except OaaError:
         raise
-    except _UNREADABLE as error:
+    except unreadable.IMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadImageError(
             f"{path} is no readable image ({reason}): replace it or take it off the list"

@@ -21,6 +21,7 @@ from oaa_pl.errors import (
     MissingMaskError,
     UntaggedImageError,
 )
+from oaa_pl.names import class_fault, file_fault
 
 __all__ = ["FileSource", "Source", "fingerprint"]
 
@@ -80,7 +81,8 @@ class FileSource:
 
     Raises:
         EmptySplitError: if there is no image.
-        ConfigError: if an id or a class comes twice.
+        ConfigError: if an id comes twice or makes no file name, or the classes are no classes: see
+            `oaa_pl.names`.
         UntaggedImageError: if a row of `labels` is all zero.
         MissingImageError: if a photo has no file.
         BadImageError: if a photo is empty or of no known format.
@@ -112,7 +114,11 @@ class FileSource:
         if not self.ids:
             raise EmptySplitError(f"{where} lists no image: choose another split or fill it")
         _refuse_twins(self.ids, f"{where} lists the image")
-        _refuse_twins(self.classes, f"{where} names the class")
+        for name in self.ids:
+            if fault := file_fault(name):
+                raise ConfigError(f"{where}: the image {name!r} {fault}: rename it")
+        if fault := class_fault(self.classes):
+            raise ConfigError(f"{where}: {fault}")
         bare = np.flatnonzero(self.labels.sum(axis=1) == 0)
         if tagged and len(bare):
             raise UntaggedImageError(

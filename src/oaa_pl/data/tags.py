@@ -3,23 +3,26 @@
 Shapes: N images, C foreground classes; tags are rows of (N, C) uint8 in {0, 1}.
 """
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+import logging
+import re
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.data.images import check_mask, photo_size, read_mask
-from oaa_pl.errors import BadTagFileError, UnknownClassError, UntaggedImageError
+from oaa_pl.data.tag_cell import SEPARATOR, tags_of
+from oaa_pl.data.tag_table import read_cells, words_of
+from oaa_pl.errors import BadTagFileError, UnknownClassError, UntaggedImageError, first_few
 from oaa_pl.ids import IGNORED
+from oaa_pl.names import class_fault, likeness, look, name_fault, same_text
 
-__all__ = ["TagRow", "read_tag_file", "tags_from_annotation", "tags_from_mask", "to_labels"]
+__all__ = ["TagRow", "class_named", "read_tag_file", "tags_from_mask", "to_labels"]
 
-_HEADER = ["image", "tags"]
+log = logging.getLogger(__name__)
 
 
 class TagRow(NamedTuple):
@@ -39,81 +42,76 @@ class TagRow(NamedTuple):
 def read_tag_file(path: Path, classes: Sequence[str] | None = None) -> list[TagRow]:
     """Read a tag file.
 
-    A `.csv` begins with the row `image,tags`; the tags of a row are separated by spaces, or by
-    `;` where class names contain spaces. Any other suffix means one `image tag tag ...` a line
-    and, given `classes`, allows zero-based class numbers for names (the authors' lists are so).
+    A `.csv` has the columns `image` and `tags`. A file parts its tags in one way: if any cell has
+    a `;`, by `;` everywhere, so that class names may contain blanks; else by blanks. Any other
+    suffix means one `image tag tag ...` a line, `#` before a comment, and, given `classes`, allows
+    zero-based class numbers for names (the authors' lists are so).
 
     Args:
-        path: the tag file, in UTF-8.
+        path: the tag file, in UTF-8, or in UTF-16 with its mark.
         classes: the names that are allowed; None: any.
 
     Returns:
         The rows in file order.
 
     Raises:
-        BadTagFileError: if the file cannot be read, its header is missing or a row is malformed.
+        BadTagFileError: if the file cannot be read, its header is missing, a row is malformed, a
+            tag can be no class, or two tags differ only in case, blanks or accents' encoding.
         UntaggedImageError: if a row has no tag.
         UnknownClassError: if a tag is not in `classes`.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # -sig: spreadsheets put a mark in front
-    except FileNotFoundError:
-        raise BadTagFileError(f"tag file {path} does not exist: give its path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadTagFileError(f"tag file {path} is no UTF-8 text ({error}): save it so") from error
-    cells = _csv_cells(path, text, classes) if path.suffix.lower() == ".csv" else _plain_cells(text)
+    cells, table = read_cells(path)
+    known = {same_text(name): name for name in classes or ()}
+    parted = next((c.line for c in cells if SEPARATOR in c.tags and c.tags not in known), None)
     rows: list[TagRow] = []
     first_line: dict[str, int] = {}
-    for line, image, tags in cells:
-        where = f"{path}:{line}"
-        if Path(image).is_absolute() or ".." in Path(image).parts or not image:
+    for cell in cells:
+        where = f"{path}:{cell.line}"
+        _check_image(cell.image, where)
+        if cell.image in first_line:
             raise BadTagFileError(
-                f"{where}: image {image!r} is no path below the photo folder: write it relative"
+                f"{where}: image {cell.image!r} was on line {first_line[cell.image]} already: "
+                "keep one row"
             )
-        if image in first_line:
-            raise BadTagFileError(
-                f"{where}: image {image!r} was on line {first_line[image]} already: keep one row"
-            )
+        tags = tags_of(cell, known, parted is not None, where)
         if not tags:
-            raise UntaggedImageError(f"{where}: image {image!r} has no tag: tag it or remove it")
-        names = tuple(
-            _class_name(tag, classes, where, path.suffix.lower() != ".csv") for tag in tags
-        )
-        first_line[image] = line
-        rows.append(TagRow(image, names, line))
+            raise UntaggedImageError(
+                f"{where}: image {cell.image!r} has no tag: tag it or remove it"
+            )
+        if classes is not None:
+            tags = [class_named(tag, classes, where, numbers=not table) for tag in tags]
+        first_line[cell.image] = cell.line
+        rows.append(TagRow(cell.image, tuple(tags), cell.line))
+    if classes is None:
+        _check_tags(path, rows)
+        _warn_of_joined(path, rows, parted)
     return rows
 
 
-def tags_from_annotation(path: Path, classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes of one PASCAL VOC annotation.
-
-    Objects marked `difficult` count: they are in the photo, and in its mask where it has one.
+def class_named(tag: str, classes: Sequence[str], where: str, numbers: bool = False) -> str:
+    """The class that a tag names.
 
     Args:
-        path: the XML file.
+        tag: as somebody wrote it; accents in either encoding.
         classes: the names that are allowed.
-
-    Returns:
-        One name per object, so a class can come several times.
+        where: the tag stands, for the message.
+        numbers: whether zero-based numbers are names as well.
 
     Raises:
-        UntaggedImageError: if there is no such file.
-        BadTagFileError: if it is no XML or an object has no name.
-        UnknownClassError: if an object's name is not in `classes`.
+        UnknownClassError: if it names none.
     """
-    try:
-        root = ElementTree.parse(path).getroot()
-    except FileNotFoundError:
-        raise UntaggedImageError(
-            f"annotation {path} does not exist, so its image has no tag: add it, or take tags "
-            "from masks or a file"
-        ) from None
-    except ElementTree.ParseError as error:
-        raise BadTagFileError(f"{path}:{error.position[0]}: is no XML ({error})") from error
-    names = [(element.findtext("name") or "").strip() for element in root.findall("object")]
-    if not all(names):
-        raise BadTagFileError(f"{path}: an <object> has no <name>: name it or remove it")
-    return tuple(_class_name(name, classes, str(path)) for name in names)
+    if tag in classes:
+        return tag
+    for name in classes:
+        if same_text(name) == same_text(tag):
+            return name
+    if numbers and re.fullmatch("[0-9]{1,9}", tag) and int(tag) < len(classes):
+        return classes[int(tag)]
+    alike = [name for name in classes if look(name) == look(tag)]
+    own = "correct the tag, or give all classes in their order: data.classes=[...]"
+    meant = f"write {alike[0]!r} for it" if alike else own
+    shown = ", ".join(classes)
+    raise UnknownClassError(f"{where}: unknown class {tag!r}, expected one of {shown}: {meant}")
 
 
 def tags_from_mask(path: Path, photo: Path, classes: Sequence[str]) -> tuple[str, ...]:
@@ -159,48 +157,52 @@ def to_labels(tags: Sequence[Sequence[str]], classes: Sequence[str]) -> NDArray[
     return labels
 
 
-def _csv_cells(
-    path: Path, text: str, classes: Sequence[str] | None
-) -> Iterator[tuple[int, str, list[str]]]:
-    reader = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
-    try:
-        header = next(reader, [])
-        if [cell.strip().lower() for cell in header] != _HEADER:
-            raise BadTagFileError(
-                f"{path}:1: expected the header 'image,tags', got {','.join(header)!r}: put it on "
-                "the first line, columns separated by commas"
-            )
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(_HEADER):
+def _check_image(image: str, where: str) -> None:
+    path = Path(image.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or image in ("", "."):
+        raise BadTagFileError(
+            f"{where}: image {image!r} is no path below the photo folder: write it relative"
+        )
+    if fault := name_fault(image):
+        raise BadTagFileError(f"{where}: image {image!r} {fault}: rename the photo")
+
+
+def _check_tags(path: Path, rows: Sequence[TagRow]) -> None:
+    """Refuse tags that cannot be classes, where no list of classes has said which there are."""
+    seen: dict[str, tuple[str, int]] = {}
+    for row in rows:
+        for tag in row.tags:
+            other, line = seen.setdefault(look(tag), (tag, row.line))
+            if other != tag:
                 raise BadTagFileError(
-                    f"{path}:{reader.line_num}: expected 2 columns (image,tags), got {len(cells)}: "
-                    "separate tags by spaces or ';', and quote names that contain commas"
+                    f"{path}:{row.line}: the tags {likeness(other, tag)} (line {line}): write them "
+                    "alike"
                 )
-            image, tags = (cell.strip() for cell in cells)
-            if ";" in tags:
-                names = [name.strip() for name in tags.split(";") if name.strip()]
-            else:
-                names = [tags] if classes and tags in classes else tags.split()
-            yield reader.line_num, image, names
-    except csv.Error as error:
-        raise BadTagFileError(f"{path}:{reader.line_num}: is no CSV ({error})") from error
+    # What is wrong with a single one first, so that it is told with its line.
+    for tag, line in seen.values():
+        if fault := class_fault([tag]):
+            raise BadTagFileError(f"{path}:{line}: {fault}")
 
 
-def _plain_cells(text: str) -> Iterator[tuple[int, str, list[str]]]:
-    for line, row in enumerate(text.splitlines(), start=1):
-        cells = row.split()
-        if cells and not cells[0].startswith("#"):
-            yield line, cells[0].lstrip("/"), cells[1:]
+def _warn_of_joined(path: Path, rows: Sequence[TagRow], parted: int | None) -> None:
+    """Say where `;` elsewhere in the file makes one class of words that are classes themselves."""
+    if parted is None:
+        return
+    classes = {tag for row in rows for tag in row.tags}
+    joined = [
+        f"{tag!r} (line {row.line})"
+        for row in rows
+        for tag in row.tags
+        if len(words_of(tag)) > 1 and classes & set(words_of(tag))
+    ]
+    if joined:
+        _warn_once(
+            f"{path}: line {parted} has a ';', so that blanks are part of a name everywhere: one "
+            f"class each is {first_few(joined)}; write ';' between the tags if they are several"
+        )
 
 
-def _class_name(tag: str, classes: Sequence[str] | None, where: str, numbers: bool = False) -> str:
-    if classes is None or tag in classes:
-        return tag
-    if numbers and tag.isdecimal() and int(tag) < len(classes):
-        return classes[int(tag)]
-    raise UnknownClassError(
-        f"{where}: unknown class {tag!r}, expected one of {', '.join(classes)}: correct the tag "
-        "or the list of classes"
-    )
+@cache
+def _warn_once(message: str) -> None:
+    """A pipeline reads its tag file at every stage, and should warn of it once."""
+    log.warning("%s", message)

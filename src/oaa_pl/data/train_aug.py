@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from oaa_pl.data.images import check_mask, find_photo, photo_size
+from oaa_pl.data.images import check_mask, photo_size
+from oaa_pl.data.photo_files import NamedFiles, find_photo
 from oaa_pl.data.voc import VOC_CLASSES
 from oaa_pl.data.voc_folder import listed, read_ids
 from oaa_pl.errors import (
@@ -78,7 +79,8 @@ def check_photos(voc: Path, ids: Sequence[str]) -> None:
     Raises:
         MissingImageError: with the first few of them and their number.
     """
-    bare = [name for name in ids if find_photo(voc / "JPEGImages", name) is None]
+    files = NamedFiles(voc / "JPEGImages")
+    bare = [name for name in ids if files.find(name) is None]
     if bare:
         raise MissingImageError(
             f"{voc / 'JPEGImages'} lacks {len(bare):,} of {len(ids):,} photos: {first_few(bare)}; "

@@ -3,22 +3,27 @@
 Source: Everingham et al., IJCV 2015, for the layout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from oaa_pl.data.images import find_photo, image_id
+from oaa_pl.data.annotation import tags_from_annotation
+from oaa_pl.data.photo_files import NamedFiles, image_id
 from oaa_pl.data.source import FileSource
 from oaa_pl.data.subset import draw_fraction
-from oaa_pl.data.tags import read_tag_file, tags_from_annotation, tags_from_mask, to_labels
+from oaa_pl.data.tags import TagRow, read_tag_file, tags_from_mask, to_labels
 from oaa_pl.data.voc_folder import find_voc, listed, read_ids
 from oaa_pl.errors import (
+    BadTagFileError,
     ConfigError,
     MissingImageError,
     MissingSplitError,
     UntaggedImageError,
 )
+from oaa_pl.home import expanded_path
+from oaa_pl.names import as_classes, class_fault, same_text
 
 __all__ = ["VOC_CLASSES", "VocSource"]
 
@@ -46,21 +51,24 @@ class VocSource(FileSource):
             marked difficult included), "file" (`tag_file`) or "none": nobody knows them, as in the
             official test split, which can then be segmented, but not trained on or scored.
         tag_file: for tags="file", see `oaa_pl.data.tags.read_tag_file`; may list more images.
-        classes: names in the order of their ids in the masks.
+        classes: names in the order of their ids in the masks; None: VOC's twenty.
         fraction: share of the split's images that is used, in (0, 1]; Table 3.
         fraction_seed: which images these are; the smaller share is part of the larger.
         mask_folder: below `root`; train_aug's masks often lie in "SegmentationClassAug".
         name: of the data set, in results.
 
     Raises:
-        ConfigError: if `tags` or `fraction` is none of the above.
+        ConfigError: if `tags` or `fraction` is none of the above, or `classes` are no classes: see
+            `oaa_pl.names`.
         MissingSplitError: if the list does not exist.
         EmptySplitError: if the list is empty.
+        BadListError: if the list is no text, or a line of it is no image of `JPEGImages`.
         MissingImageError: if a listed photo does not exist.
         BadImageError: if a photo is empty or of no known format.
         UntaggedImageError: if an image has no tag.
         UnknownClassError: if a tag is not in `classes`.
-        BadTagFileError: if the tag file or an annotation cannot be read.
+        BadTagFileError: if the tag file or an annotation cannot be read, or two rows of the tag
+            file are of one image.
         MissingMaskError: for tags="masks", if an image has no mask.
         BadMaskError: for tags="masks", if a mask's size or its ids are wrong.
     """
@@ -71,33 +79,36 @@ class VocSource(FileSource):
         split: str,
         tags: str = "masks",
         tag_file: str | Path | None = None,
-        classes: Sequence[str] = VOC_CLASSES,
+        classes: Iterable[Any] | None = None,
         fraction: float = 1.0,
         fraction_seed: int = 0,
         mask_folder: str = "SegmentationClass",
         name: str = "voc12",
     ) -> None:
-        root = find_voc(Path(root)) or Path(root).expanduser()
-        classes = tuple(classes)
+        root = find_voc(Path(root)) or expanded_path(root)
+        names = as_classes(classes) or VOC_CLASSES
+        if fault := class_fault(names):
+            raise ConfigError(f"data.classes: {fault}")  # before a tag is blamed for it
         if tags not in _TAGS:
             raise ConfigError(f"tags must be one of {', '.join(_TAGS)}, got {tags!r}")
         ids = draw_fraction(_read_split(root, split), fraction, fraction_seed)
-        photos = [_photo(root, split, i) for i in ids]
-        masks = [root / mask_folder / f"{i}.png" for i in ids]
+        photos = _photos(root, split, ids)
+        masks = _files(root / mask_folder, ids, ".png")
         if tags == "masks":
             with ThreadPoolExecutor() as pool:  # inflating PNGs lets other threads run
-                found = list(pool.map(partial(tags_from_mask, classes=classes), masks, photos))
+                found = list(pool.map(partial(tags_from_mask, classes=names), masks, photos))
         elif tags == "annotations":
-            found = [tags_from_annotation(root / "Annotations" / f"{i}.xml", classes) for i in ids]
+            paths = _files(root / "Annotations", ids, ".xml")
+            found = [tags_from_annotation(path, names) for path in paths]
         elif tags == "file":
-            found = _tags_from_file(tag_file, ids, classes)
+            found = _tags_from_file(tag_file, ids, names)
         else:
             found = [()] * len(ids)
-        labels = to_labels(found, classes)
+        labels = to_labels(found, names)
         # An untagged split may lie in the folder of one that has masks.
         has_masks = (root / mask_folder).is_dir() and (tags != "none" or masks[0].is_file())
         super().__init__(
-            name, split, classes, ids, labels, photos, masks if has_masks else None,
+            name, split, names, ids, labels, photos, masks if has_masks else None,
             tagged=tags != "none",
         )  # fmt: skip
 
@@ -115,14 +126,27 @@ def _read_split(root: Path, split: str) -> list[str]:
         ) from None
 
 
-def _photo(root: Path, split: str, name: str) -> Path:
-    path = find_photo(root / "JPEGImages", name)
-    if path is None:
-        raise MissingImageError(
-            f"{root / 'JPEGImages' / name}.jpg does not exist but split {split!r} lists {name!r}: "
-            "add it or take it off the list"
-        )
-    return path
+def _photos(root: Path, split: str, ids: Sequence[str]) -> list[Path]:
+    files = NamedFiles(root / "JPEGImages")
+    photos = []
+    for name in ids:
+        found = files.find(name)
+        if found is None:
+            like = files.like(name)
+            hint = f"write {Path(like).stem!r}, which is there," if like else "add it"
+            raise MissingImageError(
+                f"{files.folder / name}.jpg does not exist but split {split!r} lists {name!r}: "
+                f"{hint} or take it off the list"
+            )
+        photos.append(found.path)
+    return photos
+
+
+def _files(folder: Path, ids: Sequence[str], suffix: str) -> list[Path]:
+    """Each id's file, which need not be there."""
+    files = NamedFiles(folder, (suffix,))
+    found = ((name, files.find(f"{name}{suffix}")) for name in ids)
+    return [folder / f"{name}{suffix}" if file is None else file.path for name, file in found]
 
 
 def _tags_from_file(
@@ -130,11 +154,19 @@ def _tags_from_file(
 ) -> list[tuple[str, ...]]:
     if tag_file is None:
         raise ConfigError("tags='file' needs the path of a tag file, got none: set tag_file")
-    rows = {image_id(Path(r.image).name): r.tags for r in read_tag_file(Path(tag_file), classes)}
-    bare = [i for i in ids if i not in rows]
+    wanted, rows = {same_text(name) for name in ids}, dict[str, TagRow]()
+    for row in read_tag_file(Path(tag_file), classes):
+        name = same_text(image_id(Path(row.image).name))
+        if name in wanted and name in rows:
+            raise BadTagFileError(
+                f"{tag_file}:{row.line}: image {row.image!r} has the id {name!r} of line "
+                f"{rows[name].line} ({rows[name].image!r}): keep one row"
+            )
+        rows[name] = row
+    bare = [name for name in ids if same_text(name) not in rows]
     if bare:
         raise UntaggedImageError(
             f"{tag_file} has no row for image {bare[0]!r} ({len(bare)} such): add one or take the "
             "image off the split"
         )
-    return [rows[i] for i in ids]
+    return [rows[same_text(name)].tags for name in ids]

@@ -3,14 +3,20 @@
 Source: Everingham et al., IJCV 2015, and the development kit of VOC 2012 for the counts.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from oaa_pl.data.images import image_id
-from oaa_pl.errors import EmptySplitError, IncompleteDataError
+from oaa_pl.data.photo_files import PHOTO_SUFFIXES, image_id
+from oaa_pl.data.tag_table import split_image
+from oaa_pl.data.text_file import read_text
+from oaa_pl.errors import BadListError, EmptySplitError, IncompleteDataError
+from oaa_pl.home import expanded_path
+from oaa_pl.names import file_fault
 
 __all__ = ["check_whole", "find_voc", "listed", "read_ids"]
 
 PHOTOS, TRAIN, VAL, MASKS = 17_125, 1_464, 1_449, 2_913
+
+_PHOTO_FOLDER = "JPEGImages"
 
 # The folder itself, where the archive unpacks to, and its inner folder by itself.
 _PLACES = (".", "VOCdevkit/VOC2012", "VOC2012")
@@ -25,7 +31,7 @@ def find_voc(root: Path) -> Path | None:
     Returns:
         Its path, or None if it is in none of these places.
     """
-    root = root.expanduser()
+    root = expanded_path(root)
     places = (root / place for place in _PLACES)
     return next((p for p in places if (p / "ImageSets").is_dir()), None)
 
@@ -39,18 +45,42 @@ def read_ids(path: Path) -> list[str]:
     """The image ids of a list, in its order.
 
     Args:
-        path: of a text file with an image a line. Some lists give the photo's path and the
-            mask's beside it; the photo comes first.
+        path: of a text file with an image a line, in UTF-8, or in UTF-16 with its mark. Some lists
+            give the photo's path and the mask's beside it, or a number: the photo comes first.
 
     Raises:
         FileNotFoundError: if there is no such file.
+        BadListError: if it is no text, or a line is no image of `JPEGImages`.
         EmptySplitError: if it lists no image.
     """
-    text = path.read_text(encoding="utf-8-sig")
-    ids = [image_id(Path(line.split()[0]).name) for line in text.splitlines() if line.strip()]
-    if not ids:
+    lines = read_text(path, "list", BadListError).split("\n")
+    numbered = [(n, line.strip()) for n, line in enumerate(lines, 1) if line.strip()]
+    if not numbered:
         raise EmptySplitError(f"{path} lists no image: choose another split or fill it")
-    return ids
+    # Every line has a second column, or none has: an id may contain blanks, and end with " 1".
+    columns = [split_image(line) for _, line in numbered]
+    different = len({image for image, _ in columns}) == len(columns)
+    if not (different and all(_second_column(rest) for _, rest in columns)):
+        columns = [(line, "") for _, line in numbered]
+    return [_id(image, f"{path}:{n}") for (n, _), (image, _) in zip(numbered, columns, strict=True)]
+
+
+def _second_column(text: str) -> bool:
+    """Whether this is what lists have behind an image: a mask's path, or VOC's -1, 0 or 1."""
+    return text in ("-1", "0", "1") or text.lower().endswith(PHOTO_SUFFIXES)
+
+
+def _id(image: str, where: str) -> str:
+    path = PurePosixPath(image.lstrip("/"))
+    if ".." in path.parts or (len(path.parts) > 1 and path.parent.name != _PHOTO_FOLDER):
+        raise BadListError(
+            f"{where}: {image!r} lies in a folder, but the photos of VOC's layout lie in "
+            f"{_PHOTO_FOLDER} itself: write the id alone, or use data=folder, which has subfolders"
+        )
+    name = image_id(path.name)
+    if fault := file_fault(name):
+        raise BadListError(f"{where}: the image {name!r} {fault}: rename it")
+    return name
 
 
 def check_whole(voc: Path) -> None:

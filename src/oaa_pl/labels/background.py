@@ -12,9 +12,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from oaa_pl import unreadable
 from oaa_pl.errors import BadMaskError, ConfigError, MissingInputError, first_few
+from oaa_pl.home import expanded_path
 
 __all__ = ["BackgroundCue", "ChecksAhead", "ConstantCue", "FolderCue"]
 
@@ -53,7 +55,7 @@ class FolderCue:
                 "background.folder is not set: give the folder of the saliency maps by "
                 "data.saliency=<folder>, or use background=boundary, which needs none"
             )
-        self.folder = Path(folder).expanduser()
+        self.folder = expanded_path(folder)
         self.fallback = fallback
         if not self.folder.is_dir():
             raise MissingInputError(
@@ -153,7 +155,7 @@ def _read_gray(path: Path) -> NDArray[np.float32]:
             # Many tools save gray as three equal channels: those are welcome, colours are not.
             colours = np.asarray(image.convert("RGB"))
             mode = image.mode
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except unreadable.IMAGE as error:
         raise BadMaskError(
             f"saliency map '{path}' cannot be read as an image ({error}); make it again"
         ) from error

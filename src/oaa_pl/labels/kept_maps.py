@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from oaa_pl import unreadable
+from oaa_pl.home import expanded_path
 from oaa_pl.labels.png import save_png
 
 __all__ = ["KeptMaps", "to_levels"]
@@ -47,7 +49,7 @@ class KeptMaps:
 
     def __init__(self, cache: str | Path | None, cue: str, parameters: list[Any]) -> None:
         digest = hashlib.sha256(json.dumps(parameters).encode()).hexdigest()
-        self.folder = None if cache is None else Path(cache).expanduser() / f"{cue}-{digest[:12]}"
+        self.folder = None if cache is None else expanded_path(cache) / f"{cue}-{digest[:12]}"
 
     def __call__(
         self,
@@ -84,7 +86,7 @@ def _kept(path: Path, photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         with Image.open(path) as image:
             levels = np.array(image)
             sums = image.info.get(_PHOTO), image.info.get(_PIXELS)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, zlib.error):
+    except unreadable.IMAGE:
         return None
     return levels if sums == (_sum(photo), _sum(levels)) else None
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from oaa_pl import unreadable
 from oaa_pl.errors import BadMaskError, MissingMaskError
 from oaa_pl.labels.png import save_png
 
@@ -84,7 +85,9 @@ def load_label(path: Path) -> NDArray[np.uint8]:
             return np.array(image, dtype=np.uint8)
     except FileNotFoundError as error:
         raise MissingMaskError(f"label '{path}' does not exist; make the labels first") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except BadMaskError:
+        raise
+    except unreadable.IMAGE as error:
         raise BadMaskError(
             f"label '{path}' cannot be read as an image ({error}); delete it and make it again"
         ) from error

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oaa_pl.errors import ConfigError, WeightsError
+from oaa_pl.home import expanded_path
 
 __all__ = ["SaliencyModel"]
 
@@ -51,7 +52,7 @@ class SaliencyModel:
                 f"saliency.size must be 1 or more, mean and std three numbers, std above 0; got "
                 f"{size}, {list(mean)} and {list(std)}"
             )
-        self.path = Path(path).expanduser()
+        self.path = expanded_path(path)
         self.size = size
         self.mean = tuple(float(one) for one in mean)
         self.std = tuple(float(one) for one in std)

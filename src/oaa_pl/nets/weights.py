@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from oaa_pl.errors import WeightsError
+from oaa_pl.home import expanded_path
 
 __all__ = ["find_weights", "load_weights", "read_weights", "with_weights"]
 
@@ -105,7 +106,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         WeightsError: if the file is missing, unreadable, of another kind, or holds anything but
             named tensors.
     """
-    path = path.expanduser()
+    path = expanded_path(path)
     if path.suffix not in {".safetensors", ".pth", ".pt"}:
         raise WeightsError(
             f"net.weights must be 'imagenet', 'none' or a .safetensors/.pth/.pt file, got '{path}'"

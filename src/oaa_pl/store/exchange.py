@@ -14,9 +14,10 @@ Shapes: K maps of h x w cells; C foreground classes.
 """
 
 import io
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import cv2
@@ -33,6 +34,8 @@ __all__ = ["FORMATS", "export_maps", "import_maps"]
 
 FORMATS = ("png", "npz")
 """What maps can be exported as."""
+
+_LONGEST_NAME = 255  # bytes, of every file system in common use
 
 _ARCHIVED = ("keys", "cam", "last_epoch", "origin")
 _EPOCHS, _ORIGINS = range(2**31), range(ORIGIN_ACCEPTED, ORIGIN_FALLBACK + 1)
@@ -139,9 +142,16 @@ def import_maps(
 def _require_file_names(pairs: Pairs) -> None:
     """Refuse ids that name no file inside the folder: a list of images may come from a stranger."""
     for name in pairs.ids:
-        parts = PurePath(name)
-        if parts.is_absolute() or ".." in parts.parts or "\0" in name:
+        path = PurePosixPath(name)
+        # One spelling of each path, or an import would look elsewhere than the export wrote.
+        if path.is_absolute() or ".." in path.parts or "\0" in name or str(path) != name:
             raise StoreError(f"image id {name!r} is no name for a file inside a folder; rename it")
+        longest = len(os.fsencode(f"{path.name}_{len(pairs.classes)}.png"))
+        if longest > _LONGEST_NAME:
+            raise StoreError(
+                f"image id {name!r} makes a file name of {longest} bytes, at most {_LONGEST_NAME} "
+                "are allowed; rename it"
+            )
 
 
 def _require_present_classes(folder: Path, pairs: Pairs) -> None:

@@ -10,6 +10,7 @@ Shapes: R rows (present pairs), h x w cells of the grid.
 
 import os
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -79,7 +80,8 @@ class MemmapStore(AttentionStore):
             raise StoreError(f"rank must be in 0..{world_size - 1} (world_size - 1), got {rank}")
         if header.fingerprint != pairs.fingerprint:
             raise StoreError("header.fingerprint must be that of the pairs; take pairs.fingerprint")
-        self.path, self.header, self.pairs = path, header, pairs
+        self.path, self.pairs = path, pairs
+        self.header = replace(header, version=pairs.version)
         self.rank, self.world_size, self.keep = rank, world_size, keep
         self.replaces = overwrite  # until the first commit, or a roll back
         self._lock: WriterLock | None = None

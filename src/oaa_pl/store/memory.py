@@ -1,5 +1,7 @@
 """An accumulation store in memory: for tests, notebooks and data sets that fit."""
 
+from dataclasses import replace
+
 import numpy as np
 from typing_extensions import override
 
@@ -19,7 +21,7 @@ class MemoryStore(AttentionStore):
     """
 
     def __init__(self, header: Header, pairs: Pairs) -> None:
-        self.header, self.pairs = header, pairs
+        self.header, self.pairs = replace(header, version=pairs.version), pairs
         count = len(pairs.pairs)
         self.state = np.zeros(header.state_shape(count), header.rule.dtype)
         self.rows = np.zeros(count, ROW)

@@ -26,7 +26,7 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
         text = (path / "header.json").read_bytes().decode()
         header = Header.parse(text, path / "header.json")
         images = (path / "images.txt").read_bytes().decode()
-        pairs = Pairs.parse(images, header.classes, path / "images.txt")
+        pairs = Pairs.parse(images, header.classes, path / "images.txt", header.version)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(f"{path} holds no attention store; make one with 'oaa fit'") from error
     except StoreError:

@@ -11,6 +11,7 @@ import numpy as np
 from oaa_pl.data.source import FileSource
 from oaa_pl.data.synthetic.cache import MASKS, PHOTOS, TAGS, Recipe, drawn_folder
 from oaa_pl.data.synthetic.scene import CLASSES
+from oaa_pl.home import expanded_path
 
 __all__ = ["SyntheticSource"]
 
@@ -46,7 +47,7 @@ class SyntheticSource(FileSource):
         name: str = "synthetic",
     ) -> None:
         recipe = Recipe(split, images, seed, long_side, reliability)
-        folder = drawn_folder(Path(root).expanduser(), recipe)
+        folder = drawn_folder(expanded_path(root), recipe)
         with (folder / TAGS).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         ids = [row["image"] for row in rows]

@@ -1,0 +1,67 @@
+"""Tags from the annotations of PASCAL VOC: an XML file per image, with its objects by name."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from oaa_pl.data.tags import class_named
+from oaa_pl.errors import BadTagFileError, UntaggedImageError
+from oaa_pl.unreadable import TEXT, XML
+
+__all__ = ["tags_from_annotation"]
+
+_DECLARATION = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"'][^>]*\?>")
+_EXPAT_KNOWS = ("utf-8", "utf8", "utf-16", "iso-8859-1", "us-ascii", "ascii")
+
+
+def tags_from_annotation(path: Path, classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes of one PASCAL VOC annotation.
+
+    Objects marked `difficult` count: they are in the photo, and in its mask where it has one.
+
+    Args:
+        path: the XML file, in the encoding that it declares.
+        classes: the names that are allowed.
+
+    Returns:
+        One name per object, so a class can come several times.
+
+    Raises:
+        UntaggedImageError: if there is no such file.
+        BadTagFileError: if it is no XML, not in the encoding that it declares, or an object has
+            no name.
+        UnknownClassError: if an object's name is not in `classes`.
+    """
+    root = _parse(path)
+    names = [(element.findtext("name") or "").strip() for element in root.findall("object")]
+    if not all(names):
+        raise BadTagFileError(f"{path}: an <object> has no <name>: name it or remove it")
+    return tuple(class_named(name, classes, str(path)) for name in names)
+
+
+def _parse(path: Path) -> ElementTree.Element:
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UntaggedImageError(
+            f"annotation {path} does not exist, so its image has no tag: add it, or take tags "
+            "from masks or a file"
+        ) from None
+    except TEXT as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadTagFileError(f"annotation {path} cannot be read ({reason})") from error
+    declared = _DECLARATION.match(content)
+    encoding = declared[1].decode() if declared else "utf-8"
+    try:
+        if declared and encoding.lower() not in _EXPAT_KNOWS:
+            # Expat knows few encodings, Python all that annotation tools write.
+            return ElementTree.fromstring(content[declared.end() :].decode(encoding))
+        return ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise BadTagFileError(f"{path}:{error.position[0]}: is no XML ({error})") from error
+    except XML as error:
+        raise BadTagFileError(
+            f"annotation {path} is not in the encoding {encoding!r} that it declares ({error}): "
+            "save it as UTF-8"
+        ) from error

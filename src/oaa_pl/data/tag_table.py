@@ -1,0 +1,154 @@
+"""The rows of a tag file, before its tags are told apart: a CSV, or a plain list.
+
+A spreadsheet's CSV has a row of column names, `image` and `tags` among them; commas, semicolons
+(Excel in much of Europe) or tabs part its columns. A plain list has one image a line and its tags
+behind it, parted by blanks, or by a tab.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from oaa_pl.data.photo_files import PHOTO_SUFFIXES
+from oaa_pl.data.text_file import read_text
+from oaa_pl.errors import BadTagFileError
+from oaa_pl.unreadable import TABLE
+
+__all__ = ["TagCell", "is_table", "read_cells", "split_image", "words_of"]
+
+_COLUMNS = ("image", "tags")
+_DELIMITERS = (",", ";", "\t")
+_TABLES = (".csv", ".tsv")
+
+# Blanks part words; a no-break space, which somebody typed on purpose, keeps them together.
+_BLANKS = re.compile(r"[^\S\u00a0\u2007\u202f]+")
+
+
+class TagCell(NamedTuple):
+    """One image of a tag file.
+
+    Attributes:
+        line: in the file, from 1.
+        image: the photo's name as written, blanks around it removed.
+        tags: all its tags as written, blanks around them removed.
+    """
+
+    line: int
+    image: str
+    tags: str
+
+
+def words_of(text: str) -> list[str]:
+    """Words between blanks; a no-break space is part of a word."""
+    return [word for word in _BLANKS.split(text) if word]
+
+
+def is_table(path: Path, text: str) -> bool:
+    """Whether a tag file is a CSV: by its suffix, or by its first line."""
+    return path.suffix.lower() in _TABLES or _delimiter(text.partition("\n")[0]) is not None
+
+
+def read_cells(path: Path) -> tuple[list[TagCell], bool]:
+    """The rows of a tag file, and whether it is a CSV.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Its rows in file order; empty lines, and in a list comments, are left out.
+
+    Raises:
+        BadTagFileError: if there is no such file, it is no text, or a row is malformed.
+    """
+    try:
+        text = read_text(path, "tag file", BadTagFileError)
+    except FileNotFoundError:
+        raise BadTagFileError(f"tag file {path} does not exist: give its path") from None
+    if is_table(path, text):
+        return list(_of_table(path, text)), True
+    return list(_of_list(text)), False
+
+
+def split_image(line: str) -> tuple[str, str]:
+    """A line of a list as the image it begins with, and the rest.
+
+    The image ends at a tab, or behind the first word with a photo's suffix, or is the first word.
+
+    Example:
+        >>> split_image("my photo.jpg dog cat"), split_image("2007_000032 dog")
+        (('my photo.jpg', 'dog cat'), ('2007_000032', 'dog'))
+    """
+    if "\t" in line.strip():
+        image, _, rest = line.strip().partition("\t")
+        return image.strip(), rest.strip()
+    words = words_of(line)
+    ends = (n for n, word in enumerate(words, 1) if word.lower().endswith(PHOTO_SUFFIXES))
+    end = next(ends, 1)
+    # Cut from the line itself, so that a name keeps its double blanks.
+    match = re.match(r"\s*(" + r"\s+".join(map(re.escape, words[:end])) + r")\s*(.*)", line)
+    return (match[1], match[2].strip()) if match else ("", "")
+
+
+def _of_table(path: Path, text: str) -> Iterator[TagCell]:
+    lines = text.split("\n")
+    first = next((n for n, line in enumerate(lines) if line.strip()), 0)
+    told = re.fullmatch(r"sep=(.)\s*", lines[first]) if lines else None  # Excel's own note
+    start = first + 1 if told else first
+    header = lines[start] if start < len(lines) else ""
+    delimiter = _delimiter(header)
+    if delimiter is None or (told and told[1] != delimiter):
+        raise BadTagFileError(
+            f"{path}:{start + 1}: expected the header 'image,tags', got {header!r}: put it on the "
+            "first line, columns separated by commas, semicolons or tabs"
+        )
+    reader = csv.reader(
+        io.StringIO("\n".join(lines[start:]), newline="\n"),
+        delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=True,
+    )  # fmt: skip
+    try:
+        names = [cell.strip().lower() for cell in next(reader)]
+        while names and not names[-1]:
+            names.pop()
+        twice = [name for name in _COLUMNS if names.count(name) > 1]
+        if twice:
+            raise BadTagFileError(
+                f"{path}:{start + 1}: the column {twice[0]!r} comes twice: keep one of them"
+            )
+        image, tags = (names.index(name) for name in _COLUMNS)
+        for cells in reader:
+            row = [cell.strip() for cell in cells]
+            while len(row) > len(names) and not row[-1]:
+                row.pop()
+            if not any(row):
+                continue
+            line = start + reader.line_num
+            if len(row) > len(names) or len(row) <= max(image, tags):
+                raise BadTagFileError(
+                    f"{path}:{line}: expected {len(names)} columns ({','.join(names)}), got "
+                    f"{len(row)}: separate tags by ';', and put cells that contain {delimiter!r} "
+                    "in quotes"
+                )
+            yield TagCell(line, row[image], row[tags])
+    except TABLE as error:
+        line = start + max(1, reader.line_num)
+        raise BadTagFileError(f"{path}:{line}: is no CSV ({error})") from error
+
+
+def _delimiter(header: str) -> str | None:
+    """What parts the columns of a header that has both; none if it is no such header."""
+    for delimiter in _DELIMITERS:
+        names = [cell.strip().strip('"').strip().lower() for cell in header.split(delimiter)]
+        if set(_COLUMNS) <= set(names):
+            return delimiter
+    return None
+
+
+def _of_list(text: str) -> Iterator[TagCell]:
+    # Not `splitlines`, which breaks a line at eight more characters than editors do.
+    for line, row in enumerate(text.split("\n"), start=1):
+        if row.strip() and not row.lstrip().startswith("#"):
+            image, tags = split_image(row)
+            yield TagCell(line, image.lstrip("/"), tags)
