@@ -174,7 +174,7 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 _lock = threading.Lock()
-_reading: list[warnings.catch_warnings[None]] = []
+_reading: list["warnings.catch_warnings[None]"] = []
 
 
 @contextmanager

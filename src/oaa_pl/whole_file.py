@@ -7,7 +7,11 @@ import os
 import secrets
 from pathlib import Path
 
-__all__ = ["put_whole"]
+__all__ = ["LONGEST_NAME", "put_whole"]
+
+LONGEST_NAME = 255 - 24
+"""Bytes of the longest file name that can be written: 255 on every usual disk, less those that a
+neighbour's name has more."""
 
 
 def put_whole(path: Path, content: bytes) -> None:

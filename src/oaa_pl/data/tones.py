@@ -6,6 +6,8 @@ A photo that uses the upper half of 16 bits loses its lower 8. Any other, such a
 Shapes: H x W pixels of a photo.
 """
 
+import logging
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -17,7 +19,26 @@ from oaa_pl.errors import BadImageError
 from oaa_pl.image_file import Loaded
 from oaa_pl.orientation import UPRIGHT
 
-__all__ = ["scaled", "to_eight_bits"]
+__all__ = ["say_scaled", "scaled", "to_eight_bits"]
+
+log = logging.getLogger(__name__)
+
+
+@cache  # every stage opens its data set anew
+def say_scaled(where: str, deep: int, photos: int, first: Path) -> None:
+    """Warn that photos of a data set are scaled; once, however often it is opened.
+
+    Args:
+        where: what the data set is called.
+        deep: how many of its photos have more than 8 bits.
+        photos: how many it has.
+        first: of the deep ones.
+    """
+    log.warning(
+        "%s: %d of %d photos have more than 8 bits a sample, such as %s; each that does not use "
+        "the upper half of 16 bits is scaled by its own range, so brightness cannot be compared "
+        "between them", where, deep, photos, first,
+    )  # fmt: skip
 
 
 def to_eight_bits(loaded: Loaded, path: Path) -> Image.Image:

@@ -1,0 +1,128 @@
+"""Whether a data set will carry a run to its end: checked before the first stage, not after hours.
+
+A data set's constructor has read its list, its tags and the header of every photo. Here come the
+names that its files will have, and the masks, which only the last stage reads.
+
+Shapes: masks (H, W) uint8; C foreground classes.
+"""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from os import fsencode
+
+import numpy as np
+
+from oaa_pl.data.images import photo_size
+from oaa_pl.data.masks import check_size, read_mask_header
+from oaa_pl.data.source import FileSource, Source
+from oaa_pl.data.tagged_masks import shown_classes
+from oaa_pl.errors import ConfigError, MissingMaskError, first_few
+from oaa_pl.whole_file import LONGEST_NAME
+
+__all__ = ["check_fit", "check_names", "long_names", "photo_sizes"]
+
+log = logging.getLogger(__name__)
+
+_LOOKED_AT = 2000  # masks whose pixels are read: about 3 ms each
+_MANY = 0.1  # share of masks that do not show their tags, from which on it is worth a warning
+
+
+def check_fit(source: Source, pixels: bool = True) -> None:
+    """Refuse a data set that a run could start with but not finish; warn of odd tags and masks.
+
+    Args:
+        source: any data set.
+        pixels: whether to look into the masks as well, into 2,000 of them at most, evenly spread;
+            else at their headers alone, 0.3 ms each.
+
+    Raises:
+        ConfigError: if an id is too long for a file name.
+        MissingMaskError: if the data set has masks, but not all.
+        BadMaskError: if a mask cannot be read, or does not belong to its photo, to the classes or
+            to the tags.
+    """
+    check_names(source)
+    everywhere = [source.classes[c] for c in np.flatnonzero(source.labels.all(axis=0))]
+    if everywhere:
+        log.warning(
+            "%s/%s: every photo is tagged with %s, so nothing tells it from the background: add "
+            "photos without it", source.name, source.split, first_few(everywhere),
+        )  # fmt: skip
+    if not source.has_masks:
+        return
+    if isinstance(source, FileSource):
+        _check_headers(source)
+    if pixels:
+        _compare_with_tags(source)
+
+
+def check_names(source: Source) -> None:
+    """Refuse ids that are too long for the files that a run names by them.
+
+    Raises:
+        ConfigError: with the first of them and their number.
+    """
+    long = long_names(source.ids)
+    if long:
+        raise ConfigError(
+            f"{source.name}/{source.split}: the id {long[0]!r} is too long for a file name "
+            f"({len(long)} such, at most {LONGEST_NAME} bytes with .png): rename the photo, or the "
+            "folders that it lies in"
+        )
+
+
+def long_names(ids: Sequence[str]) -> list[str]:
+    """The ids that are too long for the files that a run names by them."""
+    return [name for name in ids if len(fsencode(f"{name}.png")) > LONGEST_NAME]
+
+
+def photo_sizes(source: Source) -> dict[str, tuple[int, int]]:
+    """Pixels (H, W) of each photo by its id, from the headers.
+
+    Raises:
+        BadImageError: if one cannot be read.
+    """
+    with ThreadPoolExecutor() as pool:  # most of it is waiting for the disk
+        sizes = pool.map(photo_size, map(source.photo_path, range(len(source.ids))))
+        return dict(zip(source.ids, sizes, strict=True))
+
+
+def _check_headers(source: FileSource) -> None:
+    places = range(len(source.ids))
+    bare = [source.ids[k] for k in places if not source.mask_path(k).is_file()]
+    if bare:
+        folder = source.mask_path(source.ids.index(bare[0])).parent
+        raise MissingMaskError(
+            f"{folder} lacks the masks of {len(bare)} of {len(source.ids)} photos: "
+            f"{first_few(bare)}; add <id>.png for each, or do without masks: the scores of "
+            f"{source.name}/{source.split} need all of them"
+        )
+
+    def check(place: int) -> None:
+        path = source.mask_path(place)
+        check_size(read_mask_header(path).size, path, photo_size(source.photo_path(place)))
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(check, places))
+
+
+def _compare_with_tags(source: Source) -> None:
+    places = range(0, len(source.ids), -(-len(source.ids) // _LOOKED_AT))
+    with ThreadPoolExecutor() as pool:  # inflating PNGs lets other threads run
+        shown = list(pool.map(lambda place: shown_classes(source.mask(place)), places))
+    unlike = [
+        (place, found)
+        for place, found in zip(places, shown, strict=True)
+        if not set(np.flatnonzero(source.labels[place]).tolist()) <= found
+    ]
+    if len(unlike) > _MANY * len(places):
+        place, found = unlike[0]
+        tags = ", ".join(source.classes[c] for c in np.flatnonzero(source.labels[place]))
+        ids = ", ".join(f"{c + 1} = {name}" for c, name in enumerate(source.classes))
+        log.warning(
+            "%s/%s: %d of %d masks do not show all that their photo is tagged with (%s: tagged %s, "
+            "its mask shows %s); do the masks use these ids: %s?", source.name, source.split,
+            len(unlike), len(places), source.ids[place], tags,
+            ", ".join(source.classes[c] for c in sorted(found)) or "nothing", ids,
+        )  # fmt: skip
