@@ -26,6 +26,7 @@ __all__ = [
     "RunMismatchError",
     "StoreError",
     "StoreMismatchError",
+    "UnfitDataError",
     "UnknownClassError",
     "UntaggedImageError",
     "WeightsError",
@@ -71,6 +72,10 @@ class BadMaskError(OaaError, ValueError):
 
 class UntaggedImageError(OaaError, ValueError):
     """An image has no tag at all, so nothing can be attended."""
+
+
+class UnfitDataError(OaaError, ValueError):
+    """`oaa data check` found faults that a training would stop at."""
 
 
 class UnknownClassError(OaaError, ValueError):

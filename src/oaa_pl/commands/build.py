@@ -22,7 +22,7 @@ from oaa_pl.store.reader import StoreReader
 
 __all__ = [
     "attention_net", "datamodule", "for_segmenter", "made_from", "maps_of", "pairs_of",
-    "require_extras", "segmenter_net", "sources",
+    "require_extras", "require_values", "segmenter_net", "sources",
 ]  # fmt: skip
 
 
@@ -33,14 +33,23 @@ def sources(cfg: DictConfig) -> tuple[Source, Source | None]:
         ConfigError: if a value without a default is not given, or the training photos are to have
             no tags.
     """
+    require_values(cfg)
+    if cfg.data.train.get("tags") == "none":
+        raise ConfigError("data.tags=none is for splits that are segmented; training needs tags")
+    return instantiate(cfg.data.train), instantiate(cfg.data.val) if cfg.data.val else None
+
+
+def require_values(cfg: DictConfig) -> None:
+    """Refuse a data set of which a value without a default is not given.
+
+    Raises:
+        ConfigError: with the value's key.
+    """
     missing = OmegaConf.missing_keys(cfg.data)
     if missing:
         # Shortest first: the others refer to it.
         key = f"data.{min(missing, key=len)}"
         raise ConfigError(f"{key} is not set and has no default; say {key}=...")
-    if cfg.data.train.get("tags") == "none":
-        raise ConfigError("data.tags=none is for splits that are segmented; training needs tags")
-    return instantiate(cfg.data.train), instantiate(cfg.data.val) if cfg.data.val else None
 
 
 def pairs_of(source: Source) -> Pairs:

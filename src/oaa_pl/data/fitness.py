@@ -16,7 +16,7 @@ import numpy as np
 from oaa_pl.data.images import photo_size
 from oaa_pl.data.masks import check_size, read_mask_header
 from oaa_pl.data.source import FileSource, Source
-from oaa_pl.data.tagged_masks import shown_classes
+from oaa_pl.data.tagged_masks import Shown, shown_classes, unlike_masks
 from oaa_pl.errors import ConfigError, MissingMaskError, first_few
 from oaa_pl.whole_file import LONGEST_NAME
 
@@ -25,7 +25,6 @@ __all__ = ["check_fit", "check_names", "long_names", "photo_sizes"]
 log = logging.getLogger(__name__)
 
 _LOOKED_AT = 2000  # masks whose pixels are read: about 3 ms each
-_MANY = 0.1  # share of masks that do not show their tags, from which on it is worth a warning
 
 
 def check_fit(source: Source, pixels: bool = True) -> None:
@@ -109,20 +108,13 @@ def _check_headers(source: FileSource) -> None:
 
 def _compare_with_tags(source: Source) -> None:
     places = range(0, len(source.ids), -(-len(source.ids) // _LOOKED_AT))
+
+    def look(place: int) -> Shown:
+        tagged = set(np.flatnonzero(source.labels[place]).tolist())
+        return Shown(source.ids[place], tagged, shown_classes(source.mask(place)))
+
     with ThreadPoolExecutor() as pool:  # inflating PNGs lets other threads run
-        shown = list(pool.map(lambda place: shown_classes(source.mask(place)), places))
-    unlike = [
-        (place, found)
-        for place, found in zip(places, shown, strict=True)
-        if not set(np.flatnonzero(source.labels[place]).tolist()) <= found
-    ]
-    if len(unlike) > _MANY * len(places):
-        place, found = unlike[0]
-        tags = ", ".join(source.classes[c] for c in np.flatnonzero(source.labels[place]))
-        ids = ", ".join(f"{c + 1} = {name}" for c, name in enumerate(source.classes))
-        log.warning(
-            "%s/%s: %d of %d masks do not show all that their photo is tagged with (%s: tagged %s, "
-            "its mask shows %s); do the masks use these ids: %s?", source.name, source.split,
-            len(unlike), len(places), source.ids[place], tags,
-            ", ".join(source.classes[c] for c in sorted(found)) or "nothing", ids,
-        )  # fmt: skip
+        masks = list(pool.map(look, places))
+    unlike = unlike_masks(f"{source.name}/{source.split}", source.classes, masks)
+    if unlike:
+        log.warning("%s", unlike)

@@ -5,6 +5,7 @@ Shapes: masks (H, W) uint8: 0 background, c + 1 class c, 255 ignored; C foregrou
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,11 +14,50 @@ from numpy.typing import NDArray
 from oaa_pl.errors import BadMaskError
 from oaa_pl.ids import IGNORED
 
-__all__ = ["check_tagged", "shown_classes"]
+__all__ = ["Shown", "check_tagged", "shown_classes", "unlike_masks"]
 
 _BORDER = 0.05  # of the short side: the radius of what is no thin border any more
 _LEAST_RADIUS = 3.0  # pixels: and of small photos
+_MANY = 0.1  # share of masks that do not show their tags, from which on it is worth a warning
 _SPECK = 2.0  # pixels: the radius below which a patch may be a stray line
+
+
+class Shown(NamedTuple):
+    """What a mask shows and what its photo is tagged with.
+
+    Attributes:
+        name: the photo's id.
+        tagged: its classes, 0..C-1.
+        shown: those of which the mask has at least one pixel.
+    """
+
+    name: str
+    tagged: set[int]
+    shown: set[int]
+
+
+def unlike_masks(where: str, classes: Sequence[str], masks: Sequence[Shown]) -> str | None:
+    """A line with numbers if many masks do not show what their photos are tagged with; else None.
+
+    Args:
+        where: what the data set is called.
+        classes: names of the C foreground classes.
+        masks: those that were looked at.
+    """
+    unlike = [mask for mask in masks if not mask.tagged <= mask.shown]
+    if len(unlike) <= _MANY * len(masks):
+        return None
+
+    def named(found: set[int]) -> str:
+        return ", ".join(classes[c] for c in sorted(found)) or "nothing"
+
+    first = unlike[0]
+    ids = ", ".join(f"{c + 1} = {name}" for c, name in enumerate(classes))
+    return (
+        f"{where}: {len(unlike)} of {len(masks)} masks do not show all that their photo is tagged "
+        f"with ({first.name}: tagged {named(first.tagged)}, its mask shows {named(first.shown)}): "
+        f"make the masks with the ids {ids}, or correct the tags"
+    )
 
 
 def shown_classes(mask: NDArray[np.uint8]) -> set[int]:
