@@ -36,7 +36,8 @@ UNREADABLE = (
     ArithmeticError,
     AttributeError,
     MemoryError,
-    NotImplementedError,
+    AssertionError,
+    RuntimeError,
     Image.DecompressionBombError,
 )
 """What Pillow raises, depending on the format and on where a file is damaged."""

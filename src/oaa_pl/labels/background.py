@@ -214,6 +214,7 @@ def _read_gray(path: Path) -> NDArray[np.float32]:
                 f"{levels.min():g} to {levels.max():g}; save it so, or as 8-bit gray"
             )
         return levels / np.float32(white)
+    image.info.pop("transparency", None)  # of no interest, and Pillow would warn of it
     # Many tools save gray as three equal channels: those are welcome, colours are not.
     colours = np.asarray(image.convert("RGB"))
     if (colours != colours[..., :1]).any():
