@@ -45,7 +45,8 @@ def require_values(cfg: DictConfig) -> None:
     Raises:
         ConfigError: with the value's key.
     """
-    missing = OmegaConf.missing_keys(cfg.data)
+    # Not `missing_keys`: that fails where one value refers to another that is missing.
+    missing = [str(key) for key in cfg.data if OmegaConf.is_missing(cfg.data, key)]
     if missing:
         # Shortest first: the others refer to it.
         key = f"data.{min(missing, key=len)}"
