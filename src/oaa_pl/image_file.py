@@ -46,6 +46,7 @@ UNREADABLE = (
 # pixels of their own, or take any bytes for a picture.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO", "JPEG2000", "AVIF", "PPM")
 
+
 class Header(NamedTuple):
     """What is known of an image before its pixels are read.
 
@@ -169,7 +170,8 @@ def _header(image: Image.Image, path: Path) -> Header:
 
 
 def _raw_mode(image: Image.Image) -> str:
-    arguments = image.tile[0].args if getattr(image, "tile", None) else ""
+    tile = getattr(image, "tile", None)  # of files, until their pixels are read
+    arguments = tile[0].args if tile else ""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else ""
 

@@ -107,12 +107,11 @@ def broken(folder: Folder) -> dict[str, str]:
     folder.rows.append("three.png,cat,dog,cow")
     fault("three", "expected 2 columns")
     long = folder.photos / ("n" * 240 + ".png")
-    shutil.copy(folder.photos / "sound0.png", folder.photos / "seed.tmp")
     noise(99).save(long)
+    for other in (folder.masks, folder.saliency):  # by a program that needs no neighbour for it
+        Image.new("L", (80, 60)).save(other / long.name)
     folder.rows.append(f"{long.name},cat")
-    (folder.photos / "seed.tmp").unlink()
     fault("long", f"the id '{long.stem}' is too long for a file name")
-    save_label(folder.masks / f"{long.stem[:100]}.png", np.zeros((1, 1), np.uint8))
 
     masks = folder.masks
     for name in ("nomask", "masksize", "maskid", "mask255", "maskcolour", "maskone", "maskvoc"):
@@ -185,10 +184,6 @@ def test_thirty_faults_are_each_named_once(folder: Folder) -> None:
     assert f"{len(lines(said, 'error'))} errors that a training would stop at" in said.err
     assert len(told) == len(set(told))
     assert "contact sheet of 2" in said.out  # in spite of all that
-    # Where the tags are given up, their own refusal is no second line about the same.
-    assert not any("no photo 'gone0.png'" in line for line in told[1:] if line is not told[0]) or (
-        sum("gone0.png" in line for line in told) == 1
-    )
 
 
 def test_a_colour_photo_of_twelve_bits_is_checked_as_it_is_read(folder: Folder) -> None:

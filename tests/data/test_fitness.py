@@ -39,7 +39,7 @@ def test_a_sound_data_set_is_fit_and_nothing_is_told(
     source = source_of(tmp_path)
     check_fit(source)
     assert not caplog.records
-    assert photo_sizes(source) == {name: (20, 30) for name in source.ids}
+    assert photo_sizes(source) == dict.fromkeys(source.ids, (20, 30))
 
 
 @pytest.mark.parametrize("pixels", [True, False])

@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,21 +72,25 @@ def image_files(draw: st.DrawFn) -> bytes:
     return bytes(content[: len(content) - draw(st.sampled_from([0, 0, 0, 1, 40, 300]))])
 
 
+def answer(read: Callable[[], Any]) -> Any:
+    """What a reader returns; None if it refuses by name and in one line."""
+    try:
+        return read()
+    except OaaError as error:
+        message = str(error)
+    assert "\n" not in message
+    return None
+
+
 def examine_photo(content: bytes, path: Path) -> None:
     path.write_bytes(content)
-    try:
-        photo = read_photo(path)
-    except OaaError as error:
-        assert "\n" not in str(error)
-        try:
-            photo_size(path)
-        except OaaError:
-            pass
+    size, photo = answer(lambda: photo_size(path)), answer(lambda: read_photo(path))
+    if photo is None:
         return
     assert photo.dtype == np.uint8
     assert photo.ndim == 3
     assert photo.shape[2] == 3
-    assert photo_size(path) == photo.shape[:2]
+    assert size == photo.shape[:2]
 
 
 def examine_turn(content: bytes, path: Path) -> None:
@@ -96,35 +101,24 @@ def examine_turn(content: bytes, path: Path) -> None:
             expected = ImageOps.exif_transpose(image)
     except Exception:
         return
-    try:
-        assert photo_size(path) == (expected.height, expected.width)
-    except OaaError:
-        return
+    size = answer(lambda: photo_size(path))
+    assert size in (None, (expected.height, expected.width))
 
 
 def examine_map(content: bytes, path: Path) -> None:
     """Masks, labels and saliency maps."""
     path.write_bytes(content)
     cue = FolderCue(path.parent)
-    readers: list[Callable[[], object]] = [
-        lambda: load_label(path),
-        lambda: cue(path.stem, np.zeros((5, 7, 3), np.uint8)),
-        lambda: cue.require_fit({path.stem: (5, 7)}),
-    ]
-    for read in readers:
-        try:
-            read()
-        except OaaError as error:
-            assert "\n" not in str(error)
-    try:
-        header, mask = read_mask_header(path), read_mask(path)
-        assert mask.dtype == np.uint8
-        assert header.size == mask.shape
-        check_mask(mask, path, 3, header.size)
-    except OaaError as error:
-        assert "\n" not in str(error)
-    else:
-        assert set(np.unique(mask)) <= {0, 1, 2, 3, 255}
+    answer(lambda: load_label(path))
+    answer(lambda: cue(path.stem, np.zeros((5, 7, 3), np.uint8)))
+    answer(lambda: cue.require_fit({path.stem: (5, 7)}))
+    header, mask = answer(lambda: read_mask_header(path)), answer(lambda: read_mask(path))
+    if mask is None:
+        return
+    assert mask.dtype == np.uint8
+    assert header.size == mask.shape
+    fitting = answer(lambda: check_mask(mask, path, 3, header.size) or True)
+    assert fitting is None or set(np.unique(mask)) <= {0, 1, 2, 3, 255}
 
 
 @pytest.mark.parametrize("examine", [examine_photo, examine_turn, examine_map])

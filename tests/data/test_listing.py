@@ -47,8 +47,10 @@ def test_a_sound_folder_is_listed_as_its_source_has_it(tmp_path: Path) -> None:
     (tmp_path / "tags.csv").write_text("image,tags\nx/a.jpg,dog cat\nb,cat\n")
     arguments = {"root": root, "tag_file": tmp_path / "tags.csv", "mask_folder": tmp_path}
     opened, gathered = of_source(FolderSource(**arguments), root), of_folder(**arguments)
-    assert gathered.images[1] == opened.images[1] == Listed(
-        "b", root / "b.png", ("cat",), tmp_path / "b.png"
+    assert (
+        gathered.images[1]
+        == opened.images[1]
+        == Listed("b", root / "b.png", ("cat",), tmp_path / "b.png")
     )
     assert {image.name for image in gathered.images} == {"x__a", "b"}
     assert (gathered.where, gathered.classes) == (opened.where, opened.classes)

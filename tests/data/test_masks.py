@@ -152,7 +152,9 @@ def test_an_object_that_is_painted_as_ignored_is_refused(
     tmp_path: Path, size: tuple[int, int], radius: int
 ) -> None:
     mask = np.where(disc(size, radius), 255, 0).astype(np.uint8)
-    with pytest.raises(BadMaskError, match=r"no pixel of what .*\(dog = 2\), and 255 covers an area"):
+    with pytest.raises(
+        BadMaskError, match=r"no pixel of what .*\(dog = 2\), and 255 covers an area"
+    ):
         truth(tmp_path, mask, DOG)
 
 

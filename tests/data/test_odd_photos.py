@@ -1,4 +1,4 @@
-"""Photos of every kind that people have: turned, deep, clear, animated, many-paged, broken, huge."""
+"""Photos of every kind that people have: turned, deep, clear, of many pages, broken, huge."""
 
 import logging
 import os
@@ -224,7 +224,10 @@ def test_a_palette_with_clear_entries_shows_white_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".gif", ".tif", ".webp", ".png"])
 def test_of_several_frames_or_pages_the_first_is_the_photo(tmp_path: Path, suffix: str) -> None:
-    first, others = Image.fromarray(photo()), [Image.new("RGB", (30, 20), c) for c in ("red", "tan")]
+    first, others = (
+        Image.fromarray(photo()),
+        [Image.new("RGB", (30, 20), c) for c in ("red", "tan")],
+    )
     path = tmp_path / f"photo{suffix}"
     options = {"lossless": True} if suffix == ".webp" else {}
     first.save(path, save_all=True, append_images=others, **options)

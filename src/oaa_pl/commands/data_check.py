@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
@@ -78,8 +78,7 @@ def _listed(node: DictConfig) -> Listing:
     else:
         folder = Path(node.root).expanduser() if issubclass(kind, FolderSource) else None
         return of_source(source, folder)
-    arguments = OmegaConf.to_container(node, resolve=True)
-    values = {str(key): value for key, value in dict(arguments).items() if key[0] != "_"}  # type: ignore[arg-type,union-attr,index]  # a mapping
+    values = {key: value for key, value in build.plain(node).items() if not key.startswith("_")}
     if issubclass(kind, FolderSource):
         listing = of_folder(**values)
     elif issubclass(kind, VocSource):
@@ -110,7 +109,9 @@ def _cue(cfg: DictConfig, found: Findings) -> Cue | None:
 def _say(listing: Listing, found: Findings, images: Findings) -> None:
     counts = Counter(tag for image in listing.images for tag in set(image.tags))
     classes = ", ".join(f"{name} ({counts[name]})" for name in listing.classes)
-    _line(f"{listing.where}: {len(listing.images)} photos, {len(listing.classes)} classes: {classes}")
+    _line(
+        f"{listing.where}: {len(listing.images)} photos, {len(listing.classes)} classes: {classes}"
+    )
     if images.sizes:
         by_area = sorted(images.sizes, key=lambda size: size[0] * size[1])
         shown = [f"{w} x {h}" for h, w in (by_area[0], by_area[len(by_area) // 2], by_area[-1])]

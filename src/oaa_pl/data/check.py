@@ -33,6 +33,7 @@ Cue = Callable[[str, NDArray[np.uint8]], object]
 
 _SIDE = 192  # pixels of a sample's long side
 
+
 class Sample(NamedTuple):
     """A photo in little.
 
@@ -173,7 +174,7 @@ def _look(listing: Listing, image: Listed, cue: Cue | None, keep: bool) -> _Seen
         except OaaError as error:
             faults.append(str(error))
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(photo))
+    digest.update(np.ascontiguousarray(photo).data)
     sample = None
     if keep:
         share = min(1.0, _SIDE / max(size))

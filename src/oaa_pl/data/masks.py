@@ -145,7 +145,7 @@ def _gray_ids(loaded: Loaded) -> NDArray[np.uint8]:
 
 
 def _deep_ids(samples: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
-    low, high = int(samples.min()), int(samples.max())  # type: ignore[attr-defined]  # integers
+    low, high = int(samples.min()), int(samples.max())
     if low < 0 or high > IGNORED:
         raise BadMaskError(
             f"{path} is a mask with values {low} to {high}, expected class ids in 0..{IGNORED}: "

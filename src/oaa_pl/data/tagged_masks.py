@@ -120,7 +120,7 @@ def _covers_an_area(mask: NDArray[np.uint8]) -> bool:
     beside = cv2.dilate(classes, np.ones((3, 3), np.uint8)) > 0
     count, patches = cv2.connectedComponents(void[1:-1, 1:-1], connectivity=8)
     deepest = np.zeros(count, np.float32)
-    np.maximum.at(deepest, patches.ravel(), radius.ravel())
+    np.maximum.at(deepest, patches.ravel().astype(np.intp), radius.ravel())
     touching = np.unique(patches[beside & (patches > 0)])
     deepest[0], deepest[touching] = 0, 0
     return bool(deepest.max() > _SPECK)

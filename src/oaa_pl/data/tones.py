@@ -79,7 +79,7 @@ def scaled(samples: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
     Raises:
         BadImageError: if no sample is a finite number.
     """
-    finite = samples[np.isfinite(samples)]  # type: ignore[call-overload]  # numbers of any type
+    finite = samples[np.isfinite(samples)]
     if not finite.size:
         raise BadImageError(
             f"{path} has no finite number among its samples: save it again or take it off the list"
@@ -90,7 +90,9 @@ def scaled(samples: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
     if low == high:
         return np.full(samples.shape, 255 if high > 0 else 0, np.uint8)
     share = (samples.astype(np.float64) - low) * (255 / (high - low))
-    return np.rint(np.nan_to_num(share, nan=0, posinf=255, neginf=0).clip(0, 255)).astype(np.uint8)
+    levels = np.nan_to_num(share, nan=0, posinf=255, neginf=0).clip(0, 255)
+    eight: NDArray[np.uint8] = np.rint(levels).astype(np.uint8)
+    return eight
 
 
 def _all_bits(loaded: Loaded, path: Path) -> NDArray[np.uint8] | None:

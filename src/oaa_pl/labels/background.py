@@ -161,8 +161,9 @@ class FolderCue:
                 f"pixel above {_VISIBLE:.0%} of white, so nothing would be an object; stretch them "
                 f"to 0..255, or use background=boundary, which needs none"
             )
-        if isinstance(self.fallback, ChecksFit):
-            self.fallback.require_fit({n: size for n, size in sizes.items() if n not in there})
+        fallback: object = self.fallback
+        if isinstance(fallback, ChecksFit):
+            fallback.require_fit({n: size for n, size in sizes.items() if n not in there})
 
 
 class ConstantCue:

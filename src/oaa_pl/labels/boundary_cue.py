@@ -72,4 +72,5 @@ class BoundaryCue:
         size = max(1, round(width * share)), max(1, round(height * share))
         small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
         saliency = boundary_saliency(small, self.segments, self.smoothing)
-        return to_photo(saliency[None], (height, width))[0]
+        whole: NDArray[np.float32] = to_photo(saliency[None], (height, width))[0]
+        return whole

@@ -94,4 +94,4 @@ def _kept(path: Path, photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
 
 
 def _sum(pixels: NDArray[np.uint8]) -> str:
-    return f"{pixels.shape} {zlib.crc32(np.ascontiguousarray(pixels)):08x}"
+    return f"{pixels.shape} {zlib.crc32(np.ascontiguousarray(pixels).data):08x}"
