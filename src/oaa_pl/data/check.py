@@ -31,6 +31,7 @@ __all__ = ["Findings", "Sample", "check_images", "check_lists"]
 
 Cue = Callable[[str, NDArray[np.uint8]], object]
 
+_THREADS = 8  # a photo of 48 megapixels takes half a gigabyte
 _SIDE = 192  # pixels of a sample's long side
 
 
@@ -101,7 +102,7 @@ def check_images(
     def look(place: int) -> _Seen:
         return _look(listing, listing.images[place], cue, place in chosen)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         try:
             for image, seen in zip(
                 listing.images, pool.map(look, range(len(listing.images))), strict=True
