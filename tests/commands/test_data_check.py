@@ -189,7 +189,21 @@ def test_thirty_faults_are_each_named_once(folder: Folder) -> None:
 def test_a_colour_photo_of_twelve_bits_is_checked_as_it_is_read(folder: Folder) -> None:
     ramp = np.linspace(0, 4095, 60 * 80).reshape(60, 80).astype(np.uint16)
     cv2.imwrite(str(folder.add("deep.png")), np.dstack([ramp, ramp, ramp]))
-    assert folder.check().status == 0
+    said = folder.check()
+    assert said.status == 0
+    (told,) = lines(said, "warning")
+    assert "1 photos have more than 8 bits a sample" in told
+
+
+def test_a_picture_that_is_trained_and_validated_on_is_told(folder: Folder) -> None:
+    noise(50).save(folder.photos / "new.png")
+    (folder.root / "val.csv").write_text("image,tags\nsound0.png,cat\nnew.png,dog\n")
+    val = f"root: {folder.photos}, tag_file: {folder.root}/val.csv, classes: [cat, dog], split: val"
+    said = folder.check(f"data.val={{_target_: oaa_pl.data.folder.FolderSource, {val}}}")
+    assert said.status == 0, said.err
+    assert "folder/val: 2 photos" in said.out
+    (told,) = lines(said, "warning")
+    assert "1 pictures are trained on and validated on" in told
 
 
 def test_masks_in_another_order_of_classes_are_told_with_numbers(folder: Folder) -> None:

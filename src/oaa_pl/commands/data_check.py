@@ -13,6 +13,7 @@ from oaa_pl.commands import build
 from oaa_pl.data.check import Cue, Findings, check_images, check_lists
 from oaa_pl.data.folder import FolderSource
 from oaa_pl.data.listing import Listing, of_folder, of_source, of_voc
+from oaa_pl.data.remarks import shared_pictures
 from oaa_pl.data.source import Source
 from oaa_pl.data.voc import VocSource
 from oaa_pl.errors import BadImageError, MissingImageError, OaaError, OutputError, UnfitDataError
@@ -34,19 +35,20 @@ def run(cfg: DictConfig) -> None:
         OutputError: if the contact sheet cannot be written.
     """
     build.require_values(cfg)
-    faults = 0
-    samples = []
-    for node in (cfg.data.train, cfg.data.val):
-        if node is None:
-            continue
-        listing = _listed(node)
-        trained = node is cfg.data.train
-        found = check_lists(listing, trained)
-        cue = _cue(cfg, found) if trained else None
+    nodes = [node for node in (cfg.data.train, cfg.data.val) if node is not None]
+    listings = [_listed(node) for node in nodes]
+    everything = [image.photo for listing in listings for image in listing.images]
+    faults, samples, pictures = 0, [], []
+    for place, listing in enumerate(listings):
+        found = check_lists(listing, trained=place == 0, elsewhere=everything)
+        cue = _cue(cfg, found) if place == 0 else None
         with bar(len(listing.images), f"check {listing.where}") as progress:
             of_images = check_images(listing, cue, cfg.check.photos, progress.update)
         found.faults = [*listing.faults, *found.faults, *of_images.faults]
         found.remarks += of_images.remarks
+        pictures.append(of_images.pictures)
+        if len(pictures) > 1 and (shared := shared_pictures(*pictures)):
+            found.remarks.append(shared)
         _say(listing, found, of_images)
         faults += len(set(found.faults))
         samples += of_images.samples

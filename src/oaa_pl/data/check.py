@@ -8,9 +8,10 @@ Shapes: photos (H, W, 3) uint8 RGB, masks (H, W) uint8; C foreground classes.
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -61,6 +62,7 @@ class Findings:
         sizes: pixels (H, W) of each photo that could be read.
         formats: how many photos are of which format.
         samples: some photos in little.
+        pictures: the photos by a digest of their pixels.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -68,6 +70,7 @@ class Findings:
     sizes: list[tuple[int, int]] = field(default_factory=list)
     formats: Counter[str] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
+    pictures: dict[str, list[Listed]] = field(default_factory=lambda: defaultdict(list))
 
 
 class _Seen(NamedTuple):
@@ -78,6 +81,7 @@ class _Seen(NamedTuple):
     digest: str = ""
     sample: Sample | None = None
     shown: Shown | None = None
+    deep: bool = False
 
 
 def check_images(
@@ -96,7 +100,7 @@ def check_images(
     """
     findings = Findings()
     chosen = _spread_over_classes(listing, samples)
-    pictures: dict[str, list[Listed]] = defaultdict(list)
+    deep = 0
     masks: list[Shown] = []
 
     def look(place: int) -> _Seen:
@@ -112,7 +116,8 @@ def check_images(
                 if seen.size is not None:
                     findings.sizes.append(seen.size)
                     findings.formats[seen.format] += 1
-                    pictures[seen.digest].append(image)
+                    findings.pictures[seen.digest].append(image)
+                    deep += seen.deep
                 if seen.sample is not None:
                     findings.samples.append(seen.sample)
                 if seen.shown is not None:
@@ -122,18 +127,24 @@ def check_images(
             # Or leaving would wait for every photo that is still to be read.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    findings.remarks += twins(pictures.values())
+    findings.remarks += twins(findings.pictures.values())
+    if deep:
+        findings.remarks.append(
+            f"{deep} photos have more than 8 bits a sample: those that do not use the upper half of "
+            "16 bits are scaled by their own range; save them with 8 bits to choose yourself"
+        )
     unlike = unlike_masks(listing.where, listing.classes, masks)
     findings.remarks += [unlike] if unlike else []
     return findings
 
 
-def check_lists(listing: Listing, trained: bool = True) -> Findings:
+def check_lists(listing: Listing, trained: bool = True, elsewhere: Sequence[Path] = ()) -> Findings:
     """What is wrong with a data set's names and tags, and with the folder that it lies in.
 
     Args:
         listing: the data set.
         trained: whether its tags are trained on, so that they must tell classes apart.
+        elsewhere: photos that another split lists, and that are not missed here.
     """
     names = [image.name for image in listing.images]
     faults = [
@@ -141,7 +152,9 @@ def check_lists(listing: Listing, trained: bool = True) -> Findings:
         "rename the photo, or the folders that it lies in"
         for name in long_names(names)
     ]
-    return Findings(faults, [*(odd_tags(listing) if trained else ()), *odd_files(listing)])
+    return Findings(
+        faults, [*(odd_tags(listing) if trained else ()), *odd_files(listing, elsewhere)]
+    )
 
 
 def _look(listing: Listing, image: Listed, cue: Cue | None, keep: bool) -> _Seen:
@@ -185,7 +198,9 @@ def _look(listing: Listing, image: Listed, cue: Cue | None, keep: bool) -> _Seen
         sample = Sample(
             image.name, image.tags, little, None if over is None else over.astype(np.uint8)
         )
-    return _Seen(faults, remarks, size, header.format, digest.hexdigest(), sample, shown)
+    return _Seen(
+        faults, remarks, size, header.format, digest.hexdigest(), sample, shown, header.deep
+    )
 
 
 def _spread_over_classes(listing: Listing, wanted: int) -> set[int]:

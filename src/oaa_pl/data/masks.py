@@ -19,6 +19,8 @@ from oaa_pl.labels.palette import voc_palette
 
 __all__ = ["check_mask", "check_size", "read_mask", "read_mask_header"]
 
+_VOC_IDS = {tuple(colour): i for i, colour in enumerate(voc_palette().tolist())}
+
 
 def read_mask_header(path: Path) -> Header:
     """What a mask's header says.
@@ -178,8 +180,7 @@ def _refuse_shuffled_palette(ids: NDArray[np.uint8], image: Image.Image, path: P
     colours = [palette[i] for i in used]
     if len(set(colours)) < len(colours):
         return  # a palette that tells nothing apart
-    by_colour = {tuple(colour): i for i, colour in enumerate(voc_palette().tolist())}
-    meant = {i: by_colour.get(colour) for i, colour in zip(used, colours, strict=True)}
+    meant = {i: _VOC_IDS.get(colour) for i, colour in zip(used, colours, strict=True)}
     painted = {i: voc for i, voc in meant.items() if i not in (0, IGNORED) or voc not in (i, None)}
     moved = {i: voc for i, voc in painted.items() if voc not in (i, None)}
     if moved and None not in painted.values():

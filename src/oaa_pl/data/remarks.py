@@ -5,14 +5,14 @@ Shapes: H x W pixels of a photo.
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from oaa_pl.data.images import list_photos
 from oaa_pl.data.listing import Listed, Listing
 from oaa_pl.errors import first_few
 
-__all__ = ["odd_files", "odd_photo", "odd_tags", "twins"]
+__all__ = ["odd_files", "odd_photo", "odd_tags", "shared_pictures", "twins"]
 
 _TINY = 32  # pixels of the short side: a network sees next to nothing
 _LONG = 4.0  # long by short side: squeezed into a square, objects are hard to tell
@@ -69,6 +69,25 @@ def twins(pictures: Iterable[Sequence[Listed]]) -> Iterator[str]:
             yield f"{names} are one picture: keep one of them"
 
 
+def shared_pictures(
+    train: Mapping[str, Sequence[Listed]], val: Mapping[str, Sequence[Listed]]
+) -> str | None:
+    """A line if photos are trained on and validated on, which flatters every score; else None.
+
+    Args:
+        train: the training photos by a digest of their pixels.
+        val: the validation photos likewise.
+    """
+    both = [digest for digest in train if digest in val]
+    if not both:
+        return None
+    first = f"{train[both[0]][0].photo} and {val[both[0]][0].photo}"
+    return (
+        f"{len(both)} pictures are trained on and validated on ({first}), which flatters the "
+        "scores: take them off one of the lists"
+    )
+
+
 def odd_tags(listing: Listing) -> Iterator[str]:
     """Classes that tags cannot teach: too rare, everywhere, or the only one."""
     counts = Counter(tag for image in listing.images for tag in set(image.tags))
@@ -90,8 +109,13 @@ def odd_tags(listing: Listing) -> Iterator[str]:
             )
 
 
-def odd_files(listing: Listing) -> Iterator[str]:
-    """Names that look alike, photos without a tag, and what is no file at all."""
+def odd_files(listing: Listing, elsewhere: Sequence[Path]) -> Iterator[str]:
+    """Names that look alike, photos without a tag, and what is no file at all.
+
+    Args:
+        listing: the data set.
+        elsewhere: photos that another split of it lists.
+    """
     alike = defaultdict(set)
     for name in (image.name for image in listing.images):
         alike["".join(unicodedata.normalize("NFKC", name).casefold().split())].add(name)
@@ -103,7 +127,7 @@ def odd_files(listing: Listing) -> Iterator[str]:
             )
     if listing.folder is None or not listing.folder.is_dir():
         return
-    known = {image.photo.resolve() for image in listing.images}
+    known = {path.resolve() for path in (*(one.photo for one in listing.images), *elsewhere)}
     bare = [path for path in list_photos(listing.folder) if path.resolve() not in known]
     if bare:
         shown = first_few([str(path.relative_to(listing.folder)) for path in bare])
