@@ -3,9 +3,10 @@
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class, get_object, instantiate
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.progress import bar
@@ -16,7 +17,14 @@ from oaa_pl.data.listing import Listing, of_folder, of_source, of_voc
 from oaa_pl.data.remarks import shared_pictures
 from oaa_pl.data.source import Source
 from oaa_pl.data.voc import VocSource
-from oaa_pl.errors import BadImageError, MissingImageError, OaaError, OutputError, UnfitDataError
+from oaa_pl.errors import (
+    BadImageError,
+    MissingImageError,
+    MissingMaskError,
+    OaaError,
+    OutputError,
+    UnfitDataError,
+)
 from oaa_pl.labels.background import FolderCue
 from oaa_pl.report.contact_sheet import contact_sheet, jpeg
 from oaa_pl.whole_file import put_whole
@@ -35,8 +43,7 @@ def run(cfg: DictConfig) -> None:
         OutputError: if the contact sheet cannot be written.
     """
     build.require_values(cfg)
-    nodes = [node for node in (cfg.data.train, cfg.data.val) if node is not None]
-    listings = [_listed(node) for node in nodes]
+    listings = _listings(cfg)
     everything = [image.photo for listing in listings for image in listing.images]
     faults, samples, pictures = 0, [], []
     for place, listing in enumerate(listings):
@@ -68,30 +75,48 @@ def run(cfg: DictConfig) -> None:
         )
 
 
-def _listed(node: DictConfig) -> Listing:
+def _listings(cfg: DictConfig) -> list[Listing]:
+    """Training photos, then those to validate on if there are some, of the same classes."""
+    train = _listed(cfg.data.train, {})
+    if train is None or cfg.data.val is None:
+        return [] if train is None else [train]
+    unsaid = "classes" in cfg.data.val and cfg.data.val.classes is None and train.classes
+    val = _listed(cfg.data.val, {"classes": list(train.classes)} if unsaid else {})
+    return [train] if val is None else [train, val]
+
+
+def _listed(node: DictConfig, more: dict[str, Any]) -> Listing | None:
     """The data set, opened if it can be; else what its list says, with the reason why it cannot."""
-    kind = get_class(node._target_)
+    values = {key: value for key, value in build.plain(node).items() if key[0] != "_"} | more
+    made_by = get_object(node._target_)
+    of_a_folder = _is_of(made_by, FolderSource)
     try:
-        source: Source = instantiate(node)
+        source: Source | None = instantiate(node, **more)
     except InstantiationException as error:
         if not isinstance(error.__cause__, OaaError):
             raise
         refusal = error.__cause__
     else:
-        folder = Path(node.root).expanduser() if issubclass(kind, FolderSource) else None
-        return of_source(source, folder)
-    values = {key: value for key, value in build.plain(node).items() if not key.startswith("_")}
-    if issubclass(kind, FolderSource):
+        folder = Path(values["root"]).expanduser() if of_a_folder else None
+        return None if source is None else of_source(source, folder)
+    if of_a_folder:
         listing = of_folder(**values)
-    elif issubclass(kind, VocSource):
+    elif _is_of(made_by, VocSource):
         listing = of_voc(**values)
     else:
-        listing = Listing(str(values.get("name", kind.__name__)))
+        listing = Listing(str(values.get("name", node._target_)))
     # What is wrong with one photo is found once more with all others.
-    by_photo = isinstance(refusal, BadImageError | MissingImageError)
+    by_photo = isinstance(refusal, BadImageError | MissingImageError | MissingMaskError)
     if str(refusal) not in listing.faults and not (by_photo and listing.images):
         listing.faults.insert(0, str(refusal))
     return listing
+
+
+def _is_of(made_by: object, kind: type) -> bool:
+    """Whether a source's `_target_` is that class, one made from it, or a function beside it."""
+    if isinstance(made_by, type):
+        return issubclass(made_by, kind)
+    return getattr(made_by, "__module__", "") == kind.__module__
 
 
 def _cue(cfg: DictConfig, found: Findings) -> Cue | None:

@@ -130,8 +130,8 @@ def check_images(
     findings.remarks += twins(findings.pictures.values())
     if deep:
         findings.remarks.append(
-            f"{deep} photos have more than 8 bits a sample: those that do not use the upper half of "
-            "16 bits are scaled by their own range; save them with 8 bits to choose yourself"
+            f"{deep} photos have more than 8 bits a sample: those that do not use the upper half "
+            "of 16 bits are scaled by their own range; save them with 8 bits to choose yourself"
         )
     unlike = unlike_masks(listing.where, listing.classes, masks)
     findings.remarks += [unlike] if unlike else []
