@@ -34,7 +34,10 @@ def commands() -> list[list[str]]:
     """The overrides of every `oaa COMMAND ...` in a shell block, multiruns by their first job."""
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     words = [shlex.split(line, comments=True) for line in lines if line.startswith("oaa ")]
-    return [[word.split(",")[0] for word in line[2:] if not word.startswith("-")] for line in words]
+    return [
+        [word.split(",")[0] for word in line[2:] if "=" in word and word[0] != "-"]
+        for line in words
+    ]  # `check` of `oaa data check` is no override
 
 
 class Classifier(LightningModule):

@@ -29,6 +29,7 @@ __all__ = [
     "StoreError",
     "StoreMismatchError",
     "StoreNotEmptyError",
+    "UnfitDataError",
     "UnknownClassError",
     "UntaggedImageError",
     "WeightsError",
@@ -78,6 +79,10 @@ class BadMaskError(OaaError, ValueError):
 
 class UntaggedImageError(OaaError, ValueError):
     """An image has no tag at all, so nothing can be attended."""
+
+
+class UnfitDataError(OaaError, ValueError):
+    """`oaa data check` found faults that a training would stop at."""
 
 
 class UnknownClassError(OaaError, ValueError):

@@ -13,19 +13,20 @@ from PIL import Image
 
 __all__ = ["IMAGE", "TABLE", "TEXT", "XML"]
 
-# Pillow, by format and by where the file is damaged. TypeError and the rest come from its parsers
-# of metadata, which meet values of a kind that they do not expect.
+# Pillow, by format and by where the file is damaged: a damaged header is read as numbers and tables
+# that make no sense.
 IMAGE: tuple[type[Exception], ...] = (
     OSError,
     SyntaxError,
     ValueError,
     EOFError,
     TypeError,
-    KeyError,
-    IndexError,
+    LookupError,
     ArithmeticError,
     AttributeError,
-    NotImplementedError,
+    AssertionError,
+    MemoryError,
+    RuntimeError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,

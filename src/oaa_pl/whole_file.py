@@ -7,7 +7,10 @@ import os
 import secrets
 from pathlib import Path
 
-__all__ = ["put_whole"]
+__all__ = ["LONGEST_NAME", "put_whole"]
+
+LONGEST_NAME = 255
+"""Bytes of the longest file name on every usual disk."""
 
 
 def put_whole(path: Path, content: bytes) -> None:

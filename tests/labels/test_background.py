@@ -127,3 +127,72 @@ def test_every_cue_is_built_from_its_configuration(tmp_path: Path, name: str, ki
         }
     )
     assert isinstance(instantiate(config.background), kind)
+
+
+@pytest.mark.parametrize("kind", ["float", "sixteen bits"])
+def test_a_map_of_more_than_eight_bits_is_read_as_shares_of_white(
+    tmp_path: Path, kind: str
+) -> None:
+    share = (LEVELS / 255).astype(np.float32)
+    image = Image.fromarray(share if kind == "float" else (share * 65535).astype(np.uint16))
+    image.save(tmp_path / "a.png", "TIFF")
+    assert np.allclose(FolderCue(tmp_path)("a", PHOTO), share, atol=1e-4)
+
+
+@pytest.mark.parametrize("odd", [300.0, -0.5, np.nan])
+def test_a_floating_map_beyond_0_and_1_is_named(tmp_path: Path, odd: float) -> None:
+    share = (LEVELS / 255).astype(np.float32)
+    share[1, 1] = odd
+    Image.fromarray(share).save(tmp_path / "a.png", "TIFF")
+    with pytest.raises(BadMaskError, match=r"a.png' \(mode F\) must hold 0 to 1, got"):
+        FolderCue(tmp_path)("a", PHOTO)
+
+
+def test_a_palette_map_with_clear_entries_is_read(tmp_path: Path) -> None:
+    image = gray().convert("P")
+    image.save(tmp_path / "a.png", transparency=bytes(256))
+    assert np.allclose(FolderCue(tmp_path)("a", PHOTO), LEVELS / 255)
+
+
+def test_a_map_with_an_orientation_of_its_own_is_named(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    gray().save(tmp_path / "a.png", exif=exif)
+    cue = FolderCue(tmp_path)
+    with pytest.raises(BadMaskError, match="orientation tag of its own"):
+        cue("a", PHOTO)
+    with pytest.raises(BadMaskError, match="orientation tag of its own"):
+        cue.require_fit({"a": (4, 6)})
+
+
+def test_maps_of_another_size_are_known_before_they_are_asked_for(tmp_path: Path) -> None:
+    cue = save(tmp_path, gray())
+    gray().resize((4, 6)).save(tmp_path / "b.png")
+    cue.require_fit({"a": (4, 6)})
+    with pytest.raises(BadMaskError, match=r"b.png' is \(6, 4\) .* make it turned as the photo"):
+        cue.require_fit({"a": (4, 6), "b": (4, 6)})
+    (tmp_path / "b.png").write_bytes(b"")
+    with pytest.raises(BadMaskError, match=r"b.png is empty"):
+        cue.require_fit({"a": (4, 6), "b": (4, 6)})
+
+
+def test_maps_that_are_all_but_black_are_known_before_they_are_asked_for(tmp_path: Path) -> None:
+    """As 0 and 1 saved in 8 bits, or 8 bits in 16: nothing would be an object."""
+    for number in range(3):
+        Image.fromarray((LEVELS > 100).astype(np.uint8)).save(tmp_path / f"{number}.png")
+    sizes = {str(number): (4, 6) for number in range(3)}
+    with pytest.raises(BadMaskError, match="none of 3 saliency maps has a pixel above 3% of white"):
+        FolderCue(tmp_path).require_fit(sizes)
+    gray().save(tmp_path / "1.png")
+    FolderCue(tmp_path).require_fit(sizes)
+
+
+def test_a_fallback_is_asked_ahead_about_the_photos_that_it_stands_in_for(tmp_path: Path) -> None:
+    full, bare = tmp_path / "full", tmp_path / "bare"
+    full.mkdir()
+    bare.mkdir()
+    save(full, gray())
+    FolderCue(bare, FolderCue(full)).require_fit({"a": (4, 6)})
+    FolderCue(bare, ConstantCue(0.5)).require_fit({"a": (1, 1)})
+    with pytest.raises(BadMaskError, match=r"a.png' is \(4, 6\) but its photo is \(5, 6\)"):
+        FolderCue(bare, FolderCue(full)).require_fit({"a": (5, 6)})

@@ -8,6 +8,7 @@ from PIL import Image
 from oaa_pl.errors import ConfigError, OutputError
 from oaa_pl.labels import boundary_cue
 from oaa_pl.labels.boundary_cue import BoundaryCue
+from oaa_pl.labels.kept_maps import KeptMaps, to_levels
 
 
 @pytest.fixture
@@ -109,3 +110,44 @@ def test_worker_processes_can_have_a_copy(tmp_path: Path, photo: np.ndarray) -> 
 def test_parameters_out_of_range_are_refused(segments: int, smoothing: float) -> None:
     with pytest.raises(ConfigError, match="segments must be 1 or more"):
         cue(None, segments, smoothing)
+
+
+@pytest.mark.parametrize("size", [(640, 200), (120, 640), (33, 47)])
+def test_a_photo_of_640_px_is_looked_at_as_it_is(size: tuple[int, int]) -> None:
+    photo = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
+    expected = to_levels(boundary_cue.boundary_saliency(photo, 40, 0.01)) / np.float32(255)
+    assert np.array_equal(cue(None)("a", photo), expected)
+
+
+@pytest.mark.parametrize("size", [(641, 300), (500, 1500), (1300, 1700)])
+def test_a_larger_photo_is_looked_at_in_640_px(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    original = boundary_cue.boundary_saliency
+
+    def noted(photo: np.ndarray, segments: int, smoothing: float) -> np.ndarray:
+        seen.append(photo.shape)
+        return original(photo, segments, smoothing)
+
+    monkeypatch.setattr(boundary_cue, "boundary_saliency", noted)
+    photo = np.full((*size, 3), 90, np.uint8)
+    height, width = size
+    inner = slice(height // 3, 2 * height // 3), slice(width // 3, 2 * width // 3)
+    photo[inner] = (220, 60, 40)
+    saliency = cue(None)("a", photo)
+    assert max(seen[0][:2]) == 640
+    assert saliency.shape == size
+    assert saliency.dtype == np.float32
+    assert saliency[inner].mean() > 0.8
+    assert saliency[: height // 6].mean() < 0.1
+
+
+def test_a_map_that_was_once_made_in_a_large_photos_size_is_made_again(
+    tmp_path: Path, computed: list[int]
+) -> None:
+    photo = np.full((60, 700, 3), 90, np.uint8)
+    old = KeptMaps(tmp_path, "boundary", [1, 40, 0.01])
+    old("a", photo, lambda photo: np.ones(photo.shape[:2], np.float32))
+    assert cue(tmp_path)("a", photo).max() < 1
+    assert len(computed) == 1

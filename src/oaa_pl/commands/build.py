@@ -3,7 +3,7 @@
 import inspect
 import json
 import pydoc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from oaa_pl.store.reader import StoreReader
 
 __all__ = [
     "attention_net", "datamodule", "for_segmenter", "made_from", "maps_of", "pairs_of",
-    "require_extras", "segmenter_net", "sources",
+    "require_extras", "require_values", "segmenter_net", "sources",
 ]  # fmt: skip
 
 
@@ -38,32 +38,47 @@ def sources(cfg: DictConfig) -> tuple[Source, Source | None]:
         ConfigError: if a value without a default is not given, the training photos are to have
             no tags, there is nothing to learn from them, or an id makes no file name.
     """
-    missing = OmegaConf.missing_keys(cfg.data)
-    if missing:
-        # Shortest first: the others refer to it.
-        key = f"data.{min(missing, key=len)}"
-        raise ConfigError(f"{key} is not set and has no default; say {key}=...")
+    require_values(cfg)
     if cfg.data.train.get("tags") == "none":
         raise ConfigError("data.tags=none is for splits that are segmented; training needs tags")
     train: Source = instantiate(cfg.data.train)
     require_learnable(train)
-    val = _validation(cfg.data.val, train) if cfg.data.val else None
+    val: Source | None = None
+    if cfg.data.val:
+        val = instantiate(cfg.data.val, **unsaid_classes(cfg.data.val, train.classes))
     for source in (train, val):
         if source is not None:
             require_file_names(source.ids, Path(cfg.runs))
     return train, val
 
 
-def _validation(node: DictConfig, train: Source) -> Source | None:
-    """The validation source; where its classes are not said, they are the training source's."""
-    more = {}
+def unsaid_classes(node: DictConfig, classes: Sequence[str]) -> dict[str, list[str]]:
+    """What to add where a validation source's classes are not given: the training source's.
+
+    Args:
+        node: the validation source's configuration.
+        classes: of the training source.
+    """
     with suppress(pydoc.ErrorDuringImport, TypeError, ValueError):  # `instantiate` will say better
         # A source of one's own may have its classes built in.
         takes = "classes" in inspect.signature(pydoc.locate(node._target_)).parameters  # type: ignore[arg-type]  # None is a TypeError
         if takes and node.get("classes") is None:
-            more = {"classes": list(train.classes)}
-    val: Source | None = instantiate(node, **more)
-    return val
+            return {"classes": list(classes)}
+    return {}
+
+
+def require_values(cfg: DictConfig) -> None:
+    """Refuse a data set of which a value without a default is not given.
+
+    Raises:
+        ConfigError: with the value's key.
+    """
+    # Not `missing_keys`: that fails where one value refers to another that is missing.
+    missing = [str(key) for key in cfg.data if OmegaConf.is_missing(cfg.data, key)]
+    if missing:
+        # Shortest first: the others refer to it.
+        key = f"data.{min(missing, key=len)}"
+        raise ConfigError(f"{key} is not set and has no default; say {key}=...")
 
 
 def pairs_of(source: Source) -> Pairs:

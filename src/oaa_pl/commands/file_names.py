@@ -7,11 +7,11 @@ from pathlib import Path
 
 from oaa_pl.errors import ConfigError
 from oaa_pl.names import look
+from oaa_pl.whole_file import LONGEST_NAME
 
 __all__ = ["require_file_names"]
 
 _ENDING = ".png"
-_USUAL = 255  # bytes of a file's name, where the system does not say
 
 
 def require_file_names(ids: Sequence[str], folder: Path) -> None:
@@ -54,7 +54,7 @@ def _limit(place: Path) -> int:
     try:
         return os.pathconf(place, "PC_NAME_MAX")
     except (OSError, ValueError):
-        return _USUAL
+        return LONGEST_NAME  # where the system does not say
 
 
 def _one_file(place: Path, one: str, other: str) -> bool:

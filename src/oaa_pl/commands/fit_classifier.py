@@ -24,6 +24,7 @@ from oaa_pl.commands.pictures import CumulativePicture, watched_images
 from oaa_pl.commands.record import StageRecord
 from oaa_pl.commands.trained import load_net
 from oaa_pl.commands.training import train_stage
+from oaa_pl.data.fitness import check_fit
 from oaa_pl.data.source import Source
 from oaa_pl.errors import ConfigError
 from oaa_pl.modules.classifier import Classifier
@@ -63,6 +64,8 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
     record = StageRecord(run.classifier, classifier_key(cfg, train), weight_files(cfg))
     if record.finished:
         return record.folder
+    if alone:  # or it is done already
+        check_fit(train, pixels=False)
     maps = {
         method: StageRecord(
             run.attention(method),

@@ -3,7 +3,7 @@
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,8 +18,10 @@ from oaa_pl.commands import build
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import cue_files
 from oaa_pl.commands.record import StageRecord, read_done, read_files, read_key
+from oaa_pl.data.fitness import photo_sizes
+from oaa_pl.data.source import Source
 from oaa_pl.errors import NoForegroundError, OutputError, first_few
-from oaa_pl.labels.background import BackgroundCue, ChecksAhead
+from oaa_pl.labels.background import BackgroundCue, ChecksAhead, ChecksFit
 from oaa_pl.labels.produce import LabelMaker, MadeLabel, join_pool
 
 __all__ = ["label_key", "label_method", "ready_cue", "run"]
@@ -48,19 +50,22 @@ def label_key(cfg: DictConfig, method: str) -> dict[str, Any]:
     }
 
 
-def ready_cue(cfg: DictConfig, ids: Sequence[str]) -> BackgroundCue:
-    """The background cue, once it is known to have something for every photo.
+def ready_cue(cfg: DictConfig, train: Source) -> BackgroundCue:
+    """The background cue, once it is known to have something of use for every photo.
 
     Args:
         cfg: the configuration.
-        ids: of the photos that it will be asked for, N.
+        train: the photos that it will be asked for.
 
     Raises:
         MissingInputError: if it lacks one.
+        BadMaskError: if what it has for one is of another size, or cannot be read.
     """
     cue: BackgroundCue = instantiate(cfg.background)
     if isinstance(cue, ChecksAhead):
-        cue.require(ids)
+        cue.require(train.ids)
+    if isinstance(cue, ChecksFit):
+        cue.require_fit(photo_sizes(train))
     return cue
 
 
@@ -91,7 +96,7 @@ def label_method(cfg: DictConfig, method: str) -> Path:
             return folder
     train, _ = build.sources(cfg)
     record = _record(cfg, method, train.ids)
-    cue, crf = ready_cue(cfg, train.ids), instantiate(cfg.label.crf)
+    cue, crf = ready_cue(cfg, train), instantiate(cfg.label.crf)
     reader = build.maps_of(train, run.attention(method))
     record.begin(cfg)
     for name in ("proxy", "hard"):

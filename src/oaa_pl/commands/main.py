@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"oaa {__version__}\n")
         return DONE
     name, *overrides = words
+    if overrides and f"{name} {overrides[0]}" in COMMANDS:
+        name, *overrides = f"{name} {overrides[0]}", *overrides[1:]
     if name not in COMMANDS:
         return _refuse(f"unknown command {name!r}; expected one of {', '.join(COMMANDS)}")
     if "-h" in overrides or "--help" in overrides:
@@ -59,7 +61,7 @@ def _run(name: str, overrides: Sequence[str]) -> int:
 
     # A polite kill leaves as Ctrl-C does: locks released, the run resumable.
     polite = signal.signal(signal.SIGTERM, _interrupt)
-    command = importlib.import_module(f"oaa_pl.commands.{name}")
+    command = importlib.import_module(f"oaa_pl.commands.{name.replace(' ', '_')}")
     try:
         if name == STORE:
             command.run_words(overrides)

@@ -37,6 +37,20 @@ their masks is taken as it is, with a warning if train_aug is not the published 
 Saliency maps (data.saliency=<folder>) are not downloaded; background=boundary needs none.""",
         ("oaa data experiment=voc12 data.root=VOC",),
     ),
+    "data check": (
+        "read a data set once, and list all that is wrong with it",
+        """For every data=. Prints photos by class, sizes, errors (what a training, or its scores,
+would stop at) and warnings, each with the way to repair it: photos that cannot be read or do not
+exist, masks and saliency maps of another size or with foreign ids, names that look alike or
+are too long, one picture under two names, classes too rare or on every photo, and more.
+
+Writes sample photos with their tags, and masks over them, to check.sheet=<file.jpg>
+(<runs>/<name>/data-check.jpg). The status is 2 if a training would stop, else 0.""",
+        (
+            "oaa data check experiment=photos data.root=photos data.tag_file=tags.csv",
+            "oaa data check experiment=voc12 data.root=VOC check.sheet=sheet.jpg",
+        ),
+    ),
     "fit": (
         "train one stage",
         """stage=classifier   on tags; feeds the stores of cumulative maps (fusion=...)

@@ -17,6 +17,7 @@ from oaa_pl.commands.fit_segmenter import fit_segmenter
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.label import label_method, ready_cue
 from oaa_pl.commands.report import write_report
+from oaa_pl.data.fitness import check_fit
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.results import collect
 
@@ -40,16 +41,21 @@ def run(cfg: DictConfig) -> None:
     """Run every stage that `cfg.methods` needs, score them, and write the report.
 
     Raises:
-        MissingInputError: if the background cue lacks a photo; said before the first stage, since
-            the cue's turn comes after hours of training.
+        MissingInputError: if the background cue lacks a photo; reported before the first stage,
+            since the cue's turn comes after hours of training.
+        BadMaskError: if a mask or a saliency map is of no use; reported then as well, as is an id
+            that is too long for a file name.
         ConfigError: if a CRF cannot be made; said then as well.
     """
     todo = list(steps(cfg))
     build.require_extras(cfg)
     run = Run.of(cfg)
     if not all((run.labels(method) / "done.json").is_file() for method in cfg.methods):
-        train, _ = build.sources(cfg)
-        ready_cue(cfg, train.ids)
+        train, val = build.sources(cfg)
+        for source in (train, val):
+            if source is not None:
+                check_fit(source)
+        ready_cue(cfg, train)
     for number, (what, step) in enumerate(todo, 1):
         log.info("[%d/%d] %s", number, len(todo), what)
         step()

@@ -24,7 +24,7 @@ from oaa_pl.errors import (
 from oaa_pl.home import expanded_path
 from oaa_pl.names import as_classes, class_fault, look
 
-__all__ = ["FolderSource", "validation_source"]
+__all__ = ["FolderSource", "find_mask", "validation_source"]
 
 
 class FolderSource(FileSource):
@@ -142,8 +142,20 @@ def _masks(folder: Path, ids: Sequence[str], found: Sequence[Found]) -> list[Pat
     if not folder.is_dir():
         raise MissingMaskError(f"data.mask_folder {folder} is not a folder: give that of the masks")
     files = NamedFiles(folder, (".png",))
-    masks = []
-    for name, photo in zip(ids, found, strict=True):
-        mask = files.find(f"{name}.png") or files.find(str(Path(photo.name).with_suffix(".png")))
-        masks.append(folder / f"{name}.png" if mask is None else mask.path)
-    return masks
+    return [find_mask(files, name, photo) for name, photo in zip(ids, found, strict=True)]
+
+
+def find_mask(files: NamedFiles, image_id: str, photo: Found) -> Path:
+    """The mask of a photo: `<id>.png`, or in the subfolder that the photo lies in.
+
+    Args:
+        files: of the folder of masks.
+        image_id: the photo's id.
+        photo: the photo.
+
+    Returns:
+        Its path; that of `<id>.png` if there is none.
+    """
+    name = f"{image_id}.png"
+    mask = files.find(name) or files.find(str(Path(photo.name).with_suffix(".png")))
+    return files.folder / name if mask is None else mask.path

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from oaa_pl.image_file import is_there
 from oaa_pl.names import look, same_text
 
 __all__ = ["PHOTO_SUFFIXES", "Found", "NamedFiles", "find_photo", "image_id", "list_photos"]
@@ -67,7 +68,7 @@ class NamedFiles:
 
     def _find(self, name: str) -> Found | None:
         for candidate in self._candidates(name):
-            if _is_file(self.folder / candidate):
+            if is_there(self.folder / candidate):
                 # Through Path, as `./a` and `a` are one name.
                 path = self.folder / candidate
                 return Found(path, str(path.relative_to(self.folder)))
@@ -159,10 +160,3 @@ def image_id(name: str) -> str:
 
 def _same(one: str, other: str) -> bool:
     return same_text(one) == same_text(other)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # longer than the disk allows, or with a NUL
-        return False

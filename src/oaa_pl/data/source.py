@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.data.images import check_mask, photo_size, read_mask, read_photo
+from oaa_pl.data.tagged_masks import check_tagged
+from oaa_pl.data.tones import say_scaled
 from oaa_pl.errors import (
     ConfigError,
     EmptySplitError,
     MissingMaskError,
     UntaggedImageError,
 )
+from oaa_pl.image_file import read_header
 from oaa_pl.names import class_fault, file_fault
 
 __all__ = ["FileSource", "Source", "fingerprint"]
@@ -88,6 +91,9 @@ class FileSource:
         BadImageError: if a photo is empty or of no known format.
     """
 
+    some_hidden = False
+    """Whether masks may hide some objects of tagged classes under 255."""
+
     def __init__(
         self,
         name: str,
@@ -126,7 +132,10 @@ class FileSource:
                 "take it off the list"
             )
         with ThreadPoolExecutor() as pool:  # most of a check is waiting for the disk
-            list(pool.map(photo_size, self._photos))
+            headers = list(pool.map(read_header, self._photos))
+        deep = [path for path, header in zip(self._photos, headers, strict=True) if header.deep]
+        if deep:
+            say_scaled(where, len(deep), len(headers), deep[0])
 
     def photo(self, index: int) -> NDArray[np.uint8]:
         """The photo as upright RGB.
@@ -153,17 +162,29 @@ class FileSource:
 
         Raises:
             MissingMaskError: if the data set has no masks, or not this one.
-            BadMaskError: if its size or its ids are wrong.
+            BadMaskError: if its size or its ids are wrong, or it paints tagged classes without ids.
+        """
+        path = self.mask_path(index)
+        mask = read_mask(path)
+        check_mask(mask, path, len(self.classes), photo_size(self._photos[index]))
+        check_tagged(mask, path, self.classes, self.labels[index], self.some_hidden)
+        return mask
+
+    def mask_path(self, index: int) -> Path:
+        """The mask's file, which may be missing.
+
+        Args:
+            index: in 0..N-1.
+
+        Raises:
+            MissingMaskError: if the data set has no masks.
         """
         if not self.has_masks:
             raise MissingMaskError(
                 f"split {self.split!r} of {self.name} has no masks, so image {self.ids[index]!r} "
                 "cannot be evaluated: evaluate a split that has some"
             )
-        mask = read_mask(self._masks[index])
-        size = photo_size(self._photos[index])
-        check_mask(mask, self._masks[index], len(self.classes), size)
-        return mask
+        return self._masks[index]
 
     def photo_path(self, index: int) -> Path:
         """The photo's file.

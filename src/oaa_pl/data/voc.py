@@ -73,6 +73,8 @@ class VocSource(FileSource):
         BadMaskError: for tags="masks", if a mask's size or its ids are wrong.
     """
 
+    some_hidden = True  # objects that are marked difficult
+
     def __init__(
         self,
         root: str | Path,

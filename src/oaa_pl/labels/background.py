@@ -6,19 +6,29 @@ Source: Jiang et al., ICCV 2019, section 4.1, takes saliency maps as the cue; he
 Shapes: a photo is (H, W, 3) uint8 RGB, its saliency (H, W) float32 in [0, 1], 1 for an object.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from oaa_pl import unreadable
-from oaa_pl.errors import BadMaskError, ConfigError, MissingInputError, first_few
+from oaa_pl.errors import (
+    BadImageError,
+    BadMaskError,
+    ConfigError,
+    MissingImageError,
+    MissingInputError,
+    first_few,
+)
 from oaa_pl.home import expanded_path
+from oaa_pl.image_file import Header, is_there, load_upright, read_header
 
-__all__ = ["BackgroundCue", "ChecksAhead", "ConstantCue", "FolderCue"]
+__all__ = ["BackgroundCue", "ChecksAhead", "ChecksFit", "ConstantCue", "FolderCue"]
+
+_LOOKED_AT = 50  # maps whose pixels are read before training
+_VISIBLE = 8 / 255  # share of white: 0 and 1 saved in 8 bits stay below
 
 
 class BackgroundCue(Protocol):
@@ -38,8 +48,19 @@ class ChecksAhead(Protocol):
         ...
 
 
+@runtime_checkable
+class ChecksFit(Protocol):
+    """A cue that knows, before hours of training, for which photos what it has is of no use."""
+
+    def require_fit(self, sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Refuse unfit saliency by a `BadMaskError`; pixels (H, W) of each photo by its id, N."""
+        ...
+
+
 class FolderCue:
     """Somebody's saliency maps, one grayscale image `<folder>/<image id>.png` a photo.
+
+    8 or 16 bits, or floating point in [0, 1]; of the photo's size, as the photo is shown.
 
     Args:
         folder: where the maps are; none is an error that says how to give it.
@@ -78,7 +99,7 @@ class FolderCue:
             BadMaskError: if the map cannot be read, is a colour picture or has another size.
         """
         path = self.folder / f"{image_id}.png"
-        if not path.is_file():
+        if not is_there(path):
             if self.fallback is not None:
                 return self.fallback(image_id, photo)
             raise MissingInputError(
@@ -86,11 +107,7 @@ class FolderCue:
                 f"background.fallback, or use background=boundary, which needs none"
             )
         saliency = _read_gray(path)
-        if saliency.shape != photo.shape[:2]:
-            raise BadMaskError(
-                f"saliency map '{path}' is {saliency.shape} but its photo is {photo.shape[:2]} "
-                f"(height, width); make it at the photo's size"
-            )
+        _check_size(saliency.shape, path, photo.shape[:2])
         return saliency
 
     def require(self, ids: Sequence[str]) -> None:
@@ -102,7 +119,7 @@ class FolderCue:
         Raises:
             MissingInputError: with the first few that lack a map, and their number.
         """
-        bare = [name for name in ids if not (self.folder / f"{name}.png").is_file()]
+        bare = [name for name in ids if not is_there(self.folder / f"{name}.png")]
         if not bare:
             return
         fallback = self.fallback
@@ -114,6 +131,40 @@ class FolderCue:
             )
         if isinstance(fallback, ChecksAhead):
             fallback.require(bare)
+
+    def require_fit(self, sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Refuse to start where maps cannot be used: by all headers, and the pixels of a few.
+
+        Args:
+            sizes: pixels (H, W) of each photo that the cue will be asked for, by its id, N.
+
+        Raises:
+            BadMaskError: if a map has no readable header or another size than its photo, or if
+                those that are looked at are all but black.
+        """
+        paths = {name: self.folder / f"{name}.png" for name in sizes}
+        there = [name for name, path in paths.items() if is_there(path)]
+
+        def check(name: str) -> None:
+            try:
+                header = read_header(paths[name])
+            except (MissingImageError, BadImageError) as error:
+                raise BadMaskError(f"saliency map {error}") from error
+            _refuse_turned(header, paths[name])
+            _check_size(header.size, paths[name], sizes[name])
+
+        with ThreadPoolExecutor() as pool:  # most of it is waiting for the disk
+            list(pool.map(check, there))
+        looked_at = there[:: -(-len(there) // _LOOKED_AT) or 1]
+        if looked_at and max(_read_gray(paths[n]).max(initial=0) for n in looked_at) < _VISIBLE:
+            raise BadMaskError(
+                f"background.folder '{self.folder}': none of {len(looked_at)} saliency maps has a "
+                f"pixel above {_VISIBLE:.0%} of white, so nothing would be an object; stretch them "
+                f"to 0..255, or use background=boundary, which needs none"
+            )
+        fallback: object = self.fallback
+        if isinstance(fallback, ChecksFit):
+            fallback.require_fit({n: size for n, size in sizes.items() if n not in there})
 
 
 class ConstantCue:
@@ -149,19 +200,46 @@ class ConstantCue:
 def _read_gray(path: Path) -> NDArray[np.float32]:
     """Gray levels of an image file as shares of white: (H, W) float32 in [0, 1]."""
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I"):  # 16-bit grayscale
-                return np.asarray(image, dtype=np.float32) / np.float32(65535)
-            # Many tools save gray as three equal channels: those are welcome, colours are not.
-            colours = np.asarray(image.convert("RGB"))
-            mode = image.mode
-    except unreadable.IMAGE as error:
+        image, header, _ = load_upright(path)
+    except (MissingImageError, BadImageError) as error:
         raise BadMaskError(
             f"saliency map '{path}' cannot be read as an image ({error}); make it again"
         ) from error
+    _refuse_turned(header, path)
+    if image.mode.startswith(("I", "F")):
+        # Integers of 16 bits; or floating point, which is a share already.
+        white = 1 if image.mode == "F" else 65535
+        levels = np.asarray(image, dtype=np.float32)
+        if not (levels.min() >= 0 and levels.max() <= white):  # no number is refused as well
+            raise BadMaskError(
+                f"saliency map '{path}' (mode {image.mode}) must hold 0 to {white}, got "
+                f"{levels.min():g} to {levels.max():g}; save it so, or as 8-bit gray"
+            )
+        return levels / np.float32(white)
+    image.info.pop("transparency", None)  # of no interest, and Pillow would warn of it
+    # Many tools save gray as three equal channels: those are welcome, colours are not.
+    colours = np.asarray(image.convert("RGB"))
     if (colours != colours[..., :1]).any():
         raise BadMaskError(
-            f"saliency map '{path}' must be grayscale, got a colour picture (mode {mode}); "
+            f"saliency map '{path}' must be grayscale, got a colour picture (mode {image.mode}); "
             f"white is an object, black is background"
         )
     return colours[..., 0].astype(np.float32) / np.float32(255)
+
+
+def _refuse_turned(header: Header, path: Path) -> None:
+    if header.orientation != 1:
+        raise BadMaskError(
+            f"saliency map '{path}' has an orientation tag of its own; turn its pixels as the "
+            f"photo is shown, and save it without the tag"
+        )
+
+
+def _check_size(found: tuple[int, ...], path: Path, size: tuple[int, ...]) -> None:
+    if found != size:
+        turned = found == size[::-1]
+        what = "turned as the photo is shown" if turned else "at the photo's size"
+        raise BadMaskError(
+            f"saliency map '{path}' is {found} but its photo is {size} (height, width); make it "
+            f"{what}"
+        )

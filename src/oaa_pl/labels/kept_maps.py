@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oaa_pl import unreadable
+from oaa_pl.errors import BadImageError, MissingImageError
 from oaa_pl.home import expanded_path
+from oaa_pl.image_file import opened
 from oaa_pl.labels.png import save_png
 
 __all__ = ["KeptMaps", "to_levels"]
@@ -35,7 +36,8 @@ def to_levels(saliency: NDArray[np.float32]) -> NDArray[np.uint8]:
     Returns:
         0..255, (H, W).
     """
-    return np.rint(saliency * 255).astype(np.uint8)
+    levels = saliency * 255
+    return np.rint(levels, out=levels).astype(np.uint8)
 
 
 class KeptMaps:
@@ -77,19 +79,20 @@ class KeptMaps:
             if path is not None:
                 notes = {_PHOTO: _sum(photo), _PIXELS: _sum(levels)}
                 save_png(path, Image.fromarray(levels), notes)
-        return levels.astype(np.float32) / np.float32(255)
+        kept = levels.astype(np.float32)
+        return np.divide(kept, np.float32(255), out=kept)
 
 
 def _kept(path: Path, photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """The map at `path`, or none if it is missing, damaged or of another photo."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             levels = np.array(image)
             sums = image.info.get(_PHOTO), image.info.get(_PIXELS)
-    except unreadable.IMAGE:
+    except (MissingImageError, BadImageError):
         return None
     return levels if sums == (_sum(photo), _sum(levels)) else None
 
 
 def _sum(pixels: NDArray[np.uint8]) -> str:
-    return f"{pixels.shape} {zlib.crc32(pixels.tobytes()):08x}"
+    return f"{pixels.shape} {zlib.crc32(np.ascontiguousarray(pixels).data):08x}"

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oaa_pl import unreadable
-from oaa_pl.errors import BadMaskError, MissingMaskError
+from oaa_pl.errors import BadImageError, BadMaskError, MissingImageError, MissingMaskError
+from oaa_pl.image_file import opened
 from oaa_pl.labels.png import save_png
 
 __all__ = ["load_label", "save_label", "voc_palette"]
@@ -76,18 +76,16 @@ def load_label(path: Path) -> NDArray[np.uint8]:
         BadMaskError: if it cannot be read or is a colour picture, which holds no ids.
     """
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             if image.mode not in {"P", "L"}:
                 raise BadMaskError(
                     f"label '{path}' must be an 8-bit palette or grayscale PNG, got mode "
                     f"{image.mode}; save class ids, not colours"
                 )
             return np.array(image, dtype=np.uint8)
-    except FileNotFoundError as error:
+    except MissingImageError as error:
         raise MissingMaskError(f"label '{path}' does not exist; make the labels first") from error
-    except BadMaskError:
-        raise
-    except unreadable.IMAGE as error:
+    except BadImageError as error:
         raise BadMaskError(
             f"label '{path}' cannot be read as an image ({error}); delete it and make it again"
         ) from error

@@ -21,7 +21,7 @@ from oaa_pl.errors import BadMaskError, MissingMaskError
 from oaa_pl.ids import IGNORED
 from oaa_pl.labels.palette import load_label, save_label
 from oaa_pl.labels.proxy import Labels, ProxyRule, make_labels
-from oaa_pl.labels.resize import to_photo
+from oaa_pl.labels.resize import each_to_photo
 
 __all__ = ["LabelMaker", "MadeLabel", "join_pool"]
 
@@ -99,7 +99,7 @@ class LabelMaker:
     def _make(self, index: int) -> Labels:
         photo = self.photo(index)
         maps = self.maps(index)
-        attention = to_photo(maps.attention, (photo.shape[0], photo.shape[1]))
+        attention = each_to_photo(maps.attention, (photo.shape[0], photo.shape[1]))
         saliency = self.cue(self.ids[index], photo)
         refine = partial(self.crf, photo) if self.crf else None
         return make_labels(attention, maps.categories, saliency, self.rule, refine)

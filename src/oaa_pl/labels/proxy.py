@@ -7,7 +7,7 @@ Shapes: K tagged classes of one image, H x W pixels of the photo. Attention and 
 [0, 1]; a proxy label is (H, W) uint8, 0 background, c + 1 class c, 255 ignored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -65,7 +65,7 @@ class Labels(NamedTuple):
 
 
 def make_labels(
-    attention: NDArray[np.floating],
+    attention: Iterable[NDArray[np.floating]],
     categories: NDArray[np.integer],
     saliency: NDArray[np.floating],
     rule: ProxyRule,
@@ -77,8 +77,12 @@ def make_labels(
     map of one single value (`ConstantCue`) knows nothing and would have the whole background
     ignored, so the rule is left out for it.
 
+    One map is looked at after another, so that a large photo needs no more memory for many classes
+    than for one; only `refine` needs all of them at once.
+
     Args:
-        attention: of the tagged classes, in [0, 1], (K, H, W).
+        attention: of the tagged classes, in [0, 1], K maps (H, W), as an array (K, H, W) or one
+            after another.
         categories: class of each map, 0..C-1, (K,).
         saliency: 1 where an object is, 0 in the background, (H, W).
         rule: the thresholds.
@@ -90,38 +94,52 @@ def make_labels(
     Raises:
         BadMaskError: if the sizes of attention, categories and saliency do not agree.
     """
-    evidence = _evidence(attention, categories, saliency, rule.foreground)
-    hard = _winner(refine(evidence) if refine else evidence, categories)
+    best = (1 - saliency).astype(np.float32)  # evidence of the background, then the strongest
+    evidence = [best.copy()] if refine else []
+    hard = np.zeros(saliency.shape, np.uint8)
+    strong = (best > rule.conflict).astype(np.uint8)  # number of channels
+    attended = np.zeros(saliency.shape, bool)
+    for one, category in zip(_of_size(attention, categories, saliency), categories, strict=True):
+        kept = np.where(one < rule.foreground, 0, one).astype(np.float32, copy=False)
+        hard[kept > best] = category + 1  # not on a tie, so background before any class
+        np.maximum(best, kept, out=best)
+        strong += kept > rule.conflict
+        attended |= one > rule.attended_background
+        if refine:
+            evidence.append(kept)
+    if refine:
+        hard = _winner(refine(np.stack(evidence)), categories)
     proxy = hard.copy()
-    background = hard == 0
-    salient = saliency >= rule.salient_background
-    if saliency.size and saliency.min() == saliency.max():
-        salient = np.zeros_like(salient)
-    attended = (attention > rule.attended_background).any(axis=0)
-    conflict = (evidence > rule.conflict).sum(axis=0) > 1
-    proxy[conflict | (background & (salient | attended))] = IGNORED
-    found = (proxy != 0) & (proxy != IGNORED)
-    if found.sum() < rule.minimum_foreground * found.size:
+    # A map of one value, as of `ConstantCue`, knows nothing.
+    if saliency.size and saliency.min() != saliency.max():
+        attended |= saliency >= rule.salient_background
+    proxy[(strong > 1) | ((hard == 0) & attended)] = IGNORED
+    found = np.count_nonzero((proxy != 0) & (proxy != IGNORED))
+    if found < rule.minimum_foreground * proxy.size:
         proxy[...] = IGNORED
     return Labels(proxy, hard)
 
 
-def _evidence(
-    attention: NDArray[np.floating],
+def _of_size(
+    attention: Iterable[NDArray[np.floating]],
     categories: NDArray[np.integer],
     saliency: NDArray[np.floating],
-    foreground: float,
-) -> NDArray[np.float32]:
-    """Background first, then the classes, weak attention dropped: (K + 1, H, W)."""
-    if attention.shape != (len(categories), *saliency.shape):
+) -> Iterator[NDArray[np.floating]]:
+    """The maps, once they are known to be as many as the categories and of the saliency's size."""
+    count = 0
+    for count, one in enumerate(attention, 1):
+        if one.shape != saliency.shape or count > len(categories):
+            raise BadMaskError(
+                f"attention must be (categories, H, W) = {(len(categories), *saliency.shape)} to "
+                f"go with {len(categories)} categories and the saliency map, got {one.shape} as "
+                f"map {count}; resize the maps to the photo first"
+            )
+        yield one
+    if count < len(categories):
         raise BadMaskError(
-            f"attention must be (categories, H, W) = {(len(categories), *saliency.shape)} to go "
-            f"with {len(categories)} categories and the saliency map, got {attention.shape}; "
-            f"resize the maps to the photo first"
+            f"attention must be (categories, H, W) = {(len(categories), *saliency.shape)}, got "
+            f"{count} maps; give one for each category"
         )
-    kept = np.where(attention < foreground, 0, attention)
-    evidence: NDArray[np.float32] = np.concatenate([1 - saliency[None], kept]).astype(np.float32)
-    return evidence
 
 
 def _winner(evidence: NDArray[np.floating], categories: NDArray[np.integer]) -> NDArray[np.uint8]:

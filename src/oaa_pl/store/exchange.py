@@ -29,13 +29,13 @@ from oaa_pl.errors import StoreError
 from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.fresh import new_folder, new_store
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
+from oaa_pl.whole_file import LONGEST_NAME
 
 __all__ = ["FORMATS", "export_maps", "import_maps"]
 
 FORMATS = ("png", "npz")
 """What maps can be exported as."""
 
-_LONGEST_NAME = 255  # bytes, of every file system in common use
 
 _ARCHIVED = ("keys", "cam", "last_epoch", "origin")
 _EPOCHS, _ORIGINS = range(2**31), range(ORIGIN_ACCEPTED, ORIGIN_FALLBACK + 1)
@@ -147,9 +147,9 @@ def _require_file_names(pairs: Pairs) -> None:
         if path.is_absolute() or ".." in path.parts or "\0" in name or str(path) != name:
             raise StoreError(f"image id {name!r} is no name for a file inside a folder; rename it")
         longest = len(os.fsencode(f"{path.name}_{len(pairs.classes)}.png"))
-        if longest > _LONGEST_NAME:
+        if longest > LONGEST_NAME:
             raise StoreError(
-                f"image id {name!r} makes a file name of {longest} bytes, at most {_LONGEST_NAME} "
+                f"image id {name!r} makes a file name of {longest} bytes, at most {LONGEST_NAME} "
                 "are allowed; rename it"
             )
 

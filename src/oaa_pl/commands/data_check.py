@@ -1,0 +1,157 @@
+"""`oaa data check`: read a data set once, and tell all that is wrong with it."""
+
+import sys
+from collections import Counter
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_class, get_object, instantiate
+from omegaconf import DictConfig
+
+from oaa_pl.callbacks.progress import bar
+from oaa_pl.commands import build
+from oaa_pl.data.check import Cue, Findings, check_images, check_lists
+from oaa_pl.data.folder import FolderSource
+from oaa_pl.data.listing import Listing, of_folder, of_source, of_voc
+from oaa_pl.data.remarks import shared_pictures
+from oaa_pl.data.source import Source
+from oaa_pl.data.voc import VocSource
+from oaa_pl.errors import (
+    BadImageError,
+    MissingImageError,
+    MissingMaskError,
+    OaaError,
+    OutputError,
+    UnfitDataError,
+)
+from oaa_pl.home import expanded_path
+from oaa_pl.labels.background import FolderCue
+from oaa_pl.report.contact_sheet import contact_sheet, jpeg
+from oaa_pl.whole_file import put_whole
+
+__all__ = ["run"]
+
+_MOST = 200  # lines of errors, and of warnings
+
+
+def run(cfg: DictConfig) -> None:
+    """Check the training and the validation photos; print what is found, write a contact sheet.
+
+    Raises:
+        ConfigError: if a value without a default is not given.
+        UnfitDataError: if a training, or its scores, would stop at something.
+        OutputError: if the contact sheet cannot be written.
+    """
+    build.require_values(cfg)
+    listings = _listings(cfg)
+    everything = [image.photo for listing in listings for image in listing.images]
+    faults, samples, pictures = 0, [], []
+    for place, listing in enumerate(listings):
+        found = check_lists(listing, trained=place == 0, elsewhere=everything)
+        cue = _cue(cfg, found) if place == 0 else None
+        with bar(len(listing.images), f"check {listing.where}") as progress:
+            of_images = check_images(listing, cue, cfg.check.photos, progress.update)
+        found.faults = [*listing.faults, *found.faults, *of_images.faults]
+        found.remarks += of_images.remarks
+        pictures.append(of_images.pictures)
+        if len(pictures) > 1 and (shared := shared_pictures(*pictures)):
+            found.remarks.append(shared)
+        _say(listing, found, of_images)
+        faults += len(set(found.faults))
+        samples += of_images.samples
+    if samples:
+        sheet = expanded_path(cfg.check.sheet)
+        try:
+            put_whole(sheet, jpeg(contact_sheet(samples)))
+        except OSError as error:
+            raise OutputError(
+                f"check.sheet: {sheet} cannot be written ({error.strerror}); give another path"
+            ) from error
+        _line(f"{sheet}: contact sheet of {len(samples)} photos")
+    if faults:
+        raise UnfitDataError(
+            f"{faults} errors that a training would stop at, listed above: correct them, and run "
+            "'oaa data check' again"
+        )
+
+
+def _listings(cfg: DictConfig) -> list[Listing]:
+    """Training photos, then those to validate on if there are some, of the same classes."""
+    train = _listed(cfg.data.train, {})
+    if train is None or cfg.data.val is None:
+        return [] if train is None else [train]
+    more = build.unsaid_classes(cfg.data.val, train.classes) if train.classes else {}
+    val = _listed(cfg.data.val, more)
+    return [train] if val is None else [train, val]
+
+
+def _listed(node: DictConfig, more: dict[str, Any]) -> Listing | None:
+    """The data set, opened if it can be; else what its list says, with the reason why it cannot."""
+    values = {key: value for key, value in build.plain(node).items() if key[0] != "_"} | more
+    made_by = get_object(node._target_)
+    of_a_folder = _is_of(made_by, FolderSource)
+    try:
+        source: Source | None = instantiate(node, **more)
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, OaaError):
+            raise
+        refusal = error.__cause__
+    else:
+        folder = expanded_path(values["root"]) if of_a_folder else None
+        return None if source is None else of_source(source, folder)
+    if of_a_folder:
+        listing = of_folder(**values)
+    elif _is_of(made_by, VocSource):
+        listing = of_voc(**values)
+    else:
+        listing = Listing(str(values.get("name", node._target_)))
+    # What is wrong with one photo is found once more with all others.
+    by_photo = isinstance(refusal, BadImageError | MissingImageError | MissingMaskError)
+    if str(refusal) not in listing.faults and not (by_photo and listing.images):
+        listing.faults.insert(0, str(refusal))
+    return listing
+
+
+def _is_of(made_by: object, kind: type) -> bool:
+    """Whether a source's `_target_` is that class, one made from it, or a function beside it."""
+    if isinstance(made_by, type):
+        return issubclass(made_by, kind)
+    return getattr(made_by, "__module__", "") == kind.__module__
+
+
+def _cue(cfg: DictConfig, found: Findings) -> Cue | None:
+    """The background cue, if it reads files; why there is none is a fault."""
+    if not issubclass(get_class(cfg.background._target_), FolderCue):
+        return None
+    try:
+        cue: FolderCue = instantiate(cfg.background)
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, OaaError):
+            raise
+        found.faults.append(str(error.__cause__))
+        return None
+    return cue
+
+
+def _say(listing: Listing, found: Findings, images: Findings) -> None:
+    counts = Counter(tag for image in listing.images for tag in set(image.tags))
+    classes = ", ".join(f"{name} ({counts[name]})" for name in listing.classes)
+    _line(
+        f"{listing.where}: {len(listing.images)} photos, {len(listing.classes)} classes: {classes}"
+    )
+    if images.sizes:
+        by_area = sorted(images.sizes, key=lambda size: size[0] * size[1])
+        shown = [f"{w} x {h}" for h, w in (by_area[0], by_area[len(by_area) // 2], by_area[-1])]
+        formats = ", ".join(f"{name} {count}" for name, count in images.formats.most_common())
+        _line(f"  smallest {shown[0]}, middle {shown[1]}, largest {shown[2]} px; {formats}")
+    for kind, lines in (("error", found.faults), ("warning", found.remarks)):
+        unique = list(dict.fromkeys(" ".join(line.split()) for line in lines))
+        _line(f"  {len(unique)} {kind}s")
+        for line in unique[:_MOST]:
+            _line(f"  {kind}: {line}")
+        if len(unique) > _MOST:
+            _line(f"  {kind}: and {len(unique) - _MOST} more; correct these first")
+
+
+def _line(text: str) -> None:
+    sys.stdout.write(text + "\n")
