@@ -27,6 +27,7 @@ __all__ = [
     "StoreError",
     "StoreMismatchError",
     "UnknownClassError",
+    "UnsupportedSystemError",
     "UntaggedImageError",
     "WeightsError",
     "first_few",
@@ -115,6 +116,10 @@ class NoForegroundError(OaaError, ValueError):
 
 class StoreError(OaaError, OSError):
     """An attention store cannot be opened, is damaged, or is in use."""
+
+
+class UnsupportedSystemError(OaaError, ImportError):
+    """The operating system lacks what the package needs."""
 
 
 class StoreMismatchError(StoreError, ValueError):

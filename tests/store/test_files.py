@@ -65,6 +65,35 @@ def test_a_full_disk_is_said_at_creation(tmp_path: Path, monkeypatch: pytest.Mon
     assert not (tmp_path / "live").exists()
 
 
+def refusing(*_: object) -> None:
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+@pytest.mark.parametrize("call", [None, refusing], ids=["as on macOS", "no such file system"])
+@pytest.mark.parametrize("size", [0, 1, 5_000_000])
+def test_bytes_are_reserved_where_the_system_knows_no_reservation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: object, size: int
+) -> None:
+    if call is None:
+        monkeypatch.delattr(os, "posix_fallocate")
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", call)
+    (tmp_path / "live").write_bytes(b"what an earlier run left")
+    preallocate(tmp_path / "live", size)
+    assert (tmp_path / "live").read_bytes() == bytes(size)
+    assert (tmp_path / "live").stat().st_blocks * 512 >= size
+
+
+def test_a_full_disk_is_reported_at_creation_there_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(StoreError, match=r"cannot reserve 64 bytes \(No space left on device\)"):
+        preallocate(tmp_path / "live", 64)
+    assert not (tmp_path / "live").exists()
+
+
 def test_the_checksum_is_that_of_the_whole_file(tmp_path: Path) -> None:
     content = np.random.default_rng(0).bytes((1 << 22) + 17)  # more than one chunk
     (tmp_path / "a").write_bytes(content)
