@@ -10,7 +10,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "oaa_pl"
 
 # Top of the house first. Rooms on one rung do not know each other.
 LADDER = (
-    {"types", "errors", "ids", "machine", "whole_file"},
+    {"types", "errors", "ids", "whole_file"},
+    {"machine"},
     {"losses", "metrics"},
     {"attention"},
     {"labels", "nets"},

@@ -6,6 +6,7 @@ and the later stages of a run follow its classifier, whatever machine they run o
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,28 +51,34 @@ def settle(cfg: DictConfig, folder: Path, classifier: Path) -> Settled:
     """
     asked, device = cfg.trainer.precision, accelerator_of(cfg)
     own = _recorded(folder)
+    # A finished stage computes nothing: whatever it was made in is no news.
+    say = partial(say_once, log) if not (folder / "done.json").is_file() else _nothing
+    used: str | int
     if asked != AUTO:
-        meant = precision_of(asked)
-        why = "asked for"
-        used: object = meant.in_training(device).name
-        if own is not None and precision_of(own[0]).name in (meant.name, used):
+        used, why = precision_of(asked).in_training(device).name, "asked for"
+        if own is not None and precision_of(own[0]).name in (precision_of(asked).name, used):
             used = own[0]  # as it is spelt in the record, which is compared
     elif (before := own or _recorded(classifier)) is not None:
         # A later stage's own record is new: it need not repeat an old one's spelling.
         used = before[0] if own else precision_of(before[0]).name
         why = before[1] or "as recorded"
-        _say_if_different(used, device)
+        here, reason = _chosen(device)
+        if precision_of(used).name != here:
+            say(
+                logging.INFO,
+                f"precision {used}: kept, since this run has it; auto would choose {here} here, "
+                f"since {reason}",
+            )
     else:
         used, why = _chosen(device)
-        say_once(log, logging.INFO, f"precision {used}: chosen by auto, since {why}")
-    precision = precision_of(used).in_training(device)
-    if precision.name != precision_of(used if asked == AUTO else asked).name:
-        say_once(
-            log,
-            logging.WARNING,
-            f"precision 16-mixed needs a GPU; on a CPU it is {precision.name}, as in Lightning",
-        )
-    warn_if_imitated(precision, device)
+        say(logging.INFO, f"precision {used}: chosen by auto, since {why}")
+    meant = precision_of(used if asked == AUTO else asked)
+    trained = meant.in_training(device)
+    if trained != meant:
+        how = f"on a CPU it is {trained.name}, as in Lightning"
+        say(logging.WARNING, f"precision {meant.name} needs a GPU; {how}")
+    if (slow := _imitated(trained, device)) is not None:
+        say(logging.WARNING, slow)
     facts = {"asked": str(asked), "used": str(used), "why": why}
     return Settled(overridden(cfg, {"trainer": {"precision": used}}), facts)
 
@@ -101,7 +108,8 @@ def trained_precision(cfg: DictConfig, device: str) -> Precision:
         ConfigError: if there is no such precision.
     """
     precision = precision_of(cfg.trainer.precision)
-    warn_if_imitated(precision, device)
+    if (slow := _imitated(precision, device)) is not None:
+        say_once(log, logging.WARNING, slow)
     return precision
 
 
@@ -115,22 +123,25 @@ def accelerator_of(cfg: DictConfig) -> str:
     return "cpu"
 
 
-def warn_if_imitated(precision: Precision, device: str) -> None:
-    """Report numbers that a processor has no instructions for; once a command."""
+def _imitated(precision: Precision, device: str) -> str | None:
+    """A warning of numbers that a processor has no instructions for; None if it has them."""
     if device != "cpu":
-        return
+        return None
     if precision.computes_bfloat16:
         native, why = bfloat16_on(device)
     else:
         # Nobody trains so on a CPU: not worth a search for the few that have float16.
         native, why = precision.weights != torch.float16, "float16 is for GPUs"
-    if not native:
-        say_once(
-            log,
-            logging.WARNING,
-            f"precision {precision.name} is slow here, often ten times slower than float32: {why}; "
-            "a new run is faster with trainer.precision=auto",
-        )
+    if native:
+        return None
+    return (
+        f"precision {precision.name} is slow here, often ten times slower than float32: {why}; "
+        "a new run is faster with trainer.precision=auto"
+    )
+
+
+def _nothing(_level: int, _message: str) -> None:
+    pass
 
 
 def _chosen(device: str) -> tuple[str, str]:
@@ -139,17 +150,6 @@ def _chosen(device: str) -> tuple[str, str]:
     if native:
         return "bf16-mixed", why
     return "16-mixed" if device == "cuda" else "32-true", why
-
-
-def _say_if_different(used: object, device: str) -> None:
-    here, why = _chosen(device)
-    if precision_of(used).name != here:
-        say_once(
-            log,
-            logging.INFO,
-            f"precision {used}: kept, since this run has it; auto would choose {here} here, "
-            f"since {why}",
-        )
 
 
 def _recorded(folder: Path) -> tuple[Any, str] | None:
