@@ -90,6 +90,21 @@ def test_make_alone_lists_every_target() -> None:
     assert listed == ["help", *TARGETS]
 
 
+def test_make_test_all_computes_again_as_an_older_processor_would() -> None:
+    every, again = make("-n", "test-all", "ARGS=-k store").splitlines()[-2:]
+    assert every == ".venv/bin/python -m pytest -k store"
+    older = "ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2"
+    assert again == (
+        f'{older} .venv/bin/python -m pytest -m "not slow and not reliability" -k store '
+        "|| test $? -eq 5"
+    )
+
+
+def test_the_systems_that_are_supported_are_named() -> None:
+    systems = [c for c in PROJECT["project"]["classifiers"] if c.startswith("Operating System")]
+    assert systems == ["Operating System :: MacOS", "Operating System :: POSIX :: Linux"]
+
+
 def test_make_reproduce_runs_the_embedded_data_when_nothing_is_said() -> None:
     command = make("-n", "reproduce").splitlines()[-1]
     assert command.split() == [".venv/bin/oaa", "reproduce"]

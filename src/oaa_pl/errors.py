@@ -31,6 +31,7 @@ __all__ = [
     "StoreNotEmptyError",
     "UnfitDataError",
     "UnknownClassError",
+    "UnsupportedSystemError",
     "UntaggedImageError",
     "WeightsError",
     "first_few",
@@ -131,6 +132,10 @@ class ShapeError(OaaError, ValueError):
 
 class StoreError(OaaError, OSError):
     """An attention store cannot be opened, is damaged, or is in use."""
+
+
+class UnsupportedSystemError(OaaError, ImportError):
+    """The operating system lacks what the package needs."""
 
 
 class StoreMismatchError(StoreError, ValueError):

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,6 +25,34 @@ LABELS, SEGMENTER = SEED / "labels/oaa_max", SEED / "segmenter/oaa_max"
 def test_a_killed_worker_is_one_line_that_says_what_to_do() -> None:
     with pytest.raises(OutputError, match=r"was killed, .* label.workers=1"), _workers(2) as spread:
         list(spread(os._exit, [1]))  # type: ignore[arg-type]  # it never returns a label
+
+
+def threads(_: int) -> tuple[int, list[str | None]]:
+    """How many threads a pool's process computes with."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return cv2.getNumThreads(), [os.environ.get(name) for name in names]
+
+
+def test_a_worker_computes_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with _workers(2) as spread:
+        assert list(spread(threads, [0])) == [(1, ["1"] * 3)]  # type: ignore[arg-type]  # no label
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
+
+
+def test_the_cores_are_counted_where_no_process_is_bound_to_some(
+    again: Path, tiny_voc_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS, which has neither this call nor the other."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    shutil.rmtree(LABELS)
+    shutil.rmtree(SEED / "attention/cam")
+    for line in ("attend method=cam", "label method=oaa_max label.workers=null"):
+        said = oaa(*line.split()[:1], *words(tiny_voc_once), *line.split()[1:])
+        assert said.status == 0, said.err
 
 
 def test_an_interrupted_stage_keeps_what_it_made(again: Path, tiny_voc_once: Path) -> None:

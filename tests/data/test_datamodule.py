@@ -2,6 +2,7 @@ import multiprocessing
 from pathlib import Path
 
 import albumentations as A
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -95,6 +96,19 @@ def test_spawned_workers_see_it_too(tiny_voc: Path) -> None:
     loader = build(tiny_voc, num_workers=1).train_dataloader()
     loader.multiprocessing_context = multiprocessing.get_context("spawn")
     assert same(epochs(loader), epochs(build(tiny_voc).train_dataloader()))
+
+
+def threads(_: object) -> dict[str, int]:
+    """How many threads a loader's process computes with, in the place of a batch."""
+    return {"opencv": cv2.getNumThreads(), "torch": torch.get_num_threads()}
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn"])
+def test_a_worker_computes_with_one_thread(tiny_voc: Path, how: str) -> None:
+    loader = build(tiny_voc, num_workers=1).train_dataloader()
+    loader.multiprocessing_context = multiprocessing.get_context(how)
+    loader.collate_fn = threads
+    assert next(iter(loader)) == {"opencv": 1, "torch": 1}
 
 
 def test_a_resumed_epoch_is_the_epoch(tiny_voc: Path) -> None:

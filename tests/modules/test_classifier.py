@@ -25,9 +25,9 @@ def classifier() -> Classifier:
 def test_a_step_returns_the_loss_of_equation_1_and_the_score_map() -> None:
     module, batch = classifier(), whole()
     output = step_alone(module, batch)
-    score_map = module(batch["image"])
-    assert torch.allclose(output["loss"], image_level_loss(score_map, batch["labels"]))
-    assert torch.equal(output["score_map"], score_map)
+    # The loss of the very map that is handed on; the network asked again may round otherwise.
+    assert torch.equal(output["loss"], image_level_loss(output["score_map"], batch["labels"]))
+    torch.testing.assert_close(output["score_map"], module(batch["image"]), rtol=1e-5, atol=1e-5)
     assert output["score_map"].shape == (6, 3, 4, 4)
 
 

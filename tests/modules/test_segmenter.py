@@ -47,6 +47,7 @@ def test_the_loss_is_cross_entropy_over_the_labelled_pixels() -> None:
         module(batch["image"]), (8, 8), mode="bilinear", align_corners=False
     )
     expected = oracle(logits.detach(), targets())
+    # The loops sum in double precision what the module sums in float32.
     assert step_alone(module, batch).item() == pytest.approx(expected, rel=1e-5)
 
 

@@ -58,9 +58,38 @@ def test_reserved_bytes_are_zero_and_have_blocks(tmp_path: Path, size: int) -> N
 
 
 def test_a_full_disk_is_said_at_creation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "posix_fallocate", full_disk)
+    monkeypatch.setattr(os, "posix_fallocate", full_disk, raising=False)
     message = r"live: cannot reserve 64 bytes \(No space left on device\); free disk space"
     with pytest.raises(StoreError, match=message):
+        preallocate(tmp_path / "live", 64)
+    assert not (tmp_path / "live").exists()
+
+
+def refusing(*_: object) -> None:
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+@pytest.mark.parametrize("call", [None, refusing], ids=["as on macOS", "no such file system"])
+@pytest.mark.parametrize("size", [0, 1, 5_000_000])
+def test_bytes_are_reserved_where_the_system_knows_no_reservation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: object, size: int
+) -> None:
+    if call is None:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", call, raising=False)
+    (tmp_path / "live").write_bytes(b"what an earlier run left")
+    preallocate(tmp_path / "live", size)
+    assert (tmp_path / "live").read_bytes() == bytes(size)
+    assert (tmp_path / "live").stat().st_blocks * 512 >= size
+
+
+def test_a_full_disk_is_reported_at_creation_there_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(StoreError, match=r"cannot reserve 64 bytes \(No space left on device\)"):
         preallocate(tmp_path / "live", 64)
     assert not (tmp_path / "live").exists()
 

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import gc
 import os
 import signal
@@ -80,6 +82,17 @@ def test_the_record_of_an_earlier_holder_is_replaced(tmp_path: Path) -> None:
     assert f'"pid": {os.getpid()}' in (tmp_path / "lock").read_text()
     assert "xxx" not in (tmp_path / "lock").read_text()
     lock.release()
+
+
+def test_a_file_system_without_locks_is_not_taken_for_another_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", no_locks)
+    with pytest.raises(StoreError, match=r"lock cannot be locked \(No locks available\); choose"):
+        WriterLock(tmp_path / "lock")
 
 
 def refused_elsewhere(path: Path) -> bool:

@@ -342,7 +342,7 @@ def test_a_full_disk_is_said_before_anything_is_accumulated(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "posix_fallocate", full)
+        patch.setattr(os, "posix_fallocate", full, raising=False)
         with pytest.raises(StoreError, match=r"cannot reserve 144 bytes .*; free disk space"):
             MemmapStore(tmp_path, header_of(), PAIRS)
     MemmapStore(tmp_path, header_of(), PAIRS).close()  # and the lock was given back

@@ -15,6 +15,7 @@ from oaa_pl.attention.view import undo_view
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.folders import Run
+from oaa_pl.commands.precision import as_trained
 from oaa_pl.commands.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import load_net
 from oaa_pl.data.datamodule import OaaDataModule
@@ -58,6 +59,7 @@ def attend_method(cfg: DictConfig, method: str) -> Path:
         made_from: dict[str, Any] = {"attention": method, "data": data_set, "grid": grid}
         files = {}
     else:
+        cfg = as_trained(cfg, model)
         made_from = {"model": read_key(model), "attention": build.plain(reading), "grid": grid}
         files = read_files(model, "classifier" if method == "cam" else "integral model")
     record = StageRecord(Run.of(cfg).attention(method), made_from, files)
@@ -143,7 +145,6 @@ def attend(
         what: shown on the progress bar.
     """
     normalise = instantiate(cfg.attention if reading is None else reading)
-    half = "bf16" in cfg.trainer.precision
     wanted = torch.from_numpy(store.pairs.labels.copy())
     if only is not None:
         wanted = torch.zeros_like(wanted)
@@ -157,8 +158,7 @@ def attend(
             index = batch["index"]
             present = wanted[index]
             if present.any():
-                with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    score_map = net(batch["image"].to(device))
+                score_map = net(batch["image"].to(device))
                 attention = normalise(score_map).cpu()
                 image, category = present.nonzero(as_tuple=True)
                 maps, _ = undo_view(

@@ -17,11 +17,13 @@ from torch import nn
 
 from oaa_pl.commands.compose import compose_group, overridden
 from oaa_pl.commands.file_names import require_file_names
+from oaa_pl.commands.precision import accelerator_of, trained_precision
 from oaa_pl.data.class_counts import require_learnable
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.errors import ConfigError, MissingInputError
+from oaa_pl.nets.precision import InPrecision
 from oaa_pl.store.layout import Pairs
 from oaa_pl.store.reader import StoreReader
 
@@ -149,11 +151,23 @@ def require_extras(cfg: DictConfig) -> None:
 
 
 def on_device(cfg: DictConfig, net: nn.Module) -> nn.Module:
-    """A network ready to be asked: on the trainer's device, in its memory format, not training."""
-    gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    """A network ready to be asked: on the trainer's device, in its memory format and precision.
+
+    Args:
+        cfg: the configuration; its `trainer.precision` is the network's own.
+        net: images (B, 3, H, W) to maps (B, C, h, w).
+
+    Returns:
+        The same, not training; its answers are float32.
+
+    Raises:
+        ConfigError: if there is no such precision.
+    """
+    device = "cuda" if accelerator_of(cfg) == "cuda" else "cpu"
     layout = torch.channels_last if cfg.net.channels_last else torch.contiguous_format
     # Not `net.to(device, memory_format=...)`: its annotation knows only one of the two.
-    return net.to("cuda" if gpu else "cpu").to(memory_format=layout).eval()
+    ready = net.to(device).to(memory_format=layout).eval()
+    return InPrecision(ready, trained_precision(cfg, device)).eval()
 
 
 def without_weights(cfg: DictConfig) -> DictConfig:

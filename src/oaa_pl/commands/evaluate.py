@@ -20,6 +20,7 @@ from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import digest_of
+from oaa_pl.commands.precision import as_trained
 from oaa_pl.commands.record import StageRecord, read_key, sweep, write_json
 from oaa_pl.commands.submission import submit
 from oaa_pl.commands.trained import label_photo, load_net
@@ -162,15 +163,13 @@ def _rows(
 @torch.no_grad()
 def _classification(cfg: DictConfig, run: Run, folder: Path, method: str, val: Source) -> list[Row]:
     """Mean average precision of the classifier on the validation photos."""
-    net = build.on_device(cfg, load_net(cfg, folder, len(val.classes)))
+    net = build.on_device(as_trained(cfg, folder), load_net(cfg, folder, len(val.classes)))
     device = next(net.parameters()).device
     metric = MultilabelAveragePrecision(len(val.classes), average="macro")
     data = build.datamodule(cfg, val, None, cfg.loader.eval_batch_size)
-    half = "bf16" in cfg.trainer.precision
     with bar(len(val.ids), "evaluate classifier") as progress:
         for batch in data.predict_dataloader():
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                score_map = net(batch["image"].to(device))
+            score_map = net(batch["image"].to(device))
             metric.update(image_scores(score_map).sigmoid().cpu(), batch["labels"].long())
             progress.update(len(batch["index"]))
     score = 100 * float(metric.compute())

@@ -21,6 +21,7 @@ from oaa_pl.commands.attend import attend
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.pictures import CumulativePicture, watched_images
+from oaa_pl.commands.precision import settle
 from oaa_pl.commands.record import StageRecord
 from oaa_pl.commands.trained import load_net
 from oaa_pl.commands.training import train_stage
@@ -60,6 +61,7 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
         The stage's folder.
     """
     run = Run.of(cfg)
+    cfg, precision = settle(cfg, run.classifier, run.classifier)
     train, val = build.sources(cfg)
     record = StageRecord(run.classifier, classifier_key(cfg, train), weight_files(cfg))
     if record.finished:
@@ -113,7 +115,7 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
     every = cfg.classifier.validate_every if val is not None else None
     how = {"check_val_every_n_epoch": every, "limit_val_batches": 1.0} if every else {}
     if not train_stage(
-        cfg, cfg.classifier, "classifier", record, module, data, callbacks, alone, **how
+        cfg, cfg.classifier, "classifier", record, module, data, callbacks, alone, precision, **how
     ):
         return record.folder
     # Not the loaders of the training: under several processes they hold this one's share.

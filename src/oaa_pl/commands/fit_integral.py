@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from oaa_pl.commands import build
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
+from oaa_pl.commands.precision import settle
 from oaa_pl.commands.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import start_from
 from oaa_pl.commands.training import train_stage
@@ -46,6 +47,7 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
         StoreError: if they are of other data, or a pair has none.
     """
     run = Run.of(cfg)
+    cfg, precision = settle(cfg, run.integral(cfg.loss.name), run.classifier)
     train, _ = build.sources(cfg)
     source_maps = run.attention(cfg.integral.soft_labels)
     read_done(source_maps, "oaa fit stage=classifier")
@@ -65,6 +67,6 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
     )
     data = build.datamodule(cfg, train, None, cfg.integral.batch_size, soft_labels=reader.dense)
     what = f"integral {cfg.loss.name}"
-    if train_stage(cfg, cfg.integral, what, record, module, data, [], alone):
+    if train_stage(cfg, cfg.integral, what, record, module, data, [], alone, precision):
         record.finish()
     return record.folder

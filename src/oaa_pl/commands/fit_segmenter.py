@@ -19,6 +19,7 @@ from oaa_pl.commands import build
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.pictures import ProxyPicture, watched_images
+from oaa_pl.commands.precision import settle
 from oaa_pl.commands.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import start_from
 from oaa_pl.commands.training import train_stage
@@ -60,7 +61,7 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
         ConfigError: if `segmenter.net` or `segmenter.fraction` makes no sense.
     """
     run = Run.of(cfg)
-    cfg = build.for_segmenter(cfg)
+    cfg, precision = settle(build.for_segmenter(cfg), run.segmenter(method), run.classifier)
     train, _ = build.sources(cfg)
     share = cfg.segmenter.fraction
     if share != 1:
@@ -89,7 +90,7 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
 
     pictures = Overlays("proxy", watched_images(train), ProxyPicture(train, proxy), once=True)
     what = f"segmenter {method}"
-    if train_stage(cfg, cfg.segmenter, what, record, module, data, [pictures], alone):
+    if train_stage(cfg, cfg.segmenter, what, record, module, data, [pictures], alone, precision):
         record.finish()
     return record.folder
 

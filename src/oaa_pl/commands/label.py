@@ -2,7 +2,6 @@
 
 import logging
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +22,7 @@ from oaa_pl.data.source import Source
 from oaa_pl.errors import NoForegroundError, OutputError, first_few
 from oaa_pl.labels.background import BackgroundCue, ChecksAhead, ChecksFit
 from oaa_pl.labels.produce import LabelMaker, MadeLabel, join_pool
+from oaa_pl.machine import one_thread_each, usable_cores
 
 __all__ = ["label_key", "label_method", "ready_cue", "run"]
 
@@ -141,13 +141,13 @@ Spread = Callable[[Callable[[int], MadeLabel], Iterable[int]], Iterator[MadeLabe
 @contextmanager
 def _workers(wanted: int | None) -> Iterator[Spread]:
     """A `map` over that many processes (one per core if None), or over none."""
-    count = wanted or len(os.sched_getaffinity(0))
+    count = wanted or usable_cores()
     if count == 1:
         yield map
         return
     # Spawned: a fork of a process that has run torch may inherit a lock that nobody releases.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, initializer=join_pool) as pool:
+    with one_thread_each(), ProcessPoolExecutor(count, context, initializer=join_pool) as pool:
         try:
             yield lambda work, places: pool.map(work, places, chunksize=8)
         except BrokenProcessPool as error:

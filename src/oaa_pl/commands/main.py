@@ -58,11 +58,13 @@ def _run(name: str, overrides: Sequence[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from oaa_pl.commands.compose import run_job
+    from oaa_pl.commands.notice import forget
 
+    forget()
     # A polite kill leaves as Ctrl-C does: locks released, the run resumable.
     polite = signal.signal(signal.SIGTERM, _interrupt)
-    command = importlib.import_module(f"oaa_pl.commands.{name.replace(' ', '_')}")
     try:
+        command = importlib.import_module(f"oaa_pl.commands.{name.replace(' ', '_')}")
         if name == STORE:
             command.run_words(overrides)
         else:

@@ -205,7 +205,8 @@ Values used most often:
   seed=0            of initialisation, order and augmentation
   runs=runs         folder of all runs; a run lies in <runs>/<name>/seed-<seed>
   name=NAME         of the run, the experiment's by default
-  trainer.precision=bf16-mixed        on recent CPUs and GPUs
+  trainer.precision=auto              bf16-mixed where it is native; else 32-true, or 16-mixed
+                                      on a GPU
   logger=wandb      W&B beside the CSV; offline unless a key is configured
 """
 

@@ -16,6 +16,7 @@ from oaa_pl.commands import build
 from oaa_pl.commands.figures import write_figures
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.pictures import growth_epochs, spread, watched_in
+from oaa_pl.commands.precision import as_trained
 from oaa_pl.commands.record import sweep, write_text
 from oaa_pl.commands.trained import segment_photo
 from oaa_pl.data.source import Source
@@ -117,7 +118,7 @@ def _facts(cfg: DictConfig, run: Run, train: Source, sizes: dict[str, int]) -> R
         settings={
             "network": cfg.net.name,
             "input": f"{cfg.data.input_size} px",
-            "precision": cfg.trainer.precision,
+            "precision": str(as_trained(cfg, run.classifier).trainer.precision),
             "background cue": cfg.background._target_.rpartition(".")[2],
             "gate": cfg.gate._target_.rpartition(".")[2],
             "threshold of attention/miou": f"{cfg.evaluate.threshold}, fixed beforehand",

@@ -16,6 +16,7 @@ from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
 from oaa_pl.commands.compose import overridden, root_of
 from oaa_pl.commands.folders import Run
+from oaa_pl.commands.precision import as_trained
 from oaa_pl.errors import ConfigError, MissingInputError, WeightsError
 from oaa_pl.nets.inference import SegmentPhoto
 from oaa_pl.nets.trunk import trunk_stride
@@ -173,7 +174,7 @@ def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPho
     Raises:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
     """
-    cfg = build.for_segmenter(cfg)
+    cfg = as_trained(build.for_segmenter(cfg), checkpoint.parent)
     net = build.segmenter_net(build.without_weights(cfg), classes)
     load_into(net, checkpoint)
     return SegmentPhoto(
@@ -184,7 +185,6 @@ def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPho
         scales=list(cfg.evaluate.scales),
         multiple=trunk_stride(net),
         flip=cfg.evaluate.flip,
-        half="bf16" in cfg.trainer.precision,
     )
 
 

@@ -3,7 +3,7 @@
 import logging
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,13 @@ from oaa_pl.callbacks.progress import StageProgress
 from oaa_pl.callbacks.throughput import Throughput
 from oaa_pl.callbacks.wandb import wandb_logger
 from oaa_pl.commands.compose import in_sweep
+from oaa_pl.commands.precision import accelerator_of
 from oaa_pl.commands.record import StageRecord
 from oaa_pl.data.class_counts import describe_classes
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import ConfigError, OaaError
+from oaa_pl.modules.precision import true_precision
+from oaa_pl.nets.precision import precision_of
 
 __all__ = ["make_trainer", "own_callbacks", "train_stage"]
 
@@ -43,6 +46,7 @@ def train_stage(
     data: OaaDataModule,
     callbacks: list[Callback],
     alone: bool,
+    precision: Mapping[str, str],
     **more: Any,
 ) -> bool:
     """Train, or go on training from the last checkpoint.
@@ -56,6 +60,7 @@ def train_stage(
         data: what it is trained on.
         callbacks: the stage's own.
         alone: whether this training is all that the command line does.
+        precision: which one, and why, for the record.
         **more: further arguments of the trainer.
 
     Returns:
@@ -69,7 +74,7 @@ def train_stage(
     more = {"limit_val_batches": 0, **more}
     trainer, loggers = make_trainer(cfg, stage, what, record.folder, callbacks, alone=alone, **more)
     if trainer.is_global_zero:  # under `ddp` every process comes here
-        record.begin(cfg, classes=list(data.train_set.source.classes))
+        record.begin(cfg, classes=list(data.train_set.source.classes), precision=precision)
         log.info("%s: %s", what, describe_classes(data.train_set.source))
     # Lightning leaves the process at Ctrl-C; the command line has something to say first.
     try:
@@ -127,6 +132,13 @@ def make_trainer(
     epochs, steps = stage.epochs, stage.steps
     if (steps if epochs is None else epochs) < 1:
         raise ConfigError(f"{what}: epochs, or steps if epochs is null, must be 1 or more")
+    precision = precision_of(settings["precision"]).in_training(accelerator_of(cfg))
+    settings["precision"] = precision.name
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if (plugin := true_precision(precision.name)) is not None:
+        # Lightning takes a name or a plugin.
+        plugins.append(plugin)
+        del settings["precision"]
     loggers: list[Logger] = [HistoryLogger(folder)]
     if cfg.logger.wandb is not None:
         loggers.append(wandb_logger(cfg.logger.wandb, folder, f"{cfg.name} seed {cfg.seed} {what}"))
@@ -141,13 +153,13 @@ def make_trainer(
                 *callbacks,
                 *ours,
                 EpochSeed(cfg.seed),
-                Throughput(),
                 StopIfDiverged(),
                 StageProgress(what),
+                Throughput(what, precision.name),  # after the bar, which its line must not break
                 LearningRateMonitor("epoch"),
                 epoch_checkpoint(folder),
             ],
-            plugins=[AtomicCheckpointIO()],
+            plugins=plugins,
             use_distributed_sampler=False,  # the loaders have split the images already
             num_sanity_val_steps=0,
             enable_progress_bar=False,  # StageProgress shows one for the whole stage

@@ -123,6 +123,7 @@ class OaaDataModule(LightningDataModule):
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=collate,
+            worker_init_fn=_one_thread,
             pin_memory=torch.cuda.is_available(),
             # Workers outlive an epoch: a draw carries its epoch, so they need not be told.
             persistent_workers=self.num_workers > 0,
@@ -130,3 +131,9 @@ class OaaDataModule(LightningDataModule):
             # that would shift the dropout of a resumed run, which starts its loaders anew.
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+
+def _one_thread(_worker: int) -> None:
+    """Set up a loader's process: torch has one thread there by itself, OpenCV one per core."""
+    # A forked process has this from its parent; a spawned one, as on macOS, does not.
+    cv2.setNumThreads(1)

@@ -6,7 +6,6 @@ photos.
 Shapes: masks (H, W) uint8: 0 background, 1..20 classes, 255 ignored.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -29,6 +28,7 @@ from oaa_pl.errors import (
     first_few,
 )
 from oaa_pl.labels.palette import save_label
+from oaa_pl.machine import usable_cores
 from oaa_pl.whole_file import put_whole
 
 __all__ = [
@@ -113,7 +113,7 @@ def make_masks(voc: Path, sbd: Path | None, ids: Sequence[str]) -> Iterator[str]
         BadMaskError: if one of SBD's cannot be read, or does not belong to its photo.
         OutputError: if a mask cannot be written.
     """
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # packing PNGs frees the others
+    with ThreadPoolExecutor(usable_cores()) as pool:  # packing PNGs frees the others
         try:
             yield from pool.map(partial(_make_mask, voc, sbd), ids)
         except BaseException:

@@ -32,7 +32,6 @@ class SegmentPhoto:
             pools round down sees nothing of the rows that are left over, and its cells, stretched
             over the whole photo, would come to lie beside what they saw.
         flip: whether to average with the mirrored photo.
-        half: whether to compute in bfloat16, as the network may have been trained.
 
     Raises:
         ConfigError: if there is no scale, or a scale or `multiple` is not positive.
@@ -47,7 +46,6 @@ class SegmentPhoto:
         scales: Sequence[float] = (1.0,),
         multiple: int = 1,
         flip: bool = False,
-        half: bool = False,
     ) -> None:
         if not scales or min(scales) <= 0:
             raise ConfigError(f"scales must be one or more numbers above 0, got {list(scales)}")
@@ -57,7 +55,7 @@ class SegmentPhoto:
         self.mean = torch.tensor(mean).view(1, 3, 1, 1)
         self.std = torch.tensor(std).view(1, 3, 1, 1)
         self.size, self.scales, self.multiple = size, tuple(scales), multiple
-        self.flip, self.half = flip, half
+        self.flip = flip
         self.device = next(net.parameters()).device
 
     @torch.no_grad()
@@ -90,7 +88,6 @@ class SegmentPhoto:
     def _probabilities(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         # The weights' memory format decides; a channels-last image spares a copy in each layer.
         image = image.to(self.device, memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            logits = self.net(image).float()
+        logits = self.net(image).float()
         whole = F.interpolate(logits, size, mode="bilinear", align_corners=False)
         return whole[0].softmax(dim=0).cpu()

@@ -1,5 +1,6 @@
 """Durable file operations: whole or not at all, and a full disk is an error that says so."""
 
+import errno
 import os
 import zlib
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from oaa_pl.errors import StoreError
 __all__ = ["checksum", "preallocate", "save_array", "save_bytes", "sync_folder", "write_text"]
 
 _CHUNK = 1 << 22
+
+# What a file system answers that knows no reservation.
+_CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -63,13 +67,30 @@ def preallocate(path: Path, size: int) -> None:
     try:
         with path.open("wb") as file:
             if size:
-                os.posix_fallocate(file.fileno(), 0, size)
+                _reserve(file, size)
     except OSError as error:
         _discard(path)
         raise StoreError(
             f"{path}: cannot reserve {size} bytes ({error.strerror}); free disk space, or choose "
             "another run folder"
         ) from error
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Give an empty file that many zero bytes, with the disk blocks that they need."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        except OSError as error:
+            if error.errno not in _CANNOT_RESERVE:
+                raise
+    # macOS has no such call, and some file systems of Linux refuse it: zeros take room as well.
+    zeros = bytes(min(size, _CHUNK))
+    for start in range(0, size, _CHUNK):
+        file.write(zeros[: size - start])
+    file.flush()
+    os.fsync(file.fileno())  # a network file system says only now that its disk is full
 
 
 def checksum(path: Path) -> int:

@@ -1,0 +1,126 @@
+"""What a precision of Lightning's means for a network: the type of its weights, and autocast.
+
+The one place that reads `trainer.precision`: training, maps, scores and predictions ask it.
+
+Shapes: B images of H x W pixels; C maps of h x w cells.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from oaa_pl.errors import ConfigError
+
+__all__ = ["InPrecision", "Precision", "precision_of"]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One of Lightning's precisions.
+
+    Attributes:
+        name: Lightning's name of it.
+        weights: type of the weights, and of the images that meet them.
+        lower: type that autocast computes convolutions in; None: that of the weights.
+    """
+
+    name: str
+    weights: torch.dtype = torch.float32
+    lower: torch.dtype | None = None
+
+    @property
+    def computes_bfloat16(self) -> bool:
+        """Whether its convolutions are in bfloat16."""
+        return torch.bfloat16 in (self.weights, self.lower)
+
+    def in_training(self, device: str) -> "Precision":
+        """What a training in this precision computes on a device.
+
+        Args:
+            device: "cpu", "cuda" or "mps".
+
+        Raises:
+            ConfigError: if the device has no such numbers at all.
+        """
+        if device == "mps" and self.weights == torch.float64:
+            raise ConfigError(
+                f"trainer.precision={self.name} needs float64, which Apple's GPUs do not have; say "
+                "trainer=cpu, or trainer.precision=32-true"
+            )
+        # Lightning does so as well, with a warning of its own: float16's loss scaling needs a GPU.
+        return _KNOWN["bf16-mixed"] if device == "cpu" and self.name == "16-mixed" else self
+
+    def autocast(self, device: str) -> AbstractContextManager[object]:
+        """The context in which a trained network is asked.
+
+        Of 16-mixed on a CPU it is none: float32 holds every value that float16 has.
+
+        Args:
+            device: "cpu", "cuda" or "mps".
+        """
+        lower = None if device == "cpu" and self.lower == torch.float16 else self.lower
+        return torch.autocast(device, lower or torch.bfloat16, enabled=lower is not None)
+
+
+_KNOWN = {
+    one.name: one
+    for one in (
+        Precision("32-true"),
+        Precision("bf16-mixed", lower=torch.bfloat16),
+        Precision("16-mixed", lower=torch.float16),
+        Precision("bf16-true", weights=torch.bfloat16),
+        Precision("16-true", weights=torch.float16),
+        Precision("64-true", weights=torch.float64),
+    )
+}
+
+# Lightning's short forms; as numbers too.
+_SHORT = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
+
+
+def precision_of(asked: object) -> Precision:
+    """The precision that a value of `trainer.precision` names.
+
+    Args:
+        asked: Lightning's name, or its short form as text or as a whole number.
+
+    Raises:
+        ConfigError: if there is no such precision, or we cannot train in it.
+
+    Example:
+        >>> precision_of(16).name
+        '16-mixed'
+    """
+    name = _SHORT.get(str(asked), str(asked))
+    if name in _KNOWN:
+        return _KNOWN[name]
+    known = f"auto, {', '.join(_KNOWN)}, or for short {', '.join(_SHORT)}"
+    if name.startswith("transformer-engine"):
+        raise ConfigError(
+            f"trainer.precision={asked} is not supported: it replaces layers of the network, so "
+            f"that no later stage could read its checkpoint; say one of {known}"
+        )
+    raise ConfigError(f"trainer.precision must be one of {known}; got {asked!r}")
+
+
+class InPrecision(nn.Module):
+    """A trained network that is asked in the precision of its training.
+
+    Args:
+        net: images (B, 3, H, W) to maps (B, C, h, w); its weights are converted.
+        precision: of the training.
+    """
+
+    def __init__(self, net: nn.Module, precision: Precision) -> None:
+        super().__init__()
+        self.net = net.to(precision.weights)
+        self.precision = precision
+
+    @override
+    def forward(self, image: Tensor) -> Tensor:
+        with self.precision.autocast(image.device.type):
+            maps: Tensor = self.net(image.to(self.precision.weights))
+        return maps.float()
