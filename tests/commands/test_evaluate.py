@@ -1,5 +1,6 @@
 """Scores are made once, and again only when they are asked for in another way."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import pytest
 import torch
 from tests.commands.tiny import METHODS, files, oaa, require_refusal, words
 
+from oaa_pl.labels.palette import load_label, save_label
+from oaa_pl.labels.resize import to_photo
 from oaa_pl.report.results import read_results
+from oaa_pl.store.reader import StoreReader
 
 
 def metrics(folder: Path, stage: str) -> str:
@@ -118,3 +122,60 @@ def test_an_unfinished_stage_is_left_out(again: Path, tiny_voc_once: Path) -> No
         (stage / name).unlink()
     assert oaa("evaluate", *words(tiny_voc_once)).status == 0
     assert "segmenter,cam" not in (again / "runs/tiny/results.csv").read_text()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "reproduce", "report"])
+@pytest.mark.parametrize("threshold", ["1.2", "-0.1", "30", "half", "null", "nan"])
+def test_a_threshold_that_no_attention_can_have_is_refused_and_nothing_is_touched(
+    again: Path, tiny_voc_once: Path, command: str, threshold: str
+) -> None:
+    before = files(again)
+    said = oaa(command, *words(tiny_voc_once), f"evaluate.threshold={threshold}")
+    require_refusal(said, "evaluate.threshold must be a number from 0 to 1")
+    assert files(again) == before
+
+
+def test_a_threshold_between_those_of_the_curve_is_scored_exactly(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    """By hand: every map cut at 0.1234, pixel by pixel."""
+    assert oaa("evaluate", *words(tiny_voc_once), "evaluate.threshold=0.1234").status == 0
+    reader = StoreReader(again / "runs/tiny/seed-0/attention/oaa_max/store")
+    confusion = np.zeros((21, 21))
+    for index, name in enumerate(reader.pairs.ids):
+        truth = load_label(tiny_voc_once / f"SegmentationClass/{name}.png")
+        maps = reader.maps(index)
+        whole = to_photo(maps.attention, truth.shape)
+        label = np.where(whole.max(0) >= 0.1234, maps.categories[whole.argmax(0)] + 1, 0)
+        np.add.at(confusion, (truth[truth < 255], label[truth < 255]), 1)
+    union = confusion.sum(0) + confusion.sum(1) - confusion.diagonal()
+    expected = 100 * np.nanmean(confusion.diagonal()[union > 0] / union[union > 0])
+    rows = read_results(again / "runs/tiny/seed-0/attention/oaa_max/metrics.csv")
+    found = {row.metric: row.value for row in rows}
+    assert found["attention/miou"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_class_that_validation_never_shows_takes_nothing_from_the_average_precision(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    # Three of VOC's twenty classes occur; seventeen zeros would leave at most 15.
+    found = read_results(again / "runs/tiny/seed-0/classifier/metrics.csv")[0]
+    assert found.metric == "classification/map"
+    assert found.value > 30  # with two photos, no order of a tag's scores is below 50
+
+
+def test_masks_that_are_ignored_everywhere_leave_dashes_and_no_traceback(
+    again: Path, tiny_voc: Path
+) -> None:
+    for path in (tiny_voc / "SegmentationClass").iterdir():
+        save_label(path, np.full_like(load_label(path), 255))
+    where = words(tiny_voc)
+    shutil.rmtree(again / "runs")
+    said = oaa("reproduce", *where, "data.tags=annotations", "methods=[cam,oaa_max]")
+    assert said.status == 0, said.err
+    values = {row.metric: row.value for row in read_results(again / "runs/tiny/results.csv")}
+    undefined = {name for name, value in values.items() if np.isnan(value)}
+    assert undefined == values.keys() - {"classification/map"}
+    assert "| CAM | 53.9 | – | – | – | – |" in (again / "runs/tiny/report/table.md").read_text()
+    page = (again / "runs/tiny/report/index.html").read_text()
+    assert ">nan" not in page

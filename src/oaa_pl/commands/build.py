@@ -131,7 +131,7 @@ def recorded_classes(folder: Path) -> tuple[str, ...]:
     """
     path = folder / "stage.json"
     try:
-        return tuple(json.loads(path.read_text())["classes"])
+        return tuple(map(str, json.loads(path.read_text(encoding="utf-8"))["classes"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MissingInputError(f"{path} does not name the classes ({error!r})") from error
 

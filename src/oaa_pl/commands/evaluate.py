@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torchmetrics.classification import MultilabelAveragePrecision
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
@@ -28,7 +26,13 @@ from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label, save_label
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.losses import image_scores
-from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
+from oaa_pl.metrics import (
+    HeldOutThreshold,
+    MeanAveragePrecision,
+    SegmentationScore,
+    cut,
+    require_threshold,
+)
 from oaa_pl.report.results import Row, collect, write_rows
 
 __all__ = ["evaluate_run", "run"]
@@ -68,9 +72,10 @@ def evaluate_run(cfg: DictConfig) -> int:
         Number of stages that have scores now.
 
     Raises:
-        ConfigError: if the CRF of segmentations cannot be made.
+        ConfigError: if the CRF of segmentations cannot be made, or the threshold is out of range.
     """
     run = Run.of(cfg)
+    require_threshold(cfg.evaluate.threshold)
     train, val = build.sources(cfg)
     instantiate(cfg.crf)  # or it would be missed after everything else is scored
     scored = 0
@@ -164,14 +169,14 @@ def _classification(cfg: DictConfig, run: Run, folder: Path, method: str, val: S
     """Mean average precision of the classifier on the validation photos."""
     net = build.on_device(cfg, load_net(cfg, folder, len(val.classes)))
     device = next(net.parameters()).device
-    metric = MultilabelAveragePrecision(len(val.classes), average="macro")
+    metric = MeanAveragePrecision(len(val.classes))
     data = build.datamodule(cfg, val, None, cfg.loader.eval_batch_size)
     half = "bf16" in cfg.trainer.precision
     with bar(len(val.ids), "evaluate classifier") as progress:
         for batch in data.predict_dataloader():
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 score_map = net(batch["image"].to(device))
-            metric.update(image_scores(score_map).sigmoid().cpu(), batch["labels"].long())
+            metric.update(image_scores(score_map).sigmoid().cpu(), batch["labels"])
             progress.update(len(batch["index"]))
     score = 100 * float(metric.compute())
     return _rows(cfg, run, val, "classifier", method, classification__map=score)
@@ -180,25 +185,30 @@ def _classification(cfg: DictConfig, run: Run, folder: Path, method: str, val: S
 def _attention(cfg: DictConfig, run: Run, folder: Path, method: str, train: Source) -> list[Row]:
     """Maps against masks at every threshold; the best one of the same images is an oracle's."""
     reader = build.maps_of(train, folder)
-    metric = HeldOutThreshold(len(train.classes) + 1)
+    threshold = require_threshold(cfg.evaluate.threshold)
+    ids = len(train.classes) + 1
+    metric, fixed = HeldOutThreshold(ids), SegmentationScore(ids)
     with bar(len(train.ids), f"evaluate attention {method}") as progress:
         for index in range(len(train.ids)):
             truth = train.mask(index)
             categories, attention = reader.maps(index)
             whole = to_photo(attention, (truth.shape[0], truth.shape[1]))
-            metric.update(*map(torch.from_numpy, (whole, categories, truth)))
+            shown = torch.from_numpy(whole), torch.from_numpy(categories)
+            metric.update(*shown, torch.from_numpy(truth))
+            fixed.update(cut(*shown, threshold), torch.from_numpy(truth))
             progress.update(1)
     curve = metric.curve()
     write_json(folder / "curve.json", {key: v.tolist() for key, v in curve._asdict().items()})
-    fixed, best = curve.at(cfg.evaluate.threshold), int(np.nanargmax(curve.miou))
+    best, nan = curve.best, float("nan")
+    scores = fixed.compute()
     return _rows(
         cfg, run, train, "attention", method,
-        attention__miou=100 * curve.miou[fixed],
-        attention__precision=100 * curve.precision[fixed],
-        attention__recall=100 * curve.recall[fixed],
-        attention__miou_best=100 * curve.miou[best],
+        attention__miou=100 * float(scores["miou"]),
+        attention__precision=100 * float(scores["precision"]),
+        attention__recall=100 * float(scores["recall"]),
+        attention__miou_best=nan if best is None else 100 * curve.miou[best],
         attention__miou_held_out=100 * metric.miou(),
-        attention__best_threshold=curve.thresholds[best],
+        attention__best_threshold=nan if best is None else curve.thresholds[best],
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from oaa_pl.commands.folders import Run
 from oaa_pl.commands.label import label_method, ready_cue
 from oaa_pl.commands.report import write_report
 from oaa_pl.errors import ConfigError
+from oaa_pl.metrics import require_threshold
 from oaa_pl.report.results import collect
 
 __all__ = ["run", "steps"]
@@ -42,9 +43,11 @@ def run(cfg: DictConfig) -> None:
     Raises:
         MissingInputError: if the background cue lacks a photo; said before the first stage, since
             the cue's turn comes after hours of training.
-        ConfigError: if a CRF cannot be made; said then as well.
+        ConfigError: if a CRF cannot be made, or `evaluate.threshold` is out of range; said then as
+            well.
     """
     todo = list(steps(cfg))
+    require_threshold(cfg.evaluate.threshold)
     build.require_extras(cfg)
     run = Run.of(cfg)
     if not all((run.labels(method) / "done.json").is_file() for method in cfg.methods):
