@@ -21,6 +21,7 @@ from oaa_pl.commands.inputs import digest_of
 from oaa_pl.commands.record import StageRecord, read_key, sweep, write_json
 from oaa_pl.commands.submission import submit
 from oaa_pl.commands.trained import label_photo, load_net
+from oaa_pl.commands.views import views_of
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label, save_label
@@ -72,10 +73,11 @@ def evaluate_run(cfg: DictConfig) -> int:
         Number of stages that have scores now.
 
     Raises:
-        ConfigError: if the CRF of segmentations cannot be made, or the threshold is out of range.
+        ConfigError: if the CRF cannot be made, or a value of `evaluate` is out of range.
     """
     run = Run.of(cfg)
     require_threshold(cfg.evaluate.threshold)
+    views_of(cfg)
     train, val = build.sources(cfg)
     instantiate(cfg.crf)  # or it would be missed after everything else is scored
     scored = 0
@@ -111,7 +113,9 @@ def _scored_segmentations(cfg: DictConfig, run: Run, method: str, val: Source) -
     trained, folder = run.segmenter(method), run.segmentations(method)
     if not (trained / "done.json").is_file():
         return False
-    views = {name: build.plain(cfg.evaluate[name]) for name in ("size", "scales", "flip")}
+    views = views_of(cfg)
+    if not views["keep_shape"]:
+        del views["keep_shape"]  # scores from before there was a choice stay valid
     settings = {**views, "crf": build.plain(cfg.crf)}
     if folder == trained:
         return _scored(cfg, folder, _segmenter, method, val, settings)

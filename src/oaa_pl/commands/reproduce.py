@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from oaa_pl.commands import build
 from oaa_pl.commands.attend import attend_method
 from oaa_pl.commands.compose import compose_group, overridden
+from oaa_pl.commands.estimate import announce
 from oaa_pl.commands.evaluate import evaluate_run
 from oaa_pl.commands.fit_classifier import fit_classifier
 from oaa_pl.commands.fit_integral import fit_integral
@@ -17,6 +18,7 @@ from oaa_pl.commands.fit_segmenter import fit_segmenter
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.label import label_method, ready_cue
 from oaa_pl.commands.report import write_report
+from oaa_pl.commands.views import views_of
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
 from oaa_pl.report.results import collect
@@ -43,16 +45,18 @@ def run(cfg: DictConfig) -> None:
     Raises:
         MissingInputError: if the background cue lacks a photo; said before the first stage, since
             the cue's turn comes after hours of training.
-        ConfigError: if a CRF cannot be made, or `evaluate.threshold` is out of range; said then as
-            well.
+        ConfigError: if a CRF cannot be made, or a value of `evaluate` is out of range; said then
+            as well.
     """
     todo = list(steps(cfg))
     require_threshold(cfg.evaluate.threshold)
+    views_of(cfg)
     build.require_extras(cfg)
     run = Run.of(cfg)
     if not all((run.labels(method) / "done.json").is_file() for method in cfg.methods):
         train, _ = build.sources(cfg)
         ready_cue(cfg, train.ids)
+    announce(cfg, [_LOSS_OF[method] for method in cfg.methods if method in _LOSS_OF])
     for number, (what, step) in enumerate(todo, 1):
         log.info("[%d/%d] %s", number, len(todo), what)
         step()

@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 _VIEWS = ("size", "keep_shape", "scales", "flip")
 _DEVICES = ("cpu", "gpu", "cuda", "auto")
 # What is trained into a network: another value on the command line would have no effect.
-_TRAINED = ("net", "attention", "data.input_size", "data.crop_size", "data.classes")
+_TRAINED = (
+    "net", "attention", "data.input_size", "data.crop_size", "data.segmenter_side", "data.classes",
+)  # fmt: skip
 
 
 def views_of(cfg: DictConfig) -> dict[str, Any]:
@@ -153,7 +155,8 @@ def _require_same_network(recorded: DictConfig, cfg: DictConfig, keys: Sequence[
         here = build.plain(OmegaConf.select(cfg, key))
         there = build.plain(OmegaConf.select(recorded, key))
         if _differ(there, here):
-            advice = "; say evaluate.size=... for photos of another size" if "size" in key else ""
+            sized = key.startswith("data.") and key != "data.classes"
+            advice = "; say evaluate.size=... for photos of another size" if sized else ""
             shown = f"{here['name']!r}" if isinstance(here, dict) and "name" in here else f"{here}"
             raise ConfigError(
                 f"{key}={shown} is not what this segmenter was trained with, and cannot be changed "
