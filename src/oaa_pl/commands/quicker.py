@@ -159,7 +159,13 @@ def _command(cfg: DictConfig, changes: Mapping[str, object]) -> str:
     if next(Run.of(cfg).root.rglob(LAST), None) is not None:
         new["name"] = f"{cfg.name}-quick"
     kept = [word for word in _words() if _key(word) not in new]
-    return shlex.join(["oaa", "reproduce", *kept, *(f"{k}={v}" for k, v in new.items())])
+    words = ["oaa", "reproduce", *kept, *(f"{key}={value}" for key, value in new.items())]
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    """A word for the shell; Hydra's own single quotes are kept readable by double ones."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`!\\') else shlex.quote(word)
 
 
 def _words() -> Sequence[str]:
