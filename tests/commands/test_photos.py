@@ -121,12 +121,12 @@ def test_from_photos_and_tags_to_masks_of_new_photos_as_the_command_proposes(
     # Then what it proposed, as typed.
     said = oaa("reproduce", *quickest, "estimate=false")
     assert said.status == 0, said.err
-    root = empty / "runs/photos/seed-0"
+    root = empty / "runs/photos-quickest/seed-0"
     proxy = root / "labels/oaa_plus_hybrid/proxy"
     assert len(list(proxy.glob("*.png"))) == len(photos)
     turned = load_label(next(proxy.glob("turned*.png")))
     assert turned.shape == photos["turned.jpg"][0]  # upright, not as stored
-    assert (empty / "runs/photos/report/index.html").is_file()
+    assert (root.parent / "report/index.html").is_file()
 
     new = tmp_path / "new photos"
     save(new / "holiday 1.jpg", (90, 120), (8, 15), 100)

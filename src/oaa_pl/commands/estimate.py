@@ -22,8 +22,11 @@ from pytorch_lightning import LightningModule
 
 from oaa_pl.commands import build
 from oaa_pl.commands.compose import in_sweep, overridden
+from oaa_pl.commands.fit_classifier import classifier_key
 from oaa_pl.commands.folders import Run
+from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.quicker import Schedule, proposals
+from oaa_pl.commands.record import StageRecord
 from oaa_pl.commands.trial import Pace, time_steps, untouched
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source
@@ -44,17 +47,15 @@ _CUE_PHOTOS = 3
 
 
 class Stages(NamedTuple):
-    """What is still to be done, with the attention and the proxy labels between.
+    """What is still to be done behind the classifier.
 
     Attributes:
-        classifier: whether it is to be trained.
         losses: of the integral models that are to be trained.
         attended: methods whose maps are to be exported.
         labelled: methods whose proxy labels are to be made.
         segmented: methods whose segmenter is to be trained.
     """
 
-    classifier: bool
     losses: tuple[str, ...]
     attended: tuple[str, ...]
     labelled: tuple[str, ...]
@@ -73,6 +74,7 @@ def announce(cfg: DictConfig, losses: Sequence[str]) -> None:
     """
     if not cfg.get("estimate", True) or _one_of_many():
         return
+    log.info("timing ten steps of each training; estimate=false starts without")
     schedule = estimated(cfg, losses)
     if schedule.seconds < _WORTH_SAYING:
         return
@@ -81,7 +83,7 @@ def announce(cfg: DictConfig, losses: Sequence[str]) -> None:
     for proposal in proposals(cfg, schedule):
         log.info("%s, about %s:", proposal.what, duration(proposal.seconds))
         log.info("  %s", proposal.command)
-    log.info("Ctrl-C stops this one; estimate=false starts at once without asking")
+    log.info("this one starts now; Ctrl-C stops it")
 
 
 def _one_of_many() -> bool:
@@ -97,14 +99,20 @@ def estimated(cfg: DictConfig, losses: Sequence[str]) -> Schedule:
     Args:
         cfg: the configuration.
         losses: of the integral models that the methods need.
+
+    Raises:
+        RunMismatchError: if the run's folder holds a classifier that was made from something else.
     """
     todo = _unfinished(cfg, losses)
     train, val = build.sources(cfg)
+    # Another run in this folder is refused at once, not behind minutes of timing.
+    record = StageRecord(Run.of(cfg).classifier, classifier_key(cfg, train), weight_files(cfg))
+    trained = record.finished
     parts: dict[str, float] = {}
     paces: dict[str, Pace] = {}
     images = len(train.ids)
     attention = segmentation = None
-    if todo.classifier:
+    if not trained:
         attention = paces["classifier"] = time_steps(
             cfg, cfg.classifier, "classifier", lambda: _classifier(cfg, train)
         )
@@ -145,7 +153,6 @@ def _unfinished(cfg: DictConfig, losses: Sequence[str]) -> Stages:
         return not (folder / "done.json").is_file()
 
     return Stages(
-        open_(run.classifier),
         tuple(loss for loss in losses if open_(run.integral(loss))),
         tuple(m for m in methods if m not in cfg.fusion.stores and open_(run.attention(m))),
         tuple(m for m in methods if open_(run.labels(m))),

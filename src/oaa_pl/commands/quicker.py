@@ -10,8 +10,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.commands.folders import Run
 from oaa_pl.commands.trial import Pace
 
 __all__ = ["Proposal", "Schedule", "proposals"]
@@ -64,9 +62,9 @@ def proposals(cfg: DictConfig, schedule: Schedule) -> Iterator[Proposal]:
         schedule: its time.
     """
     before = schedule.seconds
-    for what, factor, short in (
-        ("quicker, with smaller photos", 0.71, False),
-        ("quickest, with photos of half the side and few epochs, to see it work", 0.5, True),
+    for what, how, factor, short in (
+        ("quicker", "with smaller photos", 0.71, False),
+        ("quickest", "with photos of half the side and few epochs, to see it work", 0.5, True),
     ):
         changes = {**_smaller(cfg, factor), **_frozen(cfg)}
         if short:
@@ -74,12 +72,12 @@ def proposals(cfg: DictConfig, schedule: Schedule) -> Iterator[Proposal]:
         changes |= _workers(cfg, schedule)
         seconds = _seconds(cfg, schedule, changes)
         if changes and seconds < 0.8 * before:
-            yield Proposal(what, seconds, _command(cfg, changes))
+            yield Proposal(f"{what}, {how}", seconds, _command(cfg, changes, what))
             before = seconds
     if cfg.trainer.accelerator == "cpu" and torch.cuda.is_available():
         yield Proposal(
             "on this machine's GPU, which this run leaves alone; at most",
-            before, _command(cfg, {"trainer": "gpu"}),
+            before, _command(cfg, {"trainer": "gpu"}, "gpu"),
         )  # fmt: skip
 
 
@@ -153,11 +151,9 @@ def _epochs_factor(
     return min(1.0, new * schedule.images / float(stage.batch_size * stage.steps))
 
 
-def _command(cfg: DictConfig, changes: Mapping[str, object]) -> str:
-    """This command line with other values; a run that has begun keeps its name to itself."""
-    new = dict(changes)
-    if next(Run.of(cfg).root.rglob(LAST), None) is not None:
-        new["name"] = f"{cfg.name}-quick"
+def _command(cfg: DictConfig, changes: Mapping[str, object], name: str) -> str:
+    """This command line with other values, and a name of its own: this run may have begun."""
+    new = {**changes, "name": f"{cfg.name}-{name}"}
     kept = [word for word in _words() if _key(word) not in new]
     words = ["oaa", "reproduce", *kept, *(f"{key}={value}" for key, value in new.items())]
     return " ".join(map(_quoted, words))

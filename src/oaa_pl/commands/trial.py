@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
 
 from oaa_pl.callbacks.divergence import StopIfDiverged
+from oaa_pl.callbacks.progress import StageProgress
 from oaa_pl.commands.compose import overridden
 from oaa_pl.commands.training import make_trainer
 from oaa_pl.data.datamodule import OaaDataModule
@@ -25,7 +26,7 @@ from oaa_pl.data.datamodule import OaaDataModule
 __all__ = ["Pace", "time_steps", "untouched"]
 
 _STEPS = 10
-_WARM_UP = 2  # steps that allocate and choose kernels; not counted where there are more
+_WARM_UP = 2  # steps that allocate and choose kernels; one of a slow machine's two
 _SECONDS = 20.0  # a slow machine needs no ten steps to be known
 
 
@@ -83,8 +84,9 @@ def time_steps(
         trainer, _ = make_trainer(
             cfg, stage, f"timing {what}", Path(folder), [watch], alone=True, limit_val_batches=0
         )
-        # Nothing is kept, and a network without weights may diverge: neither is asked here.
-        kept = (Checkpoint, StopIfDiverged)
+        # Nothing is kept, and a network without weights may diverge: neither is asked here, nor is
+        # its loss shown.
+        kept = (Checkpoint, StopIfDiverged, StageProgress)
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by its own
         callbacks[:] = [one for one in callbacks if not isinstance(one, kept)]
         try:
@@ -126,11 +128,11 @@ class _StopWatch(Callback):
         now = time.perf_counter()
         self.steps.append(Pace(now - self._loaded, self._loaded - self._last))
         self._last = now
-        if now - self._begun > _SECONDS and len(self.steps) > _WARM_UP:
+        if now - self._begun > _SECONDS and len(self.steps) > 1:
             trainer.should_stop = True
 
     @property
     def pace(self) -> Pace:
         """The median step behind the warm-up."""
-        counted = self.steps[_WARM_UP:] or self.steps
+        counted = self.steps[min(_WARM_UP, len(self.steps) - 1) :]
         return Pace(*(statistics.median(part) for part in zip(*counted, strict=True)))

@@ -147,7 +147,9 @@ def _is_one_place(devices: object) -> bool:
 def _require_same_network(recorded: DictConfig, cfg: DictConfig, keys: Sequence[str]) -> None:
     """Refuse a value that is trained into the network, is named, and is another one."""
     for key in keys:
-        if not any(_names(part, [key]) for part in _TRAINED) or key.endswith(".weights"):
+        if not any(_names(part, [key]) for part in _TRAINED) or key.endswith(
+            (".weights", ".freeze")
+        ):
             continue
         # A segmenter of its own network records that one as `net`, and says nothing of the other's.
         if _names("net", [key]) and cfg.segmenter.net is not None:
