@@ -74,6 +74,7 @@ def time_steps(
 
     Raises:
         ConfigError: if the trainer's configuration makes no sense.
+        KeyboardInterrupt: if somebody pressed Ctrl-C.
     """
     one = {"devices": 1, "strategy": "auto", "accumulate_grad_batches": 1}
     cfg = overridden(cfg, {"trainer": one, "logger": {"wandb": None}, "callbacks": []})

@@ -118,8 +118,8 @@ def require_shape(what: str, found: Tensor, truth: Tensor) -> None:
 
     Args:
         what: it is, for the message.
-        found: anything per pixel.
-        truth: of the same shape.
+        found: anything per pixel, (H, W) or of any shape.
+        truth: of the same shape, (H, W).
 
     Raises:
         BadMaskError: if the shapes differ.
