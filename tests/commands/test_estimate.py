@@ -151,7 +151,7 @@ def test_each_proposal_is_quicker_than_the_one_before_and_than_the_run(
     parts = {"classifier": 1000.0, "integral hybrid": 500.0, "segmenter cam": 1500.0}
     pace = Pace(1.0, 0.25)
     schedule = quicker.Schedule(
-        parts, dict.fromkeys(("classifier", "integral", "segmenter"), pace), 4
+        parts, dict.fromkeys(("classifier", "integral", "segmenter"), pace), images=10_000
     )
     found = list(quicker.proposals(cfg, schedule))
     times = [schedule.seconds, *(one.seconds for one in found)]
@@ -160,6 +160,15 @@ def test_each_proposal_is_quicker_than_the_one_before_and_than_the_run(
     # epochs; nothing is known of how the crop could shrink here, and the integral model has two.
     expected = (1000 / 3 * 0.4) + 500 * 0.4 + 1500 / 3
     assert found[-1].seconds == pytest.approx(expected)
+
+
+def test_no_proposal_of_few_photos_leaves_too_few_steps(empty: Path, tiny_voc_once: Path) -> None:
+    cfg = composed(tiny_voc_once, "data.input_size=224", "classifier.epochs=900")
+    schedule = quicker.Schedule({"classifier": 1000.0}, {"classifier": Pace(1.0, 0.0)}, images=50)
+    quickest = shlex.split(list(quicker.proposals(cfg, schedule))[-1].command)
+    # 25 batches of two an epoch: 300 steps in 12 epochs. The segmenter's two epochs stay as said.
+    assert "classifier.epochs=12" in quickest
+    assert not any(word.startswith("segmenter.epochs") for word in quickest)
 
 
 def test_every_proposal_has_a_name_of_its_own(empty: Path, tiny_voc_once: Path) -> None:

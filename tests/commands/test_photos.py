@@ -1,6 +1,7 @@
 """The whole way of a practitioner: awkward photos and a table of tags, to masks of new photos."""
 
 import logging
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,11 @@ from tests.commands.tiny import files, oaa, require_refusal
 from tests.conftest import draw
 from torch import Tensor, nn
 
+from oaa_pl.commands import build
 from oaa_pl.commands.compose import register, root_of
 from oaa_pl.commands.views import views_of
 from oaa_pl.data.transforms import ViewTransform
+from oaa_pl.errors import ConfigError
 from oaa_pl.labels.palette import load_label
 from oaa_pl.nets.inference import SegmentPhoto
 
@@ -43,6 +46,9 @@ TOY = (
     "net.segmenter.hidden=8",
     "trainer.precision=32-true",
     "classifier.optimizer.lr=0.02",
+    "classifier.least_steps=0",
+    "integral.least_steps=0",
+    "segmenter.least_steps=0",
     "label.workers=1",
     "report.images=2",
 )
@@ -112,11 +118,11 @@ def test_from_photos_and_tags_to_masks_of_new_photos_as_the_command_proposes(
         assert oaa("reproduce", *where(folder), *TOY).status == 130
     assert not files(empty)
     lines = [record.getMessage().strip() for record in caplog.records]
-    assert any(line.startswith("about ") and "classifier" in line for line in lines), lines
+    assert any(re.match("about .* on this machine: ", line) for line in lines), lines
     proposed = [shlex.split(line) for line in lines if line.startswith("oaa reproduce ")]
     assert proposed, lines
     quickest = proposed[-1][2:]
-    assert {"classifier.epochs=5", "data.input_size=112", "data.segmenter_side=251"} <= {*quickest}
+    assert {"data.input_size=112", "data.segmenter_side=251", "data.crop_size=161"} <= {*quickest}
 
     # Then what it proposed, as typed.
     said = oaa("reproduce", *quickest, "estimate=false")
@@ -207,3 +213,32 @@ def test_the_experiment_starts_with_what_the_tuning_found_to_work() -> None:
         "segmenter.optimizer",
     ):  # fmt: skip
         assert OmegaConf.select(photos, key) == OmegaConf.select(tuned, key), key
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(50, 60), (300, 15), (10_582, 15), (4, 600)])
+def test_few_photos_get_more_epochs_so_that_there_are_enough_steps(
+    images: int, epochs: int
+) -> None:
+    cfg = composed(
+        "experiment=photos", "data.root=x", "data.tag_file=y", "classifier.least_steps=600"
+    )
+    longer = build.long_enough(cfg, "classifier", images)  # in batches of five
+    assert longer.classifier.epochs == epochs
+    # What is recorded is what was done, so an older record and a newer one compare.
+    assert longer.classifier.keys() == cfg.classifier.keys() - {"least_steps"}
+    assert cfg.classifier.epochs == 15
+
+
+def test_without_that_key_nothing_changes() -> None:
+    cfg = composed("experiment=table2_voc320", "data.root=x")
+    for stage in ("classifier", "integral", "segmenter"):
+        assert build.long_enough(cfg, stage, 3) is cfg
+
+
+@pytest.mark.parametrize("least", ["-1", "many", "2.5", "true"])
+def test_least_steps_that_are_no_number_are_refused(least: str) -> None:
+    cfg = composed(
+        "experiment=photos", "data.root=x", "data.tag_file=y", f"segmenter.least_steps={least}"
+    )
+    with pytest.raises(ConfigError, match=r"segmenter\.least_steps must be a whole number or null"):
+        build.long_enough(cfg, "segmenter", 50)

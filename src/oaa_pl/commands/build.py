@@ -1,6 +1,7 @@
 """From a composed configuration to the objects of a stage: sources, networks, loaders."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from oaa_pl.store.layout import Pairs
 from oaa_pl.store.reader import StoreReader
 
 __all__ = [
-    "attention_net", "datamodule", "for_segmenter", "made_from", "maps_of", "pairs_of",
-    "require_extras", "segmenter_net", "sources",
+    "attention_net", "datamodule", "for_segmenter", "long_enough", "made_from", "maps_of",
+    "pairs_of", "require_extras", "segmenter_net", "sources",
 ]  # fmt: skip
 
 
@@ -92,6 +93,32 @@ def for_segmenter(cfg: DictConfig) -> DictConfig:
     if weights is not None:
         changes += [{"net": {"weights": weights}}]
     return overridden(cfg, *changes, {"segmenter": {"net": None, "weights": None}})
+
+
+def long_enough(cfg: DictConfig, stage: str, images: int) -> DictConfig:
+    """The configuration with as many epochs of a stage as make its `least_steps`, if it has any.
+
+    What a network needs are steps: fifteen epochs of fifty photos leave a segmenter at "all
+    background". The key itself is dropped, so that the record says how many epochs there were.
+
+    Args:
+        cfg: the configuration.
+        stage: its part: "classifier", "integral" or "segmenter".
+        images: N, that the stage trains on.
+
+    Raises:
+        ConfigError: if `least_steps` is no number of steps.
+    """
+    part = plain(cfg[stage])
+    if "least_steps" not in part:
+        return cfg
+    least = part.pop("least_steps")
+    if least is not None and (not isinstance(least, int) or isinstance(least, bool) or least < 0):
+        raise ConfigError(f"{stage}.least_steps must be a whole number or null, got {least!r}")
+    if part["epochs"] is not None and least:
+        batches = math.ceil(images / part["batch_size"])
+        part["epochs"] = max(part["epochs"], math.ceil(least / batches))
+    return overridden(cfg, {stage: None}, {stage: part})
 
 
 def segmenter_net(cfg: DictConfig, classes: int) -> nn.Module:

@@ -25,7 +25,7 @@ from oaa_pl.commands.compose import in_sweep, overridden
 from oaa_pl.commands.fit_classifier import classifier_key
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
-from oaa_pl.commands.quicker import Schedule, proposals
+from oaa_pl.commands.quicker import Schedule, proposals, with_lengths
 from oaa_pl.commands.record import StageRecord
 from oaa_pl.commands.trial import Pace, time_steps, untouched
 from oaa_pl.data.datamodule import OaaDataModule
@@ -105,12 +105,13 @@ def estimated(cfg: DictConfig, losses: Sequence[str]) -> Schedule:
     """
     todo = _unfinished(cfg, losses)
     train, val = build.sources(cfg)
+    images = len(train.ids)
+    cfg = with_lengths(cfg, images)
     # Another run in this folder is refused at once, not behind minutes of timing.
     record = StageRecord(Run.of(cfg).classifier, classifier_key(cfg, train), weight_files(cfg))
     trained = record.finished
     parts: dict[str, float] = {}
     paces: dict[str, Pace] = {}
-    images = len(train.ids)
     attention = segmentation = None
     if not trained:
         attention = paces["classifier"] = time_steps(

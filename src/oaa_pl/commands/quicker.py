@@ -1,5 +1,6 @@
 """Schedules of a run that take less time, as command lines that can be typed."""
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from oaa_pl.commands import build
 from oaa_pl.commands.trial import Pace
 
-__all__ = ["Proposal", "Schedule", "proposals"]
+__all__ = ["Proposal", "Schedule", "proposals", "with_lengths"]
 
 _FROZEN = 0.75  # of a training's time, with the first two blocks of VGG-16 frozen
 _EPOCHS = {"classifier": 5, "integral": 2, "segmenter": 5}
+_STEPS = {"classifier": 300, "integral": 100, "segmenter": 300}  # of few photos
 _LEAST_INPUT, _LEAST_CROP = 96, 97
 
 
@@ -68,7 +71,7 @@ def proposals(cfg: DictConfig, schedule: Schedule) -> Iterator[Proposal]:
     ):
         changes = {**_smaller(cfg, factor), **_frozen(cfg)}
         if short:
-            changes |= _shorter(cfg)
+            changes |= _shorter(cfg, schedule.images)
         changes |= _workers(cfg, schedule)
         seconds = _seconds(cfg, schedule, changes)
         if changes and seconds < 0.8 * before:
@@ -79,6 +82,18 @@ def proposals(cfg: DictConfig, schedule: Schedule) -> Iterator[Proposal]:
             "on this machine's GPU, which this run leaves alone; at most",
             before, _command(cfg, {"trainer": "gpu"}, "gpu"),
         )  # fmt: skip
+
+
+def with_lengths(cfg: DictConfig, images: int) -> DictConfig:
+    """The configuration with the epochs that every stage will have.
+
+    Args:
+        cfg: the configuration.
+        images: N, of the training photos.
+    """
+    cfg = build.long_enough(cfg, "classifier", images)
+    cfg = build.long_enough(cfg, "integral", images)
+    return build.long_enough(cfg, "segmenter", max(1, round(images * cfg.segmenter.fraction)))
 
 
 def _smaller(cfg: DictConfig, factor: float) -> dict[str, object]:
@@ -101,12 +116,19 @@ def _frozen(cfg: DictConfig) -> dict[str, object]:
     return {"net.freeze": 2} if cfg.net.get("freeze") == 0 else {}
 
 
-def _shorter(cfg: DictConfig) -> dict[str, object]:
-    return {
-        f"{stage}.epochs": epochs
-        for stage, epochs in _EPOCHS.items()
-        if cfg[stage].epochs is None or cfg[stage].epochs > epochs
-    }
+def _shorter(cfg: DictConfig, images: int) -> dict[str, object]:
+    """Fewer epochs, but not so few steps that nothing is learned."""
+    changes: dict[str, object] = {}
+    real = with_lengths(cfg, images)
+    for stage, epochs in _EPOCHS.items():
+        now, least = real[stage].epochs, cfg[stage].get("least_steps")
+        needed = math.ceil(_STEPS[stage] / math.ceil(images / real[stage].batch_size))
+        if now is not None and now <= max(epochs, needed):
+            continue
+        changes[f"{stage}.epochs"] = max(epochs, needed)
+        if least is not None:
+            changes[f"{stage}.least_steps"] = 0
+    return changes
 
 
 def _workers(cfg: DictConfig, schedule: Schedule) -> dict[str, object]:
@@ -144,7 +166,7 @@ def _epochs_factor(
 ) -> float:
     if f"{kind}.epochs" not in changes:
         return 1.0
-    stage = cfg[kind]
+    stage = with_lengths(cfg, schedule.images)[kind]
     new = float(str(changes[f"{kind}.epochs"]))
     if stage.epochs is not None:
         return new / float(stage.epochs)
