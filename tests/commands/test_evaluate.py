@@ -1,5 +1,6 @@
 """Scores are made once, and again only when they are asked for in another way."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -179,3 +180,16 @@ def test_masks_that_are_ignored_everywhere_leave_dashes_and_no_traceback(
     assert "| CAM | 53.9 | – | – | – | – |" in (again / "runs/tiny/report/table.md").read_text()
     page = (again / "runs/tiny/report/index.html").read_text()
     assert ">nan" not in page
+
+
+def test_scores_that_counted_absent_classes_as_zero_are_made_again(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    folder = again / "runs/tiny/seed-0/classifier"
+    before = (folder / "metrics.csv").read_bytes()
+    how = json.loads((folder / "scored.json").read_text())
+    del how["classes"]  # as it was
+    (folder / "scored.json").write_text(json.dumps(how))
+    (folder / "metrics.csv").write_text("wrong")
+    assert oaa("evaluate", *words(tiny_voc_once)).status == 0
+    assert (folder / "metrics.csv").read_bytes() == before

@@ -28,12 +28,8 @@ from oaa_pl.labels.palette import load_label, save_label
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.losses import image_scores
 from oaa_pl.metrics import (
-    HeldOutThreshold,
-    MeanAveragePrecision,
-    SegmentationScore,
-    cut,
-    require_threshold,
-)
+    HeldOutThreshold, MeanAveragePrecision, SegmentationScore, cut, require_threshold,
+)  # fmt: skip
 from oaa_pl.report.results import Row, collect, write_rows
 
 __all__ = ["evaluate_run", "run"]
@@ -82,10 +78,14 @@ def evaluate_run(cfg: DictConfig) -> int:
     instantiate(cfg.crf)  # or it would be missed after everything else is scored
     scored = 0
     if val is not None and val.labels.any():
-        scored += _scored(cfg, run.classifier, _classification, "", val)
+        # Once a class that never occurs counted 0: scores without this word are made again.
+        how = {"classes": "that occur"}
+        scored += _scored(cfg, run.classifier, _classification, "", val, how)
     for method in cfg.methods:
         if train.has_masks:
             at = {"threshold": cfg.evaluate.threshold}
+            if round(100 * cfg.evaluate.threshold, 9) % 1:  # once scored at the nearest hundredth
+                at["cut"] = "exactly"
             scored += _scored(cfg, run.attention(method), _attention, method, train, at)
             scored += _scored(cfg, run.labels(method), _labels, method, train)
         if val is not None and val.has_masks:
