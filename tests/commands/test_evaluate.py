@@ -1,5 +1,7 @@
 """Scores are made once, and again only when they are asked for in another way."""
 
+import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -8,7 +10,10 @@ import pytest
 import torch
 from tests.commands.tiny import METHODS, files, oaa, require_refusal, words
 
+from oaa_pl.labels.palette import load_label, save_label
+from oaa_pl.labels.resize import to_photo
 from oaa_pl.report.results import read_results
+from oaa_pl.store.reader import StoreReader
 
 
 def metrics(folder: Path, stage: str) -> str:
@@ -118,3 +123,70 @@ def test_an_unfinished_stage_is_left_out(again: Path, tiny_voc_once: Path) -> No
         (stage / name).unlink()
     assert oaa("evaluate", *words(tiny_voc_once)).status == 0
     assert "segmenter,cam" not in (again / "runs/tiny/results.csv").read_text()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "reproduce", "report"])
+@pytest.mark.parametrize("threshold", ["1.2", "-0.1", "30", "half", "null", "nan"])
+def test_a_threshold_that_no_attention_can_have_is_refused_and_nothing_is_touched(
+    again: Path, tiny_voc_once: Path, command: str, threshold: str
+) -> None:
+    before = files(again)
+    said = oaa(command, *words(tiny_voc_once), f"evaluate.threshold={threshold}")
+    require_refusal(said, "evaluate.threshold must be a number from 0 to 1")
+    assert files(again) == before
+
+
+def test_a_threshold_between_those_of_the_curve_is_scored_exactly(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    """By hand: every map cut at 0.1234, pixel by pixel."""
+    assert oaa("evaluate", *words(tiny_voc_once), "evaluate.threshold=0.1234").status == 0
+    reader = StoreReader(again / "runs/tiny/seed-0/attention/oaa_max/store")
+    confusion = np.zeros((21, 21))
+    for index, name in enumerate(reader.pairs.ids):
+        truth = load_label(tiny_voc_once / f"SegmentationClass/{name}.png")
+        maps = reader.maps(index)
+        whole = to_photo(maps.attention, truth.shape)
+        label = np.where(whole.max(0) >= 0.1234, maps.categories[whole.argmax(0)] + 1, 0)
+        np.add.at(confusion, (truth[truth < 255], label[truth < 255]), 1)
+    union = confusion.sum(0) + confusion.sum(1) - confusion.diagonal()
+    expected = 100 * np.nanmean(confusion.diagonal()[union > 0] / union[union > 0])
+    rows = read_results(again / "runs/tiny/seed-0/attention/oaa_max/metrics.csv")
+    found = {row.metric: row.value for row in rows}
+    assert found["attention/miou"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_class_that_validation_never_shows_takes_nothing_from_the_average_precision(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    # Three of VOC's twenty classes occur; seventeen zeros would leave at most 15.
+    found = read_results(again / "runs/tiny/seed-0/classifier/metrics.csv")[0]
+    assert found.metric == "classification/map"
+    assert found.value > 30  # with two photos, no order of a tag's scores is below 50
+
+
+def test_masks_that_are_ignored_everywhere_are_refused_before_training_and_scoring(
+    again: Path, tiny_voc: Path
+) -> None:
+    for path in (tiny_voc / "SegmentationClass").iterdir():
+        save_label(path, np.full_like(load_label(path), 255))
+    where = [*words(tiny_voc), "data.tags=annotations"]
+    shutil.rmtree(again / "runs")
+    fault = "no pixel of what its photo is tagged with"
+    require_refusal(oaa("reproduce", *where), fault)
+    assert not (again / "runs").exists()
+    require_refusal(oaa("fit", *where), fault)  # trained, and then not scored
+    assert (again / "runs/tiny/seed-0/classifier/done.json").is_file()
+
+
+def test_scores_that_counted_absent_classes_as_zero_are_made_again(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    folder = again / "runs/tiny/seed-0/classifier"
+    before = (folder / "metrics.csv").read_bytes()
+    how = json.loads((folder / "scored.json").read_text())
+    del how["classes"]  # as it was
+    (folder / "scored.json").write_text(json.dumps(how))
+    (folder / "metrics.csv").write_text("wrong")
+    assert oaa("evaluate", *words(tiny_voc_once)).status == 0
+    assert (folder / "metrics.csv").read_bytes() == before

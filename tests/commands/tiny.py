@@ -44,6 +44,7 @@ def words(root: Path) -> tuple[str, ...]:
         "background.value=0.95",
         "label.workers=1",
         "report.images=2",
+        "estimate=false",
     )
 
 

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -107,7 +111,109 @@ def test_the_configured_square_is_what_the_network_sees() -> None:
     assert net.sides == [(40, 40)]
 
 
-@pytest.mark.parametrize("how", [{"scales": ()}, {"scales": (1.0, 0.0)}, {"multiple": 0}])
+@pytest.mark.parametrize(("height", "width", "seen"), [
+    (60, 100, (24, 40)), (100, 60, (40, 24)), (3000, 4000, (32, 40)), (5, 400, (8, 40)),
+])  # fmt: skip
+def test_a_long_side_keeps_the_photos_shape(height: int, width: int, seen: tuple[int, int]) -> None:
+    net = Cells()
+    found = segment(net, size=40, keep_shape=True, multiple=8)(photo(height, width))
+    assert found.shape == (2, height, width)
+    assert net.sides == [seen]
+
+
+class Classes(nn.Module):
+    """Random logits of many classes in cells of 8 x 8 pixels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.cells = nn.Conv2d(3, channels, 8, 8)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return 5 * self.cells(image)
+
+
+def whole_photo(
+    net: nn.Module, picture: np.ndarray, scales: tuple[float, ...], flip: bool
+) -> Tensor:
+    """All classes of the whole photo at once, as plainly as can be."""
+    height, width = picture.shape[:2]
+    views = []
+    for scale in scales:
+        side = (8 * max(1, round(width * scale / 8)), 8 * max(1, round(height * scale / 8)))
+        smaller = side[0] < width or side[1] < height
+        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        image = torch.from_numpy(cv2.resize(picture, side, interpolation=how))
+        mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
+        image = (image.permute(2, 0, 1)[None].float() / 255 - mean) / std
+        for mirrored in (False, True)[: 1 + flip]:
+            with torch.no_grad():
+                seen = image.flip(3) if mirrored else image
+                logits = net(seen.to(memory_format=torch.channels_last))
+            stretched = nn.functional.interpolate(
+                logits, (height, width), mode="bilinear", align_corners=False
+            )[0].softmax(0)
+            views.append(stretched.flip(2) if mirrored else stretched)
+    return torch.stack(views).mean(0)
+
+
+@pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0, 1.5)])
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("values", [2**23, 2**13, 1])
+def test_bands_give_what_the_whole_photo_gives(
+    scales: tuple[float, ...], flip: bool, values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oaa_pl.nets.bands._VALUES", values)
+    torch.manual_seed(0)
+    net, picture = Classes(21), photo(93, 131, seed=4)
+    expected = whole_photo(net, picture, scales, flip)
+    found = segment(net, scales=scales, flip=flip, multiple=8)
+    torch.testing.assert_close(found(picture), expected, rtol=0, atol=2e-6)
+    label, best = found.label(picture), expected.argmax(0).numpy()
+    two = expected.topk(2, dim=0).values
+    clear = (two[0] - two[1] > 5e-6).numpy()  # elsewhere rounding decides
+    assert clear.mean() > 0.999
+    np.testing.assert_array_equal(label[clear], best[clear])
+
+
+def test_a_photo_of_usual_size_is_labelled_as_before_to_the_bit() -> None:
+    torch.manual_seed(1)
+    net, picture = Classes(21), photo(375, 500, seed=5)
+    expected = whole_photo(net, picture, (1.0,), flip=True)
+    found = segment(net, flip=True, multiple=8)
+    assert torch.equal(found(picture), expected)
+    np.testing.assert_array_equal(found.label(picture), expected.argmax(0).numpy())
+
+
+def test_memory_does_not_grow_with_the_photo_times_the_classes() -> None:
+    """The plain way holds 3 megapixels x 120 classes twice or more: 3 GB."""
+    peak = peak_of_a_new_process(
+        "net = nn.Conv2d(3, 120, 8, 8)\n"
+        "SegmentPhoto(net, (.5,) * 3, (.25,) * 3, size=64).label(np.zeros((1500, 2000, 3), 'u1'))"
+    )
+    assert peak < 1.5
+
+
+def peak_of_a_new_process(work: str) -> float:
+    """Resident GB of a process that does some work, at most."""
+    script = (
+        "import resource, sys\nimport numpy as np\nimport torch\nfrom torch import nn\n"
+        "from oaa_pl.nets.inference import SegmentPhoto\n"
+        f"{work}\npeak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "sys.stdout.write(str(peak / (2**30 if sys.platform == 'darwin' else 2**20)))"
+    )
+    paths = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return float(done.stdout)
+
+
+@pytest.mark.parametrize("how", [
+    {"scales": ()}, {"scales": (1.0, 0.0)}, {"scales": (float("nan"),)},
+    {"scales": (float("inf"),)}, {"multiple": 0}, {"size": 0}, {"size": -3},
+])  # fmt: skip
 def test_what_makes_no_sense_is_refused(how: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=r"scales|multiple"):
+    with pytest.raises(ConfigError, match=r"scales|multiple|size"):
         segment(**how)

@@ -78,3 +78,11 @@ def test_the_releases_loss_stands_for_oaa_plus_where_there_is_no_other() -> None
 def test_a_measurement_that_stands_twice_is_refused() -> None:
     with pytest.raises(ConfigError, match="seed 0"):
         markdown_tables([row("cam", "attention/miou", 1), row("cam", "attention/miou", 2)])
+
+
+def test_an_undefined_score_is_a_dash_in_both_tables() -> None:
+    text = markdown_tables(
+        [row(method, "segmentation/miou", float("nan")) for method in ("cam", "oaa_max")]
+    )
+    assert "nan" not in text
+    assert cells(text, "CAM")[-1] == cells(text, "OAA maximum − CAM")[-1] == "–"

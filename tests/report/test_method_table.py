@@ -86,13 +86,13 @@ def test_one_metric_on_two_splits_gets_two_columns() -> None:
     assert groups[-2:] == [("Segmentation", "test"), ("Segmentation", "val")]
 
 
-def test_an_undefined_value_is_called_so_and_is_not_the_best() -> None:
+def test_an_undefined_value_is_a_dash_that_is_called_so_and_is_not_the_best() -> None:
     rows = [
         replace(r, value=math.nan) if r.method == "cam" else r
         for r in made_up_rows(methods=("cam", "oaa_max"))
     ]
     table = method_table(rows)
-    assert table.rows[0].cells[0].text == "undefined"
+    assert {(cell.text, cell.note) for cell in table.rows[0].cells} == {("–", "undefined")}
     assert not any(cell.best for row in table.rows for cell in row.cells)
 
 
@@ -109,3 +109,12 @@ def test_no_measurement_is_hidden() -> None:
     ]
     texts = {row.metric: sorted(cell.text for cell in row.cells) for row in others}
     assert texts == {"classification/map": ["80.00", "–"], "segmentation/iou/cat": ["3.00", "–"]}
+
+
+def test_a_seed_without_a_score_does_not_take_the_others_mean_away() -> None:
+    rows = [
+        replace(r, value=math.nan) if (r.method, r.seed) == ("cam", 1) else r
+        for r in made_up_rows((0, 1, 2), methods=("cam", "oaa_max"))
+    ]
+    first = method_table(rows).rows[0].cells[0]
+    assert (first.text, first.note) == ("31.0", "n = 2")

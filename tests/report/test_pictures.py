@@ -94,3 +94,16 @@ def test_a_data_address_holds_the_picture_as_jpeg() -> None:
 def test_the_legend_runs_from_dark_to_light() -> None:
     levels = [sum(bytes.fromhex(stop[1:])) for stop in HEAT_STOPS]
     assert levels == sorted(levels)
+
+
+@pytest.mark.parametrize("shape", [(37, 53), (1, 9), (64, 5)])
+def test_a_large_photo_s_overlay_is_drawn_in_bands_of_which_nothing_shows(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    picture = generator.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    label = generator.choice(np.array([0, 0, 0, 3, 255], np.uint8), (5, 7))
+    whole = label_overlay(picture, label)
+    for pixels in (1, 2 * shape[1], 7 * shape[1]):
+        monkeypatch.setattr("oaa_pl.report.pictures._BAND", pixels)
+        np.testing.assert_array_equal(label_overlay(picture, label), whole)

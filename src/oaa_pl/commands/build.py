@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import pydoc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,8 +29,8 @@ from oaa_pl.store.layout import Pairs
 from oaa_pl.store.reader import StoreReader
 
 __all__ = [
-    "attention_net", "datamodule", "for_segmenter", "made_from", "maps_of", "pairs_of",
-    "require_extras", "require_values", "segmenter_net", "sources",
+    "attention_net", "datamodule", "for_segmenter", "long_enough", "made_from", "maps_of",
+    "pairs_of", "require_extras", "require_values", "segmenter_net", "sources", "unsaid_classes",
 ]  # fmt: skip
 
 
@@ -134,6 +135,32 @@ def for_segmenter(cfg: DictConfig) -> DictConfig:
     return overridden(cfg, *changes, {"segmenter": {"net": None, "weights": None}})
 
 
+def long_enough(cfg: DictConfig, stage: str, images: int) -> DictConfig:
+    """The configuration with as many epochs of a stage as make its `least_steps`, if it has any.
+
+    What a network needs are steps: fifteen epochs of fifty photos leave a segmenter at "all
+    background". The key itself is dropped, so that the record says how many epochs there were.
+
+    Args:
+        cfg: the configuration.
+        stage: its part: "classifier", "integral" or "segmenter".
+        images: N, that the stage trains on.
+
+    Raises:
+        ConfigError: if `least_steps` is no number of steps.
+    """
+    part = plain(cfg[stage])
+    if "least_steps" not in part:
+        return cfg
+    least = part.pop("least_steps")
+    if least is not None and (not isinstance(least, int) or isinstance(least, bool) or least < 0):
+        raise ConfigError(f"{stage}.least_steps must be a whole number or null, got {least!r}")
+    if part["epochs"] is not None and least:
+        batches = math.ceil(images / part["batch_size"])
+        part["epochs"] = max(part["epochs"], math.ceil(least / batches))
+    return overridden(cfg, {stage: None}, {stage: part})
+
+
 def segmenter_net(cfg: DictConfig, classes: int) -> nn.Module:
     """The segmentation network, for C classes and the background."""
     net: nn.Module = instantiate(cfg.net.segmenter)(num_classes=classes + 1)
@@ -196,7 +223,7 @@ def recorded_classes(folder: Path) -> tuple[str, ...]:
     """
     path = folder / "stage.json"
     try:
-        return tuple(json.loads(path.read_text())["classes"])
+        return tuple(map(str, json.loads(path.read_text(encoding="utf-8"))["classes"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MissingInputError(f"{path} does not name the classes ({error!r})") from error
 

@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torchmetrics.classification import MultilabelAveragePrecision
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
@@ -24,12 +22,19 @@ from oaa_pl.commands.precision import as_trained
 from oaa_pl.commands.record import StageRecord, read_key, sweep, write_json
 from oaa_pl.commands.submission import submit
 from oaa_pl.commands.trained import label_photo, load_net
+from oaa_pl.commands.views import views_of
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label, save_label
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.losses import image_scores
-from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
+from oaa_pl.metrics import (
+    HeldOutThreshold,
+    MeanAveragePrecision,
+    SegmentationScore,
+    cut,
+    require_threshold,
+)  # fmt: skip
 from oaa_pl.report.results import Row, collect, write_rows
 
 __all__ = ["evaluate_run", "run"]
@@ -69,17 +74,23 @@ def evaluate_run(cfg: DictConfig) -> int:
         Number of stages that have scores now.
 
     Raises:
-        ConfigError: if the CRF of segmentations cannot be made.
+        ConfigError: if the CRF cannot be made, or a value of `evaluate` is out of range.
     """
     run = Run.of(cfg)
+    require_threshold(cfg.evaluate.threshold)
+    views_of(cfg)
     train, val = build.sources(cfg)
     instantiate(cfg.crf)  # or it would be missed after everything else is scored
     scored = 0
     if val is not None and val.labels.any():
-        scored += _scored(cfg, run.classifier, _classification, "", val)
+        # Once a class that never occurs counted 0: scores without this word are made again.
+        how = {"classes": "that occur"}
+        scored += _scored(cfg, run.classifier, _classification, "", val, how)
     for method in cfg.methods:
         if train.has_masks:
             at = {"threshold": cfg.evaluate.threshold}
+            if round(100 * cfg.evaluate.threshold, 9) % 1:  # once scored at the nearest hundredth
+                at["cut"] = "exactly"
             scored += _scored(cfg, run.attention(method), _attention, method, train, at)
             scored += _scored(cfg, run.labels(method), _labels, method, train)
         if val is not None and val.has_masks:
@@ -107,7 +118,9 @@ def _scored_segmentations(cfg: DictConfig, run: Run, method: str, val: Source) -
     trained, folder = run.segmenter(method), run.segmentations(method)
     if not (trained / "done.json").is_file():
         return False
-    views = {name: build.plain(cfg.evaluate[name]) for name in ("size", "scales", "flip")}
+    views = views_of(cfg)
+    if not views["keep_shape"]:
+        del views["keep_shape"]  # scores from before there was a choice stay valid
     settings = {**views, "crf": build.plain(cfg.crf)}
     if folder == trained:
         return _scored(cfg, folder, _segmenter, method, val, settings)
@@ -165,12 +178,12 @@ def _classification(cfg: DictConfig, run: Run, folder: Path, method: str, val: S
     """Mean average precision of the classifier on the validation photos."""
     net = build.on_device(as_trained(cfg, folder), load_net(cfg, folder, len(val.classes)))
     device = next(net.parameters()).device
-    metric = MultilabelAveragePrecision(len(val.classes), average="macro")
+    metric = MeanAveragePrecision(len(val.classes))
     data = build.datamodule(cfg, val, None, cfg.loader.eval_batch_size)
     with bar(len(val.ids), "evaluate classifier") as progress:
         for batch in data.predict_dataloader():
             score_map = net(batch["image"].to(device))
-            metric.update(image_scores(score_map).sigmoid().cpu(), batch["labels"].long())
+            metric.update(image_scores(score_map).sigmoid().cpu(), batch["labels"])
             progress.update(len(batch["index"]))
     score = 100 * float(metric.compute())
     return _rows(cfg, run, val, "classifier", method, classification__map=score)
@@ -179,25 +192,30 @@ def _classification(cfg: DictConfig, run: Run, folder: Path, method: str, val: S
 def _attention(cfg: DictConfig, run: Run, folder: Path, method: str, train: Source) -> list[Row]:
     """Maps against masks at every threshold; the best one of the same images is an oracle's."""
     reader = build.maps_of(train, folder)
-    metric = HeldOutThreshold(len(train.classes) + 1)
+    threshold = require_threshold(cfg.evaluate.threshold)
+    ids = len(train.classes) + 1
+    metric, fixed = HeldOutThreshold(ids), SegmentationScore(ids)
     with bar(len(train.ids), f"evaluate attention {method}") as progress:
         for index in range(len(train.ids)):
             truth = train.mask(index)
             categories, attention = reader.maps(index)
             whole = to_photo(attention, (truth.shape[0], truth.shape[1]))
-            metric.update(*map(torch.from_numpy, (whole, categories, truth)))
+            shown = torch.from_numpy(whole), torch.from_numpy(categories)
+            metric.update(*shown, torch.from_numpy(truth))
+            fixed.update(cut(*shown, threshold), torch.from_numpy(truth))
             progress.update(1)
     curve = metric.curve()
     write_json(folder / "curve.json", {key: v.tolist() for key, v in curve._asdict().items()})
-    fixed, best = curve.at(cfg.evaluate.threshold), int(np.nanargmax(curve.miou))
+    best, nan = curve.best, float("nan")
+    scores = fixed.compute()
     return _rows(
         cfg, run, train, "attention", method,
-        attention__miou=100 * curve.miou[fixed],
-        attention__precision=100 * curve.precision[fixed],
-        attention__recall=100 * curve.recall[fixed],
-        attention__miou_best=100 * curve.miou[best],
+        attention__miou=100 * float(scores["miou"]),
+        attention__precision=100 * float(scores["precision"]),
+        attention__recall=100 * float(scores["recall"]),
+        attention__miou_best=nan if best is None else 100 * curve.miou[best],
         attention__miou_held_out=100 * metric.miou(),
-        attention__best_threshold=curve.thresholds[best],
+        attention__best_threshold=nan if best is None else curve.thresholds[best],
     )  # fmt: skip
 
 

@@ -121,7 +121,10 @@ def _segmentations(run: Run, val: Source) -> Iterator[GridRow]:
         return
     judged = list(folders)[-1]
     scores = np.array([_image_miou(val, folders[judged], index) for index in range(len(val.ids))])
-    order = np.argsort(scores, kind="stable")
+    # An image without one pixel that counts has no score, and no place among good and bad.
+    order = [place for place in np.argsort(scores, kind="stable") if not np.isnan(scores[place])]
+    if not order:
+        return
     places = dict.fromkeys(int(order[round(q * (len(order) - 1))]) for q in _QUANTILES)
     for index in places:
         photo = val.photo(index)

@@ -63,6 +63,7 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
     run = Run.of(cfg)
     cfg, precision = settle(cfg, run.classifier, run.classifier)
     train, val = build.sources(cfg)
+    cfg = build.long_enough(cfg, "classifier", len(train.ids))
     record = StageRecord(run.classifier, classifier_key(cfg, train), weight_files(cfg))
     if record.finished:
         return record.folder

@@ -49,6 +49,7 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
     run = Run.of(cfg)
     cfg, precision = settle(cfg, run.integral(cfg.loss.name), run.classifier)
     train, _ = build.sources(cfg)
+    cfg = build.long_enough(cfg, "integral", len(train.ids))
     source_maps = run.attention(cfg.integral.soft_labels)
     read_done(source_maps, "oaa fit stage=classifier")
     files = weight_files(cfg) | read_files(source_maps, "attention")

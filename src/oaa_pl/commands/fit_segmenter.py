@@ -66,6 +66,7 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
     share = cfg.segmenter.fraction
     if share != 1:
         train = Subset(train, draw_fraction(range(len(train.ids)), share, cfg.seed))
+    cfg = build.long_enough(cfg, "segmenter", len(train.ids))
     read_done(run.labels(method), f"oaa label method={method}")
     files = weight_files(cfg) | read_files(run.labels(method), "labels")
     record = StageRecord(run.segmenter(method), segmenter_key(cfg, train, method), files)

@@ -152,8 +152,6 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message="The dirpath has changed from")
     # The one DataModule has validation photos; two of the three stages do not look at them.
     warnings.filterwarnings("ignore", message="You passed in a `val_dataloader`")
-    # A tiny validation split may lack a class; torchmetrics says so at every epoch.
-    warnings.filterwarnings("ignore", message="No positive samples found in target")
     # Lightning 2.6 against torch's newer pytree.
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.")
 

@@ -14,6 +14,9 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 labels, trains a segmenter on each, scores everything and writes the report. Finished
 stages are skipped, an interrupted one is resumed: run it again after a crash.
 
+Tries ten steps of each training first. If the run will take minutes, it says how long, and
+what would be quicker, as command lines that can be typed; estimate=false starts at once.
+
 Writes <runs>/<name>/results.csv and <runs>/<name>/report/index.html.""",
         (
             "oaa reproduce",
@@ -96,12 +99,20 @@ oracle.""",
     ),
     "predict": (
         "masks and overlays for a folder of new photos",
-        """Files that are no photo are named and left out; the status is non-zero only if nothing
-could be read.""",
+        """Files that are no photo are named and left out, hidden ones passed over, links followed;
+the status is non-zero only if nothing could be read.
+
+The segmenter's folder (last.ckpt, config.yaml, stage.json) is enough, wherever it lies. It
+looks at photos as recorded there, but for what this command line names: evaluate.size (pixels
+of a square, or of the long side with evaluate.keep_shape=true; null: the photo's own size),
+evaluate.scales, evaluate.flip, crf, trainer. A network of your own module, of timm or of
+torchvision is called once you allow it: allow_targets=[mynet]. Only do so if you trust the
+folder and know that code.""",
         (
             "oaa predict predict.photos=holiday",
             "oaa predict predict.checkpoint=runs/synthetic/seed-0/segmenter/oaa_max/last.ckpt \\\n"
             "    predict.photos=holiday predict.output=masks",
+            "oaa predict predict.photos=holiday evaluate.scales=[0.75,1.0,1.25] evaluate.flip=true",
         ),
     ),
     "saliency": (

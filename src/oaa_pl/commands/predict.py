@@ -1,20 +1,25 @@
 """`oaa predict`: masks and overlays for a folder of new photos."""
 
+import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
-from omegaconf import DictConfig, OmegaConf
+from numpy.typing import NDArray
+from omegaconf import DictConfig
 from PIL import Image
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.folders import Run
-from oaa_pl.commands.trained import recorded_config, segment_photo
+from oaa_pl.commands.record import write_text
+from oaa_pl.commands.recorded import recorded_config, require_known
+from oaa_pl.commands.trained import label_photo
+from oaa_pl.commands.views import looked_at, named_keys
 from oaa_pl.data.images import read_photo
-from oaa_pl.errors import BadImageError, ConfigError, MissingInputError
+from oaa_pl.errors import BadImageError, ConfigError, MissingImageError, MissingInputError
 from oaa_pl.labels.palette import save_label
 from oaa_pl.labels.png import save_png
 from oaa_pl.report.pictures import label_overlay
@@ -28,67 +33,115 @@ def run(cfg: DictConfig) -> None:
     """Segment every photo of a folder; what is no photo is named and left out.
 
     Writes `<output>/masks/<name>.png` (palette, ids 0..C), `<output>/overlays/<name>.png` and
-    `<output>/classes.txt`.
+    `<output>/classes.txt`. The segmenter's folder is enough, wherever it lies: it records the
+    network, its classes and how it looks at photos. What the command line names about the last
+    (`evaluate.*`, `crf`, `trainer`) is taken in place of what is recorded.
 
     Raises:
-        ConfigError: if no folder of photos is given, or the checkpoint is no segmenter's.
+        ConfigError: if no folder of photos is given, the checkpoint is no segmenter's, or the
+            command line names what cannot be changed.
         MissingInputError: if the folder or the checkpoint does not exist.
         BadImageError: if not one file could be read.
     """
     if cfg.predict.photos is None:
         raise ConfigError("predict.photos is not set; say predict.photos=<folder of photos>")
-    photos, output = Path(cfg.predict.photos), Path(cfg.predict.output)
+    photos = Path(cfg.predict.photos).expanduser()
+    output = Path(cfg.predict.output).expanduser()
     if not photos.is_dir():
         raise MissingInputError(f"predict.photos: {photos} is not a folder")
-    checkpoint = Path(cfg.predict.checkpoint or Run.of(cfg).segmenter(cfg.method) / LAST)
-    trained, classes = _trained_with(checkpoint)
-    # How to look at a photo is this command's choice; what the network is, the checkpoint's.
-    trained.evaluate = OmegaConf.merge(
-        trained.evaluate, {"scales": cfg.evaluate.scales, "flip": cfg.evaluate.flip}
-    )
-    segment = segment_photo(trained, checkpoint, len(classes))
-    made = output.resolve()  # if it lies among the photos, it is none of them
-    files = sorted(
-        path for path in photos.rglob("*") if path.is_file() and made not in path.resolve().parents
-    )
+    default = Run.of(cfg).segmenter(cfg.method) / LAST
+    checkpoint = Path(cfg.predict.checkpoint or default).expanduser()
+    trained, classes = _trained_with(cfg, checkpoint)
+    label = label_photo(trained, checkpoint, len(classes))
+    files = list(_files(photos, output.resolve()))
     read = 0
     with bar(len(files), "predict") as progress:
         for path in files:
             try:
                 photo = read_photo(path)
-            except BadImageError as error:
+            except (BadImageError, MissingImageError) as error:
                 log.warning("skipped: %s", error)
             else:
-                label = segment(photo).argmax(dim=0).to(torch.uint8).numpy()
                 # The suffix stays part of the name: a.jpg and a.png are two photos.
-                name = path.relative_to(photos).as_posix() + ".png"
-                _save(output, name, photo, label)
+                _save(output, path.relative_to(photos).as_posix() + ".png", photo, label(photo))
                 read += 1
             progress.update(1)
     if not read:
         raise BadImageError(f"{photos}: none of its {len(files)} files could be read as a photo")
     names = ("background", *classes)
-    (output / "classes.txt").write_text("".join(f"{n} {name}\n" for n, name in enumerate(names)))
+    write_text(output / "classes.txt", "".join(f"{n} {name}\n" for n, name in enumerate(names)))
     log.info("%s: masks and overlays of %d of %d files", output, read, len(files))
 
 
-def _save(output: Path, name: str, photo: "np.ndarray", label: "np.ndarray") -> None:
-    for folder in ("masks", "overlays"):
-        (output / folder / name).parent.mkdir(parents=True, exist_ok=True)
+def _files(photos: Path, output: Path) -> Iterator[Path]:
+    """Every file below a folder, links followed, sorted; hidden ones and `output` left out.
+
+    A folder that cannot be read, or that a link leads round to, is named.
+    """
+
+    def walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+        real = folder.resolve()
+        if real == output:  # if it lies among the photos, it is none of them
+            return
+        if real in above:
+            log.warning("skipped: %s is a link back to %s, which is read already", folder, real)
+            return
+        try:
+            found = sorted(folder.iterdir())
+        except OSError as error:
+            log.warning("skipped: folder %s cannot be read (%s)", folder, error.strerror)
+            return
+        for path in found:
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                yield from walk(path, (*above, real))
+            elif path.is_file() or path.is_symlink():  # a broken link is named when it is opened
+                yield path
+            else:
+                log.warning("skipped: %s is neither a file nor a folder", path)
+
+    return walk(photos, ())
+
+
+def _save(output: Path, name: str, photo: NDArray[np.uint8], label: NDArray[np.uint8]) -> None:
     save_label(output / "masks" / name, label)
     save_png(output / "overlays" / name, Image.fromarray(label_overlay(photo, label)))
 
 
-def _trained_with(checkpoint: Path) -> tuple[DictConfig, tuple[str, ...]]:
-    """Configuration and class names that a segmenter's folder records beside its checkpoint."""
+def _trained_with(cfg: DictConfig, checkpoint: Path) -> tuple[DictConfig, tuple[str, ...]]:
+    """Configuration and class names that a segmenter's folder records beside its checkpoint.
+
+    Args:
+        cfg: this command's; what its command line names about looking at photos is taken over.
+        checkpoint: the segmenter's.
+    """
     if not checkpoint.is_file():
         raise MissingInputError(
             f"{checkpoint} does not exist; first run 'oaa fit stage=segmenter', or say "
             "predict.checkpoint=<file>"
         )
-    cfg = recorded_config(checkpoint, "net.segmenter")
-    if "segmenter" not in checkpoint.resolve().parts:
+    allow, keys = build.plain(cfg.allow_targets), named_keys()
+    if not isinstance(allow, list):
+        raise ConfigError(f"allow_targets must be a list such as [mynet,timm], got {allow!r}")
+    recorded = recorded_config(checkpoint, "net.segmenter", allow=allow)
+    if not _is_segmenter(checkpoint.parent):
         raise ConfigError(
             f"{checkpoint} is not a segmenter's; give one that 'oaa fit stage=segmenter' made"
         )
-    return cfg, build.recorded_classes(checkpoint.parent)
+    classes = build.recorded_classes(checkpoint.parent)
+    trained = looked_at(recorded, cfg, keys)
+    if not any(key == "crf" or key.startswith("crf.") for key in keys):
+        require_known(trained.crf, checkpoint.parent / "config.yaml", allow)
+    return trained, classes
+
+
+def _is_segmenter(folder: Path) -> bool:
+    """Whether a stage's folder says that a segmenter was trained in it, wherever it lies now."""
+    path = folder / "stage.json"
+    try:
+        return "segmenter" in json.loads(path.read_text(encoding="utf-8"))["made_from"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MissingInputError(
+            f"{path} does not say what was trained ({error!r}); it belongs beside {LAST}"
+        ) from error

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
@@ -23,6 +22,7 @@ from oaa_pl.data.source import Source
 from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label
 from oaa_pl.labels.resize import to_photo
+from oaa_pl.metrics import require_threshold
 from oaa_pl.report.curves import IouCurve, mean_curve
 from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
 from oaa_pl.report.growth import growth_caption
@@ -61,8 +61,10 @@ def write_report(cfg: DictConfig) -> Path:
 
     Raises:
         MissingInputError: if nothing was scored yet.
+        ConfigError: if `evaluate.threshold` is out of range.
     """
     run = Run.of(cfg)
+    require_threshold(cfg.evaluate.threshold)  # the page marks and states it
     # The results and the page belong to no stage, so no stage's start clears up after a kill.
     sweep(run.home, ".*")
     sweep(run.root.parent / "report")
@@ -162,8 +164,7 @@ def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow
             proxy = load_label(run.labels(last) / "proxy" / f"{train.ids[index]}.png")
             panels["proxy"] = label_overlay(photo, proxy)
         if segment is not None:
-            predicted = segment(photo).argmax(dim=0).to(torch.uint8).numpy()
-            panels["prediction"] = label_overlay(photo, predicted)
+            panels["prediction"] = label_overlay(photo, segment.label(photo))
         if train.has_masks:
             panels["truth"] = label_overlay(photo, train.mask(index))
         yield GridRow(_name(train, index), _tags(train, index), panels)

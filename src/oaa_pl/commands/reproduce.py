@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from oaa_pl.commands import build
 from oaa_pl.commands.attend import attend_method
 from oaa_pl.commands.compose import compose_group, overridden
+from oaa_pl.commands.estimate import announce
 from oaa_pl.commands.evaluate import evaluate_run
 from oaa_pl.commands.fit_classifier import fit_classifier
 from oaa_pl.commands.fit_integral import fit_integral
@@ -17,8 +18,10 @@ from oaa_pl.commands.fit_segmenter import fit_segmenter
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.label import label_method, ready_cue
 from oaa_pl.commands.report import write_report
+from oaa_pl.commands.views import views_of
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.errors import ConfigError
+from oaa_pl.metrics import require_threshold
 from oaa_pl.report.results import collect
 
 __all__ = ["run", "steps"]
@@ -43,11 +46,13 @@ def run(cfg: DictConfig) -> None:
     Raises:
         MissingInputError: if the background cue lacks a photo; reported before the first stage,
             since the cue's turn comes after hours of training.
-        BadMaskError: if a mask or a saliency map is of no use; reported then as well, as is an id
-            that is too long for a file name.
-        ConfigError: if a CRF cannot be made; said then as well.
+        BadMaskError: if a mask or a saliency map is of no use; reported then as well.
+        ConfigError: if a CRF cannot be made, a value of `evaluate` is out of range, or an id is
+            too long for a file name; reported then as well.
     """
     todo = list(steps(cfg))
+    require_threshold(cfg.evaluate.threshold)
+    views_of(cfg)
     build.require_extras(cfg)
     run = Run.of(cfg)
     if not all((run.labels(method) / "done.json").is_file() for method in cfg.methods):
@@ -56,6 +61,7 @@ def run(cfg: DictConfig) -> None:
             if source is not None:
                 check_fit(source)
         ready_cue(cfg, train)
+    announce(cfg, [_LOSS_OF[method] for method in cfg.methods if method in _LOSS_OF])
     for number, (what, step) in enumerate(todo, 1):
         log.info("[%d/%d] %s", number, len(todo), what)
         step()

@@ -1,34 +1,40 @@
 """Networks that an earlier stage has trained."""
 
+import logging
 import pickle
-import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from hydra.utils import instantiate
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands import build
-from oaa_pl.commands.compose import overridden, root_of
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.precision import as_trained
-from oaa_pl.errors import ConfigError, MissingInputError, WeightsError
+from oaa_pl.commands.views import views_of
+from oaa_pl.errors import ConfigError, WeightsError
+from oaa_pl.ids import IGNORED
+from oaa_pl.nets.bands import stretched_label
 from oaa_pl.nets.inference import SegmentPhoto
 from oaa_pl.nets.trunk import trunk_stride
 
 __all__ = [
-    "label_photo", "load_into", "load_net", "recorded_config", "segment_photo", "start_from",
+    "label_photo", "load_into", "load_net", "segment_photo", "start_from",
 ]  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 LabelPhoto = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
-# What a recorded configuration may call: its folder may come from a stranger.
-_KNOWN = ("oaa_pl.nets.", "oaa_pl.data.", "oaa_pl.attention.", "torch.nn.", "albumentations.")
+# Values that a CRF gets, H x W x (C + 1): 0.3 GB, and five times as much while it infers. With 21
+# labels 3 megapixels; its widths are meant for photos of 500 px.
+_CRF_VALUES = 2**26
 
 
 def load_net(cfg: DictConfig, folder: Path, classes: int) -> nn.Module:
@@ -103,66 +109,6 @@ def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
     return net
 
 
-def recorded_config(made: Path, *parts: str) -> DictConfig:
-    """The configuration that a stage's folder records beside what the stage made.
-
-    Args:
-        made: the stage's checkpoint or store.
-        parts: keys of the parts that will be instantiated; they may call our parts only.
-
-    Raises:
-        MissingInputError: if there is none.
-        ConfigError: if it is none, lacks a part, or asks for something else than our parts.
-    """
-    recorded = made.parent / "config.yaml"
-    if not recorded.is_file():
-        raise MissingInputError(f"{recorded} is missing; it belongs beside {made.name}")
-    try:
-        cfg = OmegaConf.load(recorded)
-    except Exception as error:  # YAML's own errors have no builtin among their parents
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise ConfigError(f"{recorded} cannot be read ({reason}); restore it") from error
-    if not isinstance(cfg, DictConfig):
-        raise ConfigError(f"{recorded} is no run's configuration but a list; restore it")
-    # An older package's record lacks what has come since; that takes its default.
-    today = OmegaConf.load(root_of("conf") / "config.yaml")
-    defaults = {
-        "loader": OmegaConf.select(today, "loader"),
-        "integral": {"attention": OmegaConf.select(cfg, "attention")},
-    }
-    cfg = overridden(OmegaConf.create(defaults), cfg)
-    for part in parts:
-        node = OmegaConf.select(cfg, part)
-        if not OmegaConf.is_config(node):
-            raise ConfigError(f"{recorded} is no run's configuration: no {part!r}; restore it")
-        _require_known_targets(OmegaConf.to_container(node, resolve=True), recorded)
-    return cfg
-
-
-def _require_known_targets(node: object, recorded: Path) -> None:
-    if isinstance(node, dict):
-        if "_target_" in node and not _is_known(str(node["_target_"])):
-            raise ConfigError(
-                f"{recorded} asks to call {node['_target_']!r}, which is no part of ours"
-            )
-        for value in node.values():
-            _require_known_targets(value, recorded)
-    elif isinstance(node, list):
-        for value in node:
-            _require_known_targets(value, recorded)
-
-
-def _is_known(target: str) -> bool:
-    """Whether a dotted name leads to a known part, and not through one to what it imports."""
-    if not target.startswith(_KNOWN):
-        return False
-    try:
-        home = getattr(pkgutil.resolve_name(target), "__module__", None)
-    except Exception:  # importing a name that is none raises what it likes
-        return False
-    return f"{home}.".startswith(_KNOWN)
-
-
 def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPhoto:
     """A trained segmenter as a function of a photo.
 
@@ -175,21 +121,23 @@ def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPho
         WeightsError: if the checkpoint is missing, damaged, or of another network.
     """
     cfg = as_trained(build.for_segmenter(cfg), checkpoint.parent)
+    views = views_of(cfg)
     net = build.segmenter_net(build.without_weights(cfg), classes)
     load_into(net, checkpoint)
     return SegmentPhoto(
         build.on_device(cfg, net),
         cfg.net.mean,
         cfg.net.std,
-        size=cfg.evaluate.size,
-        scales=list(cfg.evaluate.scales),
+        **views,
         multiple=trunk_stride(net),
-        flip=cfg.evaluate.flip,
     )
 
 
 def label_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> LabelPhoto:
-    """A trained segmenter and the configuration's CRF as a function: photo to label (H, W) uint8.
+    """A trained segmenter and the configuration's CRF as a function: photo to label (H, W).
+
+    A CRF needs all probabilities at once, so a photo that is large for its number of labels gets
+    it at a smaller size, and its label is brought to the photo.
 
     Args:
         cfg: the configuration that it was trained with.
@@ -198,12 +146,33 @@ def label_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> LabelPhoto:
 
     Raises:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
-        ConfigError: if the CRF's extra is not installed.
+        ConfigError: if the CRF's extra is not installed, or there are more classes than ids.
     """
     segment, crf = segment_photo(cfg, checkpoint, classes), instantiate(cfg.crf)
+    if classes > IGNORED - 1:
+        raise ConfigError(f"a label map holds {IGNORED - 1} classes at most, got {classes}")
+    if str(cfg.crf._target_).endswith(".no_crf"):
+        return segment.label
 
     def label(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        ids: NDArray[np.uint8] = crf(photo, segment(photo).numpy()).argmax(axis=0).astype(np.uint8)
+        size = photo.shape[0], photo.shape[1]
+        smaller = _within(size, classes + 1)
+        if smaller != size:
+            log.info("the CRF of %d x %d px is computed at %d x %d px", *size[::-1], *smaller[::-1])
+            shrunk = cv2.resize(photo, smaller[::-1], interpolation=cv2.INTER_AREA)
+            refined = crf(shrunk.astype(np.uint8, copy=False), segment(photo, smaller).numpy())
+            return stretched_label(torch.from_numpy(refined), size)
+        refined = crf(photo, segment(photo).numpy())
+        ids: NDArray[np.uint8] = refined.argmax(axis=0).astype(np.uint8)
         return ids
 
     return label
+
+
+def _within(size: tuple[int, int], labels: int) -> tuple[int, int]:
+    """The size at which a CRF of so many labels is computed: the photo's, or one that it can."""
+    height, width = size
+    if height * width * labels <= _CRF_VALUES:
+        return size
+    factor = (_CRF_VALUES / (height * width * labels)) ** 0.5
+    return max(1, int(height * factor)), max(1, int(width * factor))

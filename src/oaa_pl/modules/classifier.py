@@ -6,10 +6,10 @@ Shapes: B images, C foreground classes, H x W pixels, h x w cells.
 """
 
 from torch import nn
-from torchmetrics.classification import MultilabelAveragePrecision
 from typing_extensions import override
 
 from oaa_pl.losses import image_level_loss, image_scores
+from oaa_pl.metrics import MeanAveragePrecision
 from oaa_pl.modules.stage import OptimizerFactory, ScheduleFactory, StageModule
 from oaa_pl.types import Batch, StepOutput
 
@@ -38,7 +38,7 @@ class Classifier(StageModule):
         channels_last: bool = False,
     ) -> None:
         super().__init__(net, optimizer, schedule, channels_last)
-        self.average_precision = MultilabelAveragePrecision(num_classes, average="macro")
+        self.average_precision = MeanAveragePrecision(num_classes)
 
     @override
     def training_step(self, batch: Batch) -> StepOutput:
@@ -56,7 +56,7 @@ class Classifier(StageModule):
         # a batch has no average precision of its own where one of the classes is missing.
         once = ~batch["repeat"]
         probabilities = image_scores(score_map).sigmoid()
-        self.average_precision.update(probabilities[once], batch["labels"][once].long())
+        self.average_precision.update(probabilities[once], batch["labels"][once])
         images = len(batch["labels"])
         self.log("val/loss", loss, batch_size=images, sync_dist=True)
         self.log("val/map", self.average_precision, prog_bar=True, batch_size=images)

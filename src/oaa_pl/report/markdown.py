@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from oaa_pl.report.cell import deviation_text, signed
+from oaa_pl.report.cell import deviation_text, mean_text, signed
 from oaa_pl.report.effect_table import paired_difference
 from oaa_pl.report.paper import METHODS, effects_among, paper_number, title_of
 from oaa_pl.report.results import Estimate, Key, Row, summary
@@ -30,7 +30,8 @@ def markdown_tables(rows: Sequence[Row]) -> str:
 
     Returns:
         Markdown text: percentages, mean ± sample deviation over seeds where there are several;
-        a dash where nothing was measured. The second table is left out if it would be empty.
+        a dash where nothing was measured or the score is undefined. The second table is left out
+        if it would be empty.
 
     Raises:
         ConfigError: if a seed occurs twice for one measurement.
@@ -84,7 +85,7 @@ def _rule(columns: int) -> str:
 def _value(estimate: Estimate | None) -> str:
     if estimate is None:
         return "–"
-    return f"{estimate.mean:.1f} {deviation_text(estimate)}".rstrip()
+    return f"{mean_text(estimate)} {deviation_text(estimate)}".rstrip()
 
 
 def _difference(

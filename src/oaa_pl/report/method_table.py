@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from oaa_pl.report.cell import Cell, deviation_text
+from oaa_pl.report.cell import Cell, deviation_text, mean_text
 from oaa_pl.report.paper import CONTROL, METHODS, paper_number, title_of
 from oaa_pl.report.results import Estimate, Key, Row, summary
 
@@ -157,12 +157,15 @@ def _cell(
         return Cell()
     notes = []
     threshold = estimates.get(key._replace(metric=_ORACLE_THRESHOLD))
-    if key.metric == "attention/miou_best" and threshold is not None:
+    undefined = math.isnan(estimate.mean)
+    if key.metric == "attention/miou_best" and threshold is not None and not undefined:
         spread = "" if threshold.deviation is None else f" ± {threshold.deviation:.2f}"
         notes.append(f"at {threshold.mean:.2f}{spread}")
-    if estimate.n != seeds:
+    if undefined:
+        notes.append("undefined")
+    elif estimate.n != seeds:
         notes.append(f"n = {estimate.n}")
-    text = "undefined" if math.isnan(estimate.mean) else f"{estimate.mean:.{decimals}f}"
+    text = mean_text(estimate, decimals)
     return Cell(
         text=text,
         deviation=deviation_text(estimate, decimals),

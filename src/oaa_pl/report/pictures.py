@@ -21,6 +21,7 @@ Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
 _PALETTE = voc_palette()
+_BAND = 2**20  # pixels
 _HEAT = colormaps["inferno"]
 HEAT_STOPS = tuple(
     "#{:02x}{:02x}{:02x}".format(*(round(255 * channel) for channel in _HEAT(place / 8)[:3]))
@@ -73,6 +74,18 @@ def label_overlay(photo: Picture, label: Picture) -> Picture:
     height, width = photo.shape[:2]
     resized = Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST)
     ids = np.asarray(resized)
+    out = np.empty_like(photo)
+    # In bands of rows: a photo of 48 megapixels would take 2 GB of numbers in between.
+    rows = max(1, _BAND // width)
+    for first in range(0, height, rows):
+        out[first : first + rows] = _overlay_rows(photo, ids, slice(first, first + rows))
+    return out
+
+
+def _overlay_rows(photo: Picture, ids: Picture, rows: slice) -> Picture:
+    """Some rows of a label map's overlay."""
+    height, width = photo.shape[:2]
+    above, photo, ids = ids[max(0, rows.start - 1) : rows.start], photo[rows], ids[rows]
     # How much of the photo's grey is left under each id, and what is added to it.
     kept = np.full(256, 0.3, np.float32)
     kept[0], kept[IGNORED] = 0.55, 0.25
@@ -80,7 +93,7 @@ def label_overlay(photo: Picture, label: Picture) -> Picture:
     added[[0, IGNORED]] = 0
     out = (kept[ids] * _luma(photo))[..., None] + added[ids]
     if (ignored := ids == IGNORED).any():
-        down, across = np.ogrid[:height, :width]
+        down, across = np.ogrid[rows.start : rows.start + len(ids), :width]
         # Stripes as wide as a fiftieth of the picture survive the page's downscaling.
         period = max(4, (height + width) // 50)
         stripes = np.where((across + down) % period < period // 2, 205.0, 120.0)
@@ -88,6 +101,7 @@ def label_overlay(photo: Picture, label: Picture) -> Picture:
     edge = np.zeros(ids.shape, dtype=bool)
     edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
     edge[1:, :] |= ids[1:, :] != ids[:-1, :]
+    edge[: len(above)] |= ids[: len(above)] != above
     out[edge] = 250.0
     return _to_bytes(out)
 

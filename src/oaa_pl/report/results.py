@@ -83,8 +83,13 @@ class Estimate:
 
     @classmethod
     def of(cls, by_seed: Mapping[int, float]) -> "Estimate":
-        """Estimate from one value per seed, one seed or more."""
-        pairs = tuple(sorted(by_seed.items()))
+        """Estimate from one value per seed, one seed or more; NaN if it is so for every seed.
+
+        A seed whose value is undefined (NaN) is left out where another has one: it would take the
+        others' mean away, and `n` tells that it lacks.
+        """
+        defined = {seed: value for seed, value in by_seed.items() if not math.isnan(value)}
+        pairs = tuple(sorted((defined or by_seed).items()))
         values = [value for _, value in pairs]
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
         return cls(float(np.mean(values)), deviation, pairs)
