@@ -196,6 +196,23 @@ def test_a_colour_photo_of_twelve_bits_is_checked_as_it_is_read(folder: Folder) 
     assert "1 photos have more than 8 bits a sample" in told
 
 
+def test_saliency_maps_that_are_all_but_black_are_told_once(folder: Folder) -> None:
+    for path in folder.saliency.iterdir():
+        Image.fromarray((np.arange(4800).reshape(60, 80) % 2).astype(np.uint8)).save(path)
+    said = folder.check()
+    assert said.status == 2
+    (told,) = lines(said, "error")
+    assert "none of 8 saliency maps has a pixel above 3% of white" in told
+
+
+def test_only_maps_that_are_there_are_checked_where_a_fallback_stands_in(folder: Folder) -> None:
+    (folder.saliency / "sound1.png").unlink()
+    Image.new("L", (9, 9), 255).save(folder.saliency / "sound2.png")
+    fallback = "{_target_: oaa_pl.labels.background.ConstantCue, value: 0.5}"
+    (told,) = lines(folder.check(f"background.fallback={fallback}"), "error")
+    assert "sound2.png' is (9, 9)" in told
+
+
 def test_a_picture_that_is_trained_and_validated_on_is_told(folder: Folder) -> None:
     noise(50).save(folder.photos / "new.png")
     (folder.root / "val.csv").write_text("image,tags\nsound0.png,cat\nnew.png,dog\n")

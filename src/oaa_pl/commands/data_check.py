@@ -4,8 +4,10 @@ import sys
 from collections import Counter
 from typing import Any
 
+import numpy as np
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, get_object, instantiate
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.progress import bar
@@ -50,7 +52,9 @@ def run(cfg: DictConfig) -> None:
         found = check_lists(listing, trained=place == 0, elsewhere=everything)
         cue = _cue(cfg, found) if place == 0 else None
         with bar(len(listing.images), f"check {listing.where}") as progress:
-            of_images = check_images(listing, cue, cfg.check.photos, progress.update)
+            of_images = check_images(listing, _of_files(cue), cfg.check.photos, progress.update)
+        if cue is not None:
+            of_images.faults += _black(cue, listing)
         found.faults = [*listing.faults, *found.faults, *of_images.faults]
         found.remarks += of_images.remarks
         pictures.append(of_images.pictures)
@@ -119,7 +123,28 @@ def _is_of(made_by: object, kind: type) -> bool:
     return getattr(made_by, "__module__", "") == kind.__module__
 
 
-def _cue(cfg: DictConfig, found: Findings) -> Cue | None:
+def _of_files(cue: FolderCue | None) -> Cue | None:
+    """The cue for photos that must have a map, or have one: a fallback would take its time."""
+    if cue is None or cue.fallback is None:
+        return cue
+
+    def of_file(name: str, photo: NDArray[np.uint8]) -> object:
+        return cue(name, photo) if (cue.folder / f"{name}.png").is_file() else None
+
+    return of_file
+
+
+def _black(cue: FolderCue, listing: Listing) -> list[str]:
+    """Whether the saliency maps are all but black, as a line."""
+    names = [one.name for one in listing.images if (cue.folder / f"{one.name}.png").is_file()]
+    try:
+        cue.require_visible(names)
+    except OaaError as error:
+        return [str(error)]  # one that cannot be read is among the faults already
+    return []
+
+
+def _cue(cfg: DictConfig, found: Findings) -> FolderCue | None:
     """The background cue, if it reads files; why there is none is a fault."""
     if not issubclass(get_class(cfg.background._target_), FolderCue):
         return None

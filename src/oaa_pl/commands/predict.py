@@ -20,6 +20,7 @@ from oaa_pl.commands.trained import label_photo
 from oaa_pl.commands.views import looked_at, named_keys
 from oaa_pl.data.images import read_photo
 from oaa_pl.errors import BadImageError, ConfigError, MissingImageError, MissingInputError
+from oaa_pl.home import expanded_path
 from oaa_pl.labels.palette import save_label
 from oaa_pl.labels.png import save_png
 from oaa_pl.report.pictures import label_overlay
@@ -45,12 +46,12 @@ def run(cfg: DictConfig) -> None:
     """
     if cfg.predict.photos is None:
         raise ConfigError("predict.photos is not set; say predict.photos=<folder of photos>")
-    photos = Path(cfg.predict.photos).expanduser()
-    output = Path(cfg.predict.output).expanduser()
+    photos = expanded_path(cfg.predict.photos)
+    output = expanded_path(cfg.predict.output)
     if not photos.is_dir():
         raise MissingInputError(f"predict.photos: {photos} is not a folder")
     default = Run.of(cfg).segmenter(cfg.method) / LAST
-    checkpoint = Path(cfg.predict.checkpoint or default).expanduser()
+    checkpoint = expanded_path(cfg.predict.checkpoint or default)
     trained, classes = _trained_with(cfg, checkpoint)
     label = label_photo(trained, checkpoint, len(classes))
     files = list(_files(photos, output.resolve()))

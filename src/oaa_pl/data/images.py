@@ -67,8 +67,9 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     except OaaError:
         raise
     except unreadable.IMAGE as error:  # a palette or a profile that does not fit the pixels
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise BadImageError(
-            f"{path} cannot be shown as RGB ({error}): save it again or take it off the list"
+            f"{path} cannot be shown as RGB ({reason}): save it again or take it off the list"
         ) from error
 
 

@@ -23,7 +23,8 @@ from oaa_pl.errors import (
     first_few,
 )
 from oaa_pl.home import expanded_path
-from oaa_pl.image_file import Header, is_there, load_upright, read_header
+from oaa_pl.image_file import is_there, read_header
+from oaa_pl.labels.saliency_map import check_size, read_saliency, refuse_turned
 
 __all__ = ["BackgroundCue", "ChecksAhead", "ChecksFit", "ConstantCue", "FolderCue"]
 
@@ -106,8 +107,8 @@ class FolderCue:
                 f"image '{image_id}' has no saliency map '{path}'; add it, set "
                 f"background.fallback, or use background=boundary, which needs none"
             )
-        saliency = _read_gray(path)
-        _check_size(saliency.shape, path, photo.shape[:2])
+        saliency = read_saliency(path)
+        check_size(saliency.shape, path, photo.shape[:2])
         return saliency
 
     def require(self, ids: Sequence[str]) -> None:
@@ -150,21 +151,33 @@ class FolderCue:
                 header = read_header(paths[name])
             except (MissingImageError, BadImageError) as error:
                 raise BadMaskError(f"saliency map {error}") from error
-            _refuse_turned(header, paths[name])
-            _check_size(header.size, paths[name], sizes[name])
+            refuse_turned(header, paths[name])
+            check_size(header.size, paths[name], sizes[name])
 
         with ThreadPoolExecutor() as pool:  # most of it is waiting for the disk
             list(pool.map(check, there))
-        looked_at = there[:: -(-len(there) // _LOOKED_AT) or 1]
-        if looked_at and max(_read_gray(paths[n]).max(initial=0) for n in looked_at) < _VISIBLE:
+        self.require_visible(there)
+        fallback: object = self.fallback
+        if isinstance(fallback, ChecksFit):
+            fallback.require_fit({n: size for n, size in sizes.items() if n not in there})
+
+    def require_visible(self, ids: Sequence[str]) -> None:
+        """Refuse maps of which a few, evenly spread, are all but black.
+
+        Args:
+            ids: of photos that have a map.
+
+        Raises:
+            BadMaskError: if no pixel of them is more than a shade of black, or one cannot be read.
+        """
+        looked_at = ids[:: -(-len(ids) // _LOOKED_AT) or 1]
+        paths = {name: self.folder / f"{name}.png" for name in looked_at}
+        if looked_at and max(read_saliency(paths[n]).max(initial=0) for n in looked_at) < _VISIBLE:
             raise BadMaskError(
                 f"background.folder '{self.folder}': none of {len(looked_at)} saliency maps has a "
                 f"pixel above {_VISIBLE:.0%} of white, so nothing would be an object; stretch them "
                 f"to 0..255, or use background=boundary, which needs none"
             )
-        fallback: object = self.fallback
-        if isinstance(fallback, ChecksFit):
-            fallback.require_fit({n: size for n, size in sizes.items() if n not in there})
 
 
 class ConstantCue:
@@ -195,51 +208,3 @@ class ConstantCue:
             The value everywhere, (H, W).
         """
         return np.full(photo.shape[:2], self.value, dtype=np.float32)
-
-
-def _read_gray(path: Path) -> NDArray[np.float32]:
-    """Gray levels of an image file as shares of white: (H, W) float32 in [0, 1]."""
-    try:
-        image, header, _ = load_upright(path)
-    except (MissingImageError, BadImageError) as error:
-        raise BadMaskError(
-            f"saliency map '{path}' cannot be read as an image ({error}); make it again"
-        ) from error
-    _refuse_turned(header, path)
-    if image.mode.startswith(("I", "F")):
-        # Integers of 16 bits; or floating point, which is a share already.
-        white = 1 if image.mode == "F" else 65535
-        levels = np.asarray(image, dtype=np.float32)
-        if not (levels.min() >= 0 and levels.max() <= white):  # no number is refused as well
-            raise BadMaskError(
-                f"saliency map '{path}' (mode {image.mode}) must hold 0 to {white}, got "
-                f"{levels.min():g} to {levels.max():g}; save it so, or as 8-bit gray"
-            )
-        return levels / np.float32(white)
-    image.info.pop("transparency", None)  # of no interest, and Pillow would warn of it
-    # Many tools save gray as three equal channels: those are welcome, colours are not.
-    colours = np.asarray(image.convert("RGB"))
-    if (colours != colours[..., :1]).any():
-        raise BadMaskError(
-            f"saliency map '{path}' must be grayscale, got a colour picture (mode {image.mode}); "
-            f"white is an object, black is background"
-        )
-    return colours[..., 0].astype(np.float32) / np.float32(255)
-
-
-def _refuse_turned(header: Header, path: Path) -> None:
-    if header.orientation != 1:
-        raise BadMaskError(
-            f"saliency map '{path}' has an orientation tag of its own; turn its pixels as the "
-            f"photo is shown, and save it without the tag"
-        )
-
-
-def _check_size(found: tuple[int, ...], path: Path, size: tuple[int, ...]) -> None:
-    if found != size:
-        turned = found == size[::-1]
-        what = "turned as the photo is shown" if turned else "at the photo's size"
-        raise BadMaskError(
-            f"saliency map '{path}' is {found} but its photo is {size} (height, width); make it "
-            f"{what}"
-        )
