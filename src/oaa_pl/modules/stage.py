@@ -1,20 +1,16 @@
 """What the three stages share: a network, its optimiser and its schedule, wired into Lightning."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from typing_extensions import override
 
-__all__ = ["OptimizerFactory", "ScheduleFactory", "StageModule"]
+from oaa_pl.modules.stock import OptimizerFactory, ScheduleFactory, make_optimizer, make_schedule
 
-OptimizerFactory = Callable[[nn.Module], Optimizer]
-ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
+__all__ = ["OptimizerFactory", "ScheduleFactory", "StageModule"]
 
 
 class StageModule(LightningModule):
@@ -22,8 +18,9 @@ class StageModule(LightningModule):
 
     Args:
         net: images (B, 3, H, W) to class maps (B, classes, h, w); has `trunk` and `head`.
-        optimizer: makes the optimiser from the network.
-        schedule: makes the schedule from the optimiser and the number of steps.
+        optimizer: makes the optimiser from the network; or a class of `torch.optim`.
+        schedule: makes the schedule from the optimiser and the number of steps; or a class of
+            `torch.optim.lr_scheduler`.
         channels_last: memory format; on CPUs twice as fast for convolutions in bfloat16.
     """
 
@@ -46,11 +43,12 @@ class StageModule(LightningModule):
 
     @override
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self.make_optimizer(self.net)
+        optimizer = make_optimizer(self.make_optimizer, self.net)
         steps = int(self.trainer.estimated_stepping_batches)
+        schedule = make_schedule(self.make_schedule, optimizer, steps)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.make_schedule(optimizer, steps), "interval": "step"},
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
     def log_loss(self, loss: Tensor, images: int) -> None:
