@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.commands import build
+from oaa_pl.commands.factory import factory
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.pictures import ProxyPicture, watched_images
 from oaa_pl.commands.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import start_from
+from oaa_pl.commands.trainer_key import asked_processes
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
 from oaa_pl.data.subset import Subset, draw_fraction
@@ -55,6 +56,7 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
     Raises:
         MissingInputError: if the proxy labels are not finished.
         ConfigError: if `segmenter.net` or `segmenter.fraction` makes no sense.
+        StoreError: if another process writes the stage's folder.
     """
     run = Run.of(cfg)
     cfg = build.for_segmenter(cfg)
@@ -64,7 +66,9 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
         train = Subset(train, draw_fraction(range(len(train.ids)), share, cfg.seed))
     read_done(run.labels(method), f"oaa label method={method}")
     files = weight_files(cfg) | read_files(run.labels(method), "labels")
-    record = StageRecord(run.segmenter(method), segmenter_key(cfg, train, method), files)
+    record = StageRecord(
+        run.segmenter(method), segmenter_key(cfg, train, method), files, asked_processes(cfg)
+    )
     if record.finished:
         return record.folder
     proxy = ProxyFolder(run.labels(method) / "proxy", train.ids)
@@ -72,8 +76,8 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
     pl.seed_everything(cfg.seed, verbose=False)
     module = Segmenter(
         start_from(cfg, cfg.segmenter.init, build.segmenter_net(cfg, classes)),
-        instantiate(cfg.segmenter.optimizer),
-        instantiate(cfg.segmenter.schedule),
+        factory(cfg.segmenter.optimizer, "segmenter.optimizer"),
+        factory(cfg.segmenter.schedule, "segmenter.schedule"),
         channels_last=cfg.net.channels_last,
     )
     data = build.datamodule(
@@ -83,8 +87,9 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
 
     pictures = Overlays("proxy", watched_images(train), ProxyPicture(train, proxy), once=True)
     what = f"segmenter {method}"
-    if train_stage(cfg, cfg.segmenter, what, record, module, data, [pictures], alone):
-        record.finish()
+    with record:
+        if train_stage(cfg, cfg.segmenter, what, record, module, data, [pictures], alone):
+            record.finish()
     return record.folder
 
 
