@@ -39,6 +39,8 @@ class AttentionByEpoch(Callback):
         grid: cells (h, w) of a map.
     """
 
+    only_looks = True  # a stage's key does not hold it: with and without it the same is made
+
     def __init__(self, output: str, grid: Sequence[int] = (32, 32)) -> None:
         self.output, self.grid = Path(output), (grid[0], grid[1])
         self.rows: list[list[float]] = []

@@ -39,7 +39,7 @@ def test_a_stage_without_any_result_may_be_begun_anew(tmp_path: Path) -> None:
     second = StageRecord(tmp_path / "stage", {"lr": 2})
     assert not second.finished
     second.begin(CONFIG)
-    assert files(tmp_path / "stage") == {"stage.json", "config.yaml"}
+    assert files(tmp_path / "stage") == {"stage.json", "config.yaml", "writer.lock"}
 
 
 @pytest.mark.parametrize("result", [LAST, "done.json"])

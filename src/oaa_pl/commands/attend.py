@@ -51,6 +51,7 @@ def attend_method(cfg: DictConfig, method: str) -> Path:
     Raises:
         MissingInputError: if the model is not trained yet.
         ConfigError: if the method has no model of its own.
+        StoreError: if another process writes the stage's folder.
     """
     model, reading = _model_of(cfg, method), reading_of(cfg, method)
     grid = list(cfg.store.grid)
@@ -66,7 +67,6 @@ def attend_method(cfg: DictConfig, method: str) -> Path:
     if record.finished:
         return record.folder
     train, _ = build.sources(cfg)
-    record.begin(cfg)
     pairs = build.pairs_of(train)
     # One map per pair: fusing it by maximum with nothing keeps it as it is.
     header = Header(
@@ -76,17 +76,19 @@ def attend_method(cfg: DictConfig, method: str) -> Path:
         fusion="maximum",
         normalisation=reading._target_.rpartition(".")[2] if model else method,
     )
-    with MemmapStore(record.folder / "store", header, pairs, overwrite=True) as store:
-        store.roll_back(0)
-        if model is None:
-            _everywhere(store)
-        else:
-            net = load_net(cfg, model, len(train.classes))
-            data = build.datamodule(cfg, train, None, cfg.loader.eval_batch_size)
-            attend(cfg, net, data, store, reading=reading, what=f"attend {method}")
-        empty = int((store.state.max(axis=(1, 2, 3)) == 0).sum()) if len(pairs.pairs) else 0
-        store.commit()
-    record.finish(pairs=len(pairs.pairs), empty=empty)
+    with record:
+        record.begin(cfg)
+        with MemmapStore(record.folder / "store", header, pairs, overwrite=True) as store:
+            store.roll_back(0)
+            if model is None:
+                _everywhere(store)
+            else:
+                net = load_net(cfg, model, len(train.classes))
+                data = build.datamodule(cfg, train, None, cfg.loader.eval_batch_size)
+                attend(cfg, net, data, store, reading=reading, what=f"attend {method}")
+            empty = int((store.state.max(axis=(1, 2, 3)) == 0).sum()) if len(pairs.pairs) else 0
+            store.commit()
+        record.finish(pairs=len(pairs.pairs), empty=empty)
     return record.folder
 
 

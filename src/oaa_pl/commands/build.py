@@ -19,6 +19,7 @@ from torch import nn
 from oaa_pl.commands.compose import compose_group, overridden
 from oaa_pl.commands.file_names import require_file_names
 from oaa_pl.commands.precision import accelerator_of, trained_precision
+from oaa_pl.commands.trainer_key import import_callbacks, trainer_key
 from oaa_pl.data.class_counts import require_learnable
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source, fingerprint
@@ -280,12 +281,16 @@ def made_from(cfg: DictConfig, train: Source, *, net: str, **parts: Any) -> dict
     """
     other = {"attention", "segmenter"} - {net}
     network = {key: value for key, value in plain(cfg.net).items() if key not in other}
+    import_callbacks(cfg)
+    trainer = trainer_key(cfg)
     return {
         "seed": cfg.seed,
         "data": fingerprint(train),
         "input": [plain(cfg.data.train_transform), plain(cfg.data.eval_transform)],
         "net": _without_paths(network),
         "precision": cfg.trainer.precision,
+        # Left out where it says nothing, as in the records of older packages.
+        **({"trainer": trainer} if trainer else {}),
         "shuffle": cfg.loader.shuffle,
         **{name: plain(part) for name, part in parts.items()},
     }

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from pytorch_lightning import LightningModule
 
 from oaa_pl.commands import build
 from oaa_pl.commands.compose import in_sweep, overridden
+from oaa_pl.commands.factory import factory
 from oaa_pl.commands.fit_classifier import classifier_key
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
@@ -209,9 +210,8 @@ def _classifier(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaDat
     stage, classes = cfg.classifier, len(train.classes)
     net = build.attention_net(build.without_weights(cfg), classes)
     module = Classifier(
-        net, instantiate(stage.optimizer), instantiate(stage.schedule), classes,
-        channels_last=cfg.net.channels_last,
-    )  # fmt: skip
+        net, *_optimisation(stage, "classifier"), classes, channels_last=cfg.net.channels_last
+    )
     return module, build.datamodule(cfg, train, None, stage.batch_size)
 
 
@@ -219,9 +219,11 @@ def _integral(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaDataM
     stage, classes = cfg.integral, len(train.classes)
     net = build.attention_net(build.without_weights(cfg), classes)
     module = IntegralAttention(
-        net, instantiate(cfg.loss.function), instantiate(stage.optimizer),
-        instantiate(stage.schedule), channels_last=cfg.net.channels_last,
-    )  # fmt: skip
+        net,
+        instantiate(cfg.loss.function),
+        *_optimisation(stage, "integral"),
+        channels_last=cfg.net.channels_last,
+    )
     maps = _Constant(np.zeros((classes, *cfg.store.grid), np.float32))
     return module, build.datamodule(cfg, train, None, stage.batch_size, soft_labels=maps)
 
@@ -230,16 +232,20 @@ def _segmenter(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaData
     cfg = build.for_segmenter(cfg)
     stage = cfg.segmenter
     net = build.segmenter_net(build.without_weights(cfg), len(train.classes))
-    module = Segmenter(
-        net, instantiate(stage.optimizer), instantiate(stage.schedule),
-        channels_last=cfg.net.channels_last,
-    )  # fmt: skip
+    module = Segmenter(net, *_optimisation(stage, "segmenter"), channels_last=cfg.net.channels_last)
     labels = _Constant(np.zeros((64, 64), np.uint8))  # brought to the photo's view, as any label is
     data = build.datamodule(
         cfg, train, None, stage.batch_size, transform="segmenter_train_transform",
         proxy_labels=labels,
     )  # fmt: skip
     return module, data
+
+
+def _optimisation(stage: DictConfig, name: str) -> tuple[Any, Any]:
+    """What makes a stage's optimiser and its schedule."""
+    return factory(stage.optimizer, f"{name}.optimizer"), factory(
+        stage.schedule, f"{name}.schedule"
+    )
 
 
 @dataclass(frozen=True)

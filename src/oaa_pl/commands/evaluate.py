@@ -19,7 +19,7 @@ from oaa_pl.commands import build
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import digest_of
 from oaa_pl.commands.precision import as_trained
-from oaa_pl.commands.record import StageRecord, read_key, sweep, write_json
+from oaa_pl.commands.record import StageRecord, read_key, sweep, write_json, writing
 from oaa_pl.commands.submission import submit
 from oaa_pl.commands.trained import label_photo, load_net
 from oaa_pl.commands.views import views_of
@@ -75,6 +75,7 @@ def evaluate_run(cfg: DictConfig) -> int:
 
     Raises:
         ConfigError: if the CRF cannot be made, or a value of `evaluate` is out of range.
+        StoreError: if another process writes the folder of a stage that has to be scored.
     """
     run = Run.of(cfg)
     require_threshold(cfg.evaluate.threshold)
@@ -109,7 +110,9 @@ def _scored(
     """Whether a stage has scores now: one that is finished is scored with these settings."""
     if not (folder / "done.json").is_file():
         return False
-    _score(cfg, folder, score, method, source, settings or {})
+    if not _scored_like(folder, _how(source, settings or {})):
+        with writing(folder):
+            _score(cfg, folder, score, method, source, settings or {})
     return True
 
 
@@ -126,11 +129,11 @@ def _scored_segmentations(cfg: DictConfig, run: Run, method: str, val: Source) -
         return _scored(cfg, folder, _segmenter, method, val, settings)
     settings["checkpoint"] = digest_of(trained / LAST)
     record = StageRecord(folder, {"segmenter": read_key(trained)})
-    new = not record.finished
-    if new:
+    if record.finished:
+        return _scored(cfg, folder, _segmenter, method, val, settings)
+    with record:
         record.begin(cfg)
-    _score(cfg, folder, _segmenter, method, val, settings)
-    if new:
+        _score(cfg, folder, _segmenter, method, val, settings)
         record.finish()
     return True
 
@@ -143,14 +146,16 @@ def _score(
     source: Source,
     settings: Mapping[str, Any],
 ) -> None:
-    """Score a stage, unless it was, in this way."""
-    how = {"split": source.split, "data": fingerprint(source), **settings}
-    if _scored_like(folder, how):
-        return
+    """Score a stage in this way; its folder's lock is held."""
     sweep(folder)
     (folder / "scored.json").unlink(missing_ok=True)  # whatever is overwritten now is no score
     write_rows(folder / "metrics.csv", score(cfg, Run.of(cfg), folder, method, source))
-    write_json(folder / "scored.json", how)
+    write_json(folder / "scored.json", _how(source, settings))
+
+
+def _how(source: Source, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What determines the scores of a stage."""
+    return {"split": source.split, "data": fingerprint(source), **settings}
 
 
 def _scored_like(folder: Path, how: dict[str, Any]) -> bool:

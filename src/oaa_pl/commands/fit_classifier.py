@@ -3,6 +3,7 @@
 Source: Jiang et al., ICCV 2019, sections 3.1 and 3.2.
 """
 
+import logging
 import shutil
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,14 @@ from oaa_pl.callbacks.growth import AttentionGrowth
 from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.commands import build
 from oaa_pl.commands.attend import attend
+from oaa_pl.commands.factory import factory
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.pictures import CumulativePicture, watched_images
 from oaa_pl.commands.precision import settle
 from oaa_pl.commands.record import StageRecord
 from oaa_pl.commands.trained import load_net
+from oaa_pl.commands.trainer_key import asked_processes
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.data.source import Source
@@ -34,6 +37,8 @@ from oaa_pl.store.lock import WriterLock
 from oaa_pl.store.memmap import MemmapStore
 
 __all__ = ["fit_classifier"]
+
+log = logging.getLogger(__name__)
 
 
 def classifier_key(cfg: DictConfig, train: Source) -> dict[str, Any]:
@@ -59,12 +64,18 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
 
     Returns:
         The stage's folder.
+
+    Raises:
+        ConfigError: if the configuration makes no sense.
+        StoreError: if another process writes the stage's folder, or its maps.
     """
     run = Run.of(cfg)
     cfg, precision = settle(cfg, run.classifier, run.classifier)
     train, val = build.sources(cfg)
     cfg = build.long_enough(cfg, "classifier", len(train.ids))
-    record = StageRecord(run.classifier, classifier_key(cfg, train), weight_files(cfg))
+    record = StageRecord(
+        run.classifier, classifier_key(cfg, train), weight_files(cfg), asked_processes(cfg)
+    )
     if record.finished:
         return record.folder
     if alone:  # or it is done already
@@ -77,10 +88,10 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
         )
         for method in cfg.fusion.stores
     }
-    for of_method in maps.values():
-        # Asked now, since a training would be too long to be told afterwards.
-        if not (of_method.finished or (record.folder / LAST).is_file()):
-            clear_maps(of_method.folder)
+    # Asked now, since a training would be too long to be told afterwards.
+    stale = [of_method.folder for of_method in maps.values() if not of_method.finished]
+    if (record.folder / LAST).is_file():
+        stale = []
     pairs = build.pairs_of(train)
     paths = {method: of_method.folder / "store" for method, of_method in maps.items()}
     accumulation = AttentionAccumulation(
@@ -102,8 +113,8 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
     pl.seed_everything(cfg.seed, verbose=False)
     module = Classifier(
         build.attention_net(cfg, classes),
-        instantiate(cfg.classifier.optimizer),
-        instantiate(cfg.classifier.schedule),
+        factory(cfg.classifier.optimizer, "classifier.optimizer"),
+        factory(cfg.classifier.schedule, "classifier.schedule"),
         classes,
         channels_last=cfg.net.channels_last,
     )
@@ -113,27 +124,62 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
         growth,
         Overlays("attention", watched, CumulativePicture(accumulation, first, train)),
     ]
-    every = cfg.classifier.validate_every if val is not None else None
-    how = {"check_val_every_n_epoch": every, "limit_val_batches": 1.0} if every else {}
-    if not train_stage(
-        cfg, cfg.classifier, "classifier", record, module, data, callbacks, alone, precision, **how
-    ):
-        return record.folder
-    # Not the loaders of the training: under several processes they hold this one's share.
-    everything = build.datamodule(cfg, train, None, cfg.classifier.batch_size)
-    # The paper does not say what becomes of pairs that no epoch's gate let through: they get the
-    # final model's map, recorded as a fallback.
-    net = load_net(cfg, record.folder, classes)
-    for method, fusion in cfg.fusion.stores.items():
-        header = store_header(cfg, pairs, fusion)
-        maps[method].begin(cfg, classes=list(train.classes))
-        with MemmapStore(paths[method], header, pairs, resume=True) as store:
-            missing = store.missing()
-            attend(cfg, net, everything, store, only=missing, what=f"finalize {method}")
-            store.commit(needed=store.generations())
-        maps[method].finish(fallback=len(missing), pairs=len(pairs.pairs))
-    record.finish()
+    how = _validation(cfg) if val is not None else {}
+
+    def prepare() -> None:
+        for folder in stale:
+            clear_maps(folder)
+
+    with record:
+        if not train_stage(
+            cfg,
+            cfg.classifier,
+            "classifier",
+            record,
+            module,
+            data,
+            callbacks,
+            alone,
+            precision,
+            prepare,
+            **how,
+        ):
+            return record.folder
+        if record.stopped and cfg.classifier.fallback == "last_epoch":
+            log.warning(
+                "classifier: the planned last epoch never came, so pairs that no epoch accepted "
+                "get the final model's map, as with fallback=final_model"
+            )
+        # The paper does not say what becomes of pairs that no epoch's gate let through: they get
+        # the final model's map, recorded as a fallback. Not by the loaders of the training: under
+        # several processes they hold this one's share.
+        everything = build.datamodule(cfg, train, None, cfg.classifier.batch_size)
+        net = load_net(cfg, record.folder, classes)
+        for method, fusion in cfg.fusion.stores.items():
+            header = store_header(cfg, pairs, fusion)
+            with maps[method] as of_method:
+                of_method.begin(cfg, classes=list(train.classes))
+                with MemmapStore(paths[method], header, pairs, resume=True) as store:
+                    missing = store.missing()
+                    attend(cfg, net, everything, store, only=missing, what=f"finalize {method}")
+                    store.commit(needed=store.generations())
+                of_method.finish(fallback=len(missing), pairs=len(pairs.pairs))
+        record.finish()
     return record.folder
+
+
+def _validation(cfg: DictConfig) -> dict[str, Any]:
+    """What the trainer is told of `validate_every`.
+
+    Raises:
+        ConfigError: if that is no number of epochs.
+    """
+    every = cfg.classifier.validate_every
+    if every is None or every == 0:
+        return {}
+    if not isinstance(every, int) or isinstance(every, bool) or every < 0:
+        raise ConfigError(f"classifier.validate_every must be epochs, or null, got {every!r}")
+    return {"check_val_every_n_epoch": every, "limit_val_batches": 1.0}
 
 
 def store_header(cfg: DictConfig, pairs: Pairs, fusion: str) -> Header:

@@ -11,11 +11,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from oaa_pl.commands import build
+from oaa_pl.commands.factory import factory
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.precision import settle
 from oaa_pl.commands.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import start_from
+from oaa_pl.commands.trainer_key import asked_processes
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
 from oaa_pl.modules.integral import IntegralAttention
@@ -44,7 +46,8 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
 
     Raises:
         MissingInputError: if the cumulative maps are not finished.
-        StoreError: if they are of other data, or a pair has none.
+        StoreError: if they are of other data, or a pair has none; or another process writes the
+            stage's folder.
     """
     run = Run.of(cfg)
     cfg, precision = settle(cfg, run.integral(cfg.loss.name), run.classifier)
@@ -53,7 +56,9 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
     source_maps = run.attention(cfg.integral.soft_labels)
     read_done(source_maps, "oaa fit stage=classifier")
     files = weight_files(cfg) | read_files(source_maps, "attention")
-    record = StageRecord(run.integral(cfg.loss.name), integral_key(cfg, train), files)
+    record = StageRecord(
+        run.integral(cfg.loss.name), integral_key(cfg, train), files, asked_processes(cfg)
+    )
     if record.finished:
         return record.folder
     reader = build.maps_of(train, source_maps)
@@ -62,12 +67,13 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
     module = IntegralAttention(
         start_from(cfg, cfg.integral.init, build.attention_net(cfg, classes)),
         instantiate(cfg.loss.function),
-        instantiate(cfg.integral.optimizer),
-        instantiate(cfg.integral.schedule),
+        factory(cfg.integral.optimizer, "integral.optimizer"),
+        factory(cfg.integral.schedule, "integral.schedule"),
         channels_last=cfg.net.channels_last,
     )
     data = build.datamodule(cfg, train, None, cfg.integral.batch_size, soft_labels=reader.dense)
     what = f"integral {cfg.loss.name}"
-    if train_stage(cfg, cfg.integral, what, record, module, data, [], alone, precision):
-        record.finish()
+    with record:
+        if train_stage(cfg, cfg.integral, what, record, module, data, [], alone, precision):
+            record.finish()
     return record.folder

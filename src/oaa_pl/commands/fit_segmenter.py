@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.commands import build
+from oaa_pl.commands.factory import factory
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
 from oaa_pl.commands.pictures import ProxyPicture, watched_images
 from oaa_pl.commands.precision import settle
 from oaa_pl.commands.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.commands.trained import start_from
+from oaa_pl.commands.trainer_key import asked_processes
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.source import Source
 from oaa_pl.data.subset import Subset, draw_fraction
@@ -59,6 +60,7 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
     Raises:
         MissingInputError: if the proxy labels are not finished.
         ConfigError: if `segmenter.net` or `segmenter.fraction` makes no sense.
+        StoreError: if another process writes the stage's folder.
     """
     run = Run.of(cfg)
     cfg, precision = settle(build.for_segmenter(cfg), run.segmenter(method), run.classifier)
@@ -69,7 +71,9 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
     cfg = build.long_enough(cfg, "segmenter", len(train.ids))
     read_done(run.labels(method), f"oaa label method={method}")
     files = weight_files(cfg) | read_files(run.labels(method), "labels")
-    record = StageRecord(run.segmenter(method), segmenter_key(cfg, train, method), files)
+    record = StageRecord(
+        run.segmenter(method), segmenter_key(cfg, train, method), files, asked_processes(cfg)
+    )
     if record.finished:
         return record.folder
     proxy = ProxyFolder(run.labels(method) / "proxy", train.ids)
@@ -80,8 +84,8 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
         log.info("segmenter %s: %s", method, net.start)
     module = Segmenter(
         start_from(cfg, cfg.segmenter.init, net),
-        instantiate(cfg.segmenter.optimizer),
-        instantiate(cfg.segmenter.schedule),
+        factory(cfg.segmenter.optimizer, "segmenter.optimizer"),
+        factory(cfg.segmenter.schedule, "segmenter.schedule"),
         channels_last=cfg.net.channels_last,
     )
     data = build.datamodule(
@@ -91,8 +95,11 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
 
     pictures = Overlays("proxy", watched_images(train), ProxyPicture(train, proxy), once=True)
     what = f"segmenter {method}"
-    if train_stage(cfg, cfg.segmenter, what, record, module, data, [pictures], alone, precision):
-        record.finish()
+    with record:
+        if train_stage(
+            cfg, cfg.segmenter, what, record, module, data, [pictures], alone, precision
+        ):
+            record.finish()
     return record.folder
 
 

@@ -46,7 +46,7 @@ class Run:
         Raises:
             ConfigError: if the seed is no number that every generator takes.
         """
-        if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
+        if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:  # `true` is an int as well
             raise ConfigError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
         home, job = Path(cfg.runs) / cfg.name, variant()
         experiment = f"{cfg.name}[{job}]" if job else cfg.name

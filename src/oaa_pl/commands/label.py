@@ -81,7 +81,8 @@ def label_method(cfg: DictConfig, method: str) -> Path:
 
     Raises:
         MissingInputError: if the maps are not finished, or the cue lacks an image.
-        StoreError: if the maps are of other data, or a pair has none.
+        StoreError: if the maps are of other data, or a pair has none; or another process writes
+            the stage's folder.
         NoForegroundError: if no image has any foreground.
         OutputError: if a label cannot be written, or a process that makes them is killed.
     """
@@ -98,34 +99,40 @@ def label_method(cfg: DictConfig, method: str) -> Path:
     record = _record(cfg, method, train.ids)
     cue, crf = ready_cue(cfg, train), instantiate(cfg.label.crf)
     reader = build.maps_of(train, run.attention(method))
-    record.begin(cfg)
-    for name in ("proxy", "hard"):
-        (record.folder / name).mkdir(exist_ok=True)
-    work = LabelMaker(
-        train.ids, train.photo, reader.maps, cue, instantiate(cfg.proxy), record.folder, crf
-    )
-    made = []
-    with _workers(cfg.label.workers) as spread, bar(len(train.ids), f"label {method}") as progress:
-        for label in spread(work, range(len(train.ids))):
-            made.append(label)
-            progress.update(1)
-    empty = sorted(label.image_id for label in made if label.foreground == 0)
-    if len(empty) == len(made):
-        raise NoForegroundError(
-            f"{record.folder}: no image of {train.name}/{train.split} has any foreground left; "
-            "lower proxy.foreground, or look at the background cue"
+    with record:
+        record.begin(cfg)
+        for name in ("proxy", "hard"):
+            (record.folder / name).mkdir(exist_ok=True)
+        work = LabelMaker(
+            train.ids, train.photo, reader.maps, cue, instantiate(cfg.proxy), record.folder, crf
         )
-    if empty:
-        # Some of them here; done.json has them all.
-        shown = first_few(empty)
-        log.warning("%s: %d images without foreground are ignored: %s", method, len(empty), shown)
-    count = len(made)
-    record.finish(
-        images=count,
-        ignored_images=empty,
-        foreground=sum(label.foreground for label in made) / count,
-        ignored=sum(label.ignored for label in made) / count,
-    )
+        made = []
+        with (
+            _workers(cfg.label.workers) as spread,
+            bar(len(train.ids), f"label {method}") as progress,
+        ):
+            for label in spread(work, range(len(train.ids))):
+                made.append(label)
+                progress.update(1)
+        empty = sorted(label.image_id for label in made if label.foreground == 0)
+        if len(empty) == len(made):
+            raise NoForegroundError(
+                f"{record.folder}: no image of {train.name}/{train.split} has any foreground left; "
+                "lower proxy.foreground, or look at the background cue"
+            )
+        if empty:
+            # Some of them here; done.json has them all.
+            shown = first_few(empty)
+            log.warning(
+                "%s: %d images without foreground are ignored: %s", method, len(empty), shown
+            )
+        count = len(made)
+        record.finish(
+            images=count,
+            ignored_images=empty,
+            foreground=sum(label.foreground for label in made) / count,
+            ignored=sum(label.ignored for label in made) / count,
+        )
     return record.folder
 
 

@@ -61,8 +61,9 @@ def _run(name: str, overrides: Sequence[str]) -> int:
     from oaa_pl.commands.notice import forget
 
     forget()
-    # A polite kill leaves as Ctrl-C does: locks released, the run resumable.
-    polite = signal.signal(signal.SIGTERM, _interrupt)
+    # A polite kill leaves as Ctrl-C does: locks released, the run resumable. So does SIGUSR1, by
+    # which SLURM tells that a job's time is nearly over.
+    polite = {one: signal.signal(one, _interrupt) for one in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         command = importlib.import_module(f"oaa_pl.commands.{name.replace(' ', '_')}")
         if name == STORE:
@@ -79,7 +80,8 @@ def _run(name: str, overrides: Sequence[str]) -> int:
             raise
         return _refuse(_one_line(known))
     finally:
-        signal.signal(signal.SIGTERM, polite)
+        for one, handler in polite.items():
+            signal.signal(one, handler)
     return DONE
 
 

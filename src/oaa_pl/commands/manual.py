@@ -12,7 +12,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "run every stage in order, then score and report",
         """Trains the classifier while accumulating attention, the integral models, makes proxy
 labels, trains a segmenter on each, scores everything and writes the report. Finished
-stages are skipped, an interrupted one is resumed: run it again after a crash.
+stages are skipped, an interrupted one is resumed: run it again after a crash, or when it
+ended with status 130 (Ctrl-C, SIGTERM, SIGUSR1, +trainer.max_time=DD:HH:MM:SS).
 
 Tries ten steps of each training first. If the run will take minutes, it says how long, and
 what would be quicker, as command lines that can be typed; estimate=false starts at once.

@@ -5,50 +5,78 @@ resumed stage, by those before as well), `config.yaml` (the whole resolved confi
 makes, and last `done.json`. A finished stage is skipped, an interrupted one resumed, and one that
 was made from something else refused. Only what holds neither a result nor a checkpoint is made
 anew: a first try with a wrong value should not stand in the way.
+
+Whoever writes the folder holds its lock, `writer.lock`; a killed process lets go of it.
 """
 
 import json
-import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands.difference import first_difference
 from oaa_pl.commands.provenance import provenance
-from oaa_pl.errors import MissingInputError, OutputError, RunMismatchError
-from oaa_pl.whole_file import put_whole
+from oaa_pl.commands.stage_folder import (
+    LOCK,
+    clear,
+    damaged,
+    locked,
+    read_json,
+    sweep,
+    write_json,
+    write_text,
+    writing,
+)
+from oaa_pl.commands.trainer_key import recorded_trainer
+from oaa_pl.errors import MissingInputError, RunMismatchError
+from oaa_pl.store.lock import WriterLock
 
 __all__ = [
     "StageRecord", "read_done", "read_files", "read_key", "sweep", "write_json", "write_text",
+    "writing",
 ]  # fmt: skip
 
-_RECORD = ("stage.json", "config.yaml")
+_RECORD = ("stage.json", "config.yaml", LOCK)
 
 
 class StageRecord:
-    """The record of one stage's folder.
+    """The record of one stage's folder; as a context, it lets go of the folder's lock at its end.
 
     Args:
         folder: the stage's folder.
         made_from: plain values that determine what the stage makes; compared when it is met again.
         files: digests of input files by what they are, such as "weights"; compared as well, but
             only where both records have one: a finished stage no longer needs its inputs.
+        processes: how many train the stage, as far as it is known: a batch is so many times
+            larger. Compared where both records know it.
     """
 
     def __init__(
-        self, folder: Path, made_from: Mapping[str, Any], files: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        made_from: Mapping[str, Any],
+        files: Mapping[str, str] | None = None,
+        processes: int | None = None,
     ) -> None:
         self.folder = folder
+        self.processes = processes
         # Through JSON and back: tuples become lists, as they will be when read again.
         self.made_from: dict[str, Any] = json.loads(json.dumps(made_from, sort_keys=True))
         self.files = dict(files or {})
         self._started = time.time()
         self._before = 0.0
+        self._facts: dict[str, Any] = {}
+        self._lock: WriterLock | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._release()
 
     @property
     def finished(self) -> bool:
@@ -57,37 +85,57 @@ class StageRecord:
         Raises:
             RunMismatchError: if the folder was made from something else.
         """
-        self._require_same()
+        self.require_same()
         return (self.folder / "done.json").is_file()
 
     def begin(self, cfg: DictConfig, **facts: Any) -> None:
-        """Make the folder and write down what is about to be made.
+        """Make the folder, take its lock, and write down what is about to be made.
 
         What another configuration began there without any result is removed first, and so is
         what a killed process was just writing. One process of a training does this for all.
 
         Raises:
             RunMismatchError: if the folder was made from something else.
+            StoreError: if another process writes the folder.
             OutputError: if the folder cannot be written.
         """
-        self._require_same()
+        self.require_same()
+        if self._lock is None:
+            self._lock = locked(self.folder)
         if self._difference():
-            shutil.rmtree(self.folder)
+            clear(self.folder)
         sweep(self.folder)
         earlier = self._earlier()
         self._started, self._before = time.time(), sum(leg["seconds"] for leg in earlier)
         record = {"made_from": self.made_from, "files": self.files, **facts, **provenance()}
         record |= {"started": self._started, "earlier": earlier}
+        if self.processes is not None:
+            record["processes"] = self.processes
         write_json(self.folder / "stage.json", record)
         write_text(self.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 
+    @property
+    def stopped(self) -> bool:
+        """Whether this process's training was stopped for good before its planned length."""
+        return "stopped" in self._facts
+
+    def add(self, **facts: Any) -> None:
+        """Facts to be kept when the stage is finished."""
+        self._facts |= facts
+
     def finish(self, **facts: Any) -> None:
-        """Mark the stage complete, with its wall time and other facts.
+        """Mark the stage complete, with its wall time and other facts, and let go of its lock.
 
         The time is that since `begin`, and of what was resumed, up to the last file it left.
         """
         seconds = round(self._before + time.time() - self._started, 1)
-        write_json(self.folder / "done.json", {"seconds": seconds, **facts})
+        write_json(self.folder / "done.json", {"seconds": seconds, **self._facts, **facts})
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _earlier(self) -> list[dict[str, Any]]:
         """Commit, command and seconds of each process that worked here before and left a file.
@@ -116,15 +164,29 @@ class StageRecord:
             return ""
         try:
             record = json.loads(path.read_text())
-            old, files = record["made_from"], dict(record.get("files", {}))
+            old, files = dict(record["made_from"]), dict(record.get("files", {}))
+            processes = record.get("processes")
         except (ValueError, KeyError, TypeError) as error:
-            raise RunMismatchError(
-                f"{path} is damaged ({error!r}); remove the folder to make the stage anew"
-            ) from error
+            raise RunMismatchError(damaged(path, repr(error))) from error
+        if "precision" in old and "trainer" not in old:
+            # A training's; an older package's key has no more of the trainer than that.
+            trainer, asked = recorded_trainer(self.folder)
+            old, processes = {**old, **trainer}, processes or asked
+        if different := first_difference(old, self.made_from):
+            return different
         others = [name for name, sum_ in self.files.items() if files.get(name, sum_) != sum_]
-        return first_difference(old, self.made_from) or (f"other {others[0]}" if others else "")
+        if others:
+            return f"other {others[0]}"
+        if self.processes is not None and processes not in (None, self.processes):
+            return f"trainer.devices for {processes} processes, asked for are {self.processes}"
+        return ""
 
-    def _require_same(self) -> None:
+    def require_same(self) -> None:
+        """Check that the folder is not another stage's that came to a result or a checkpoint.
+
+        Raises:
+            RunMismatchError: if it is.
+        """
         kept = any((self.folder / name).is_file() for name in ("done.json", LAST))
         different = self._difference()
         if different and kept:
@@ -132,33 +194,6 @@ class StageRecord:
                 f"{self.folder} was made with {different}; give the run another name "
                 "(name=...), or remove the folder to make the stage anew"
             )
-
-
-def sweep(folder: Path, pattern: str = "**/.*") -> None:
-    """Remove the hidden files that a killed process had not yet renamed to what they became.
-
-    Args:
-        folder: where to look.
-        pattern: of the hidden files; by default those of all folders below as well.
-    """
-    for leftover in folder.glob(pattern):
-        unfinished = leftover.suffix in (".partial", ".part", ".tmp") and leftover.is_file()
-        if unfinished and not _being_written(leftover):
-            leftover.unlink(missing_ok=True)
-
-
-def _being_written(path: Path) -> bool:
-    """Whether the process whose number is in the name, if there is one, is another that lives."""
-    number = path.stem.rpartition(".")[2]
-    if not number.isdecimal() or int(number) == os.getpid():
-        return False
-    try:
-        os.kill(int(number), 0)  # asks only
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
 
 
 def read_done(folder: Path, maker: str) -> dict[str, Any]:
@@ -170,12 +205,12 @@ def read_done(folder: Path, maker: str) -> dict[str, Any]:
 
     Raises:
         MissingInputError: if the stage is not finished.
+        RunMismatchError: if its record is damaged.
     """
     path = folder / "done.json"
     if not path.is_file():
         raise MissingInputError(f"{folder} is not finished, or was never made; first run '{maker}'")
-    facts: dict[str, Any] = json.loads(path.read_text())
-    return facts
+    return read_json(path)
 
 
 def read_files(folder: Path, stage: str) -> dict[str, str]:
@@ -184,8 +219,11 @@ def read_files(folder: Path, stage: str) -> dict[str, str]:
     Args:
         folder: the upstream stage's folder, which has been begun.
         stage: what to call it.
+
+    Raises:
+        RunMismatchError: if its record is missing or damaged.
     """
-    files = json.loads((folder / "stage.json").read_text()).get("files", {})
+    files = read_json(folder / "stage.json").get("files", {})
     return {name if " of " in name else f"{name} of {stage}": sum_ for name, sum_ in files.items()}
 
 
@@ -194,33 +232,12 @@ def read_key(folder: Path) -> dict[str, Any]:
 
     Raises:
         MissingInputError: if the stage was never begun.
+        RunMismatchError: if its record is damaged.
     """
     path = folder / "stage.json"
     if not path.is_file():
         raise MissingInputError(f"{folder} was never made")
-    key: dict[str, Any] = json.loads(path.read_text())["made_from"]
+    key: Any = read_json(path).get("made_from")
+    if not isinstance(key, dict):
+        raise RunMismatchError(damaged(path, f"made_from is {key!r}"))
     return key
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all, making its folder.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
-    try:
-        put_whole(path, text.encode())
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); free disk space, or choose another "
-            "run folder (runs=...)"
-        ) from error
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all, making its folder.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
-    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")

@@ -19,6 +19,7 @@ from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands import build
 from oaa_pl.commands.folders import Run
+from oaa_pl.commands.record import writing
 from oaa_pl.commands.trained import label_photo
 from oaa_pl.errors import ConfigError, MissingInputError, OutputError
 from oaa_pl.labels.palette import save_label
@@ -44,6 +45,7 @@ def submit(cfg: DictConfig) -> list[Path]:
     Raises:
         ConfigError: if there is no such competition.
         MissingInputError: if there is no photo to segment, or no segmenter is finished.
+        StoreError: if another process writes a segmenter's folder.
     """
     _require_competition(cfg.competition)
     run, (_, val) = Run.of(cfg), build.sources(cfg)
@@ -57,12 +59,15 @@ def submit(cfg: DictConfig) -> list[Path]:
     for method in finished:
         folder = run.segmentations(method) / "submission" / val.split
         label = label_photo(cfg, run.segmenter(method) / LAST, len(val.classes))
-        with bar(len(val.ids), f"submission of {method}") as progress:
+        archives.append(folder.parent / f"{val.split}.tar.gz")
+        with (
+            writing(run.segmentations(method)),
+            bar(len(val.ids), f"submission of {method}") as progress,
+        ):
             for index, name in enumerate(val.ids):
                 save_label(folder / f"{name}.png", label(val.photo(index)))
                 progress.update(1)
-        archives.append(folder.parent / f"{val.split}.tar.gz")
-        write_archive(archives[-1], folder, val.ids, cfg.competition)
+            write_archive(archives[-1], folder, val.ids, cfg.competition)
         log.info("%s: for the evaluation server", archives[-1])
     return archives
 

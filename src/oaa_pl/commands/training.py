@@ -1,40 +1,33 @@
-"""Train one stage: the trainer, exact resumption, and a clean way out at Ctrl-C."""
+"""Train one stage: exact resumption, an honest end, and a clean way out at Ctrl-C."""
 
 import logging
 import re
 import signal
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import wandb
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import LearningRateMonitor
-from pytorch_lightning.loggers.logger import Logger
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from pytorch_lightning import Callback, LightningModule
 
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
-from oaa_pl.callbacks.divergence import StopIfDiverged
-from oaa_pl.callbacks.epoch_seed import EpochSeed
-from oaa_pl.callbacks.history import HistoryLogger
-from oaa_pl.callbacks.progress import StageProgress
-from oaa_pl.callbacks.throughput import Throughput
-from oaa_pl.callbacks.wandb import wandb_logger
-from oaa_pl.commands.compose import in_sweep
-from oaa_pl.commands.precision import accelerator_of
+from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands.record import StageRecord
+from oaa_pl.commands.resume import Progress, progress_of, resume_point, set_aside_requeued
+from oaa_pl.commands.trainer import make_trainer, planned_length
 from oaa_pl.data.class_counts import describe_classes
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import ConfigError, OaaError
-from oaa_pl.modules.precision import true_precision
-from oaa_pl.nets.precision import precision_of
 
-__all__ = ["make_trainer", "own_callbacks", "train_stage"]
+__all__ = ["train_stage"]
 
 log = logging.getLogger(__name__)
+
+# What Lightning says of an older package's checkpoint, which knew ours by another name. Its state
+# is of no use: there is one checkpoint, in one place.
+_OLD_CHECKPOINT = r"Be aware .* add the following callbacks: \[\"ModelCheckpoint\{[^}]*\}\"\]"
 
 
 def train_stage(
@@ -47,6 +40,7 @@ def train_stage(
     callbacks: list[Callback],
     alone: bool,
     precision: Mapping[str, str],
+    prepare: Callable[[], None] | None = None,
     **more: Any,
 ) -> bool:
     """Train, or go on training from the last checkpoint.
@@ -61,28 +55,53 @@ def train_stage(
         callbacks: the stage's own.
         alone: whether this training is all that the command line does.
         precision: which one, and why, for the record.
+        prepare: called once the folder is this process's, before training.
         **more: further arguments of the trainer.
 
     Returns:
         Whether this is the process that goes on afterwards: under `ddp` only rank 0 does.
 
     Raises:
-        KeyboardInterrupt: if somebody pressed Ctrl-C; what was checkpointed stays.
+        KeyboardInterrupt: if somebody pressed Ctrl-C, or a time limit was reached; what was
+            checkpointed stays.
+        ConfigError: if the trainer's configuration makes no sense, or the checkpoint was saved
+            inside an epoch.
+        RunMismatchError: if the folder was made from something else.
+        StoreError: if another process writes the folder.
         OaaError: if another process of the same training has stopped.
     """
-    last = record.folder / LAST
+    length = planned_length(stage, what)
+    before = resume_point(record.folder, *length)
+    ended = _length_of(before, length) if before is not None and before.stopped else None
     more = {"limit_val_batches": 0, **more}
-    trainer, loggers = make_trainer(cfg, stage, what, record.folder, callbacks, alone=alone, **more)
+    trainer, loggers = make_trainer(
+        cfg, stage, what, record.folder, callbacks, alone=alone, length=ended, **more
+    )
+    record.processes = trainer.world_size
+    record.require_same()  # every process, or the others would wait for rank 0
+    set_aside_requeued(record.folder)
     if trainer.is_global_zero:  # under `ddp` every process comes here
         record.begin(cfg, classes=list(data.train_set.source.classes), precision=precision)
         log.info("%s: %s", what, describe_classes(data.train_set.source))
+        if prepare is not None:
+            prepare()
+    last = record.folder / LAST
+    status = "failed"
     # Lightning leaves the process at Ctrl-C; the command line has something to say first.
     try:
-        trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", _OLD_CHECKPOINT)
+            trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        status = "success"
     except SystemExit as leaving:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt(f"{what}: interrupted") from leaving
+    except MisconfigurationException as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"trainer: {reason}") from error
     except RuntimeError as error:
+        if str(error).startswith("Early stopping conditioned on"):
+            raise ConfigError(f"callbacks: {' '.join(str(error).split())}") from error
         if trainer.world_size > 1 and re.search("[Cc]onnection (closed|reset)", str(error)):
             raise OaaError(
                 f"{what}: another process of this training stopped; its own message says why"
@@ -90,101 +109,51 @@ def train_stage(
         raise
     finally:
         for logger in loggers:
-            logger.finalize("success")
-        wandb.finish()  # or the next job of a sweep would go on in this one's run
+            logger.finalize(status)
+        # Or the next job of a sweep would go on in this one's run.
+        wandb.finish(exit_code=0 if status == "success" else 1)
         if torch.distributed.is_initialized():
             # The other processes leave now: whoever scores afterwards must not wait for them.
             torch.distributed.destroy_process_group()
-    return bool(trainer.is_global_zero)
+    goes_on = bool(trainer.is_global_zero)
+    _end(record, what, length, report=goes_on)
+    return goes_on
 
 
-def make_trainer(
-    cfg: DictConfig,
-    stage: DictConfig,
-    what: str,
-    folder: Path,
-    callbacks: Sequence[Callback],
-    *,
-    alone: bool,
-    **more: Any,
-) -> tuple[Trainer, list[Logger]]:
-    """A trainer that checkpoints each epoch, logs, and repeats exactly what it is told to.
+def _length_of(progress: Progress, planned: tuple[int | None, int]) -> tuple[int | None, int]:
+    """What a training has that was stopped for good, in the units of its plan."""
+    return (None, progress.steps) if planned[0] is None else (progress.epochs, -1)
 
-    Args:
-        cfg: the configuration.
-        stage: the stage's part of it: `epochs`, or `steps` where that is null.
-        what: the stage's name, for the progress bar and the run's name.
-        folder: the stage's folder.
-        callbacks: the stage's own.
-        alone: whether this training is all that the command line does.
-        **more: further arguments of the trainer.
+
+def _end(record: StageRecord, what: str, planned: tuple[int | None, int], *, report: bool) -> None:
+    """Say how a training ended, if not at its planned length, and keep that for `done.json`.
 
     Raises:
-        ConfigError: if the trainer's configuration or the stage's length makes no sense.
+        KeyboardInterrupt: if a time limit ended it.
+        OaaError: if nobody knows what ended it.
     """
-    settings = OmegaConf.to_container(cfg.trainer, resolve=True)
-    if not isinstance(settings, dict):
-        raise ConfigError(f"trainer must be a mapping, got {settings!r}; say trainer=cpu|gpu|ddp")
-    if settings.get("strategy") == "ddp" and (in_sweep() or not alone):
-        # `ddp` starts its other processes by repeating the command line: every job of a sweep and
-        # every stage of a pipeline would be repeated with it.
-        settings["strategy"] = "ddp_spawn"
-    epochs, steps = stage.epochs, stage.steps
-    if (steps if epochs is None else epochs) < 1:
-        raise ConfigError(f"{what}: epochs, or steps if epochs is null, must be 1 or more")
-    precision = precision_of(settings["precision"]).in_training(accelerator_of(cfg))
-    settings["precision"] = precision.name
-    plugins: list[Any] = [AtomicCheckpointIO()]
-    if (plugin := true_precision(precision.name)) is not None:
-        # Lightning takes a name or a plugin.
-        plugins.append(plugin)
-        del settings["precision"]
-    loggers: list[Logger] = [HistoryLogger(folder)]
-    if cfg.logger.wandb is not None:
-        loggers.append(wandb_logger(cfg.logger.wandb, folder, f"{cfg.name} seed {cfg.seed} {what}"))
-    ours = own_callbacks(cfg)
-    try:
-        built: Trainer = instantiate(
-            settings,
-            max_epochs=epochs,
-            max_steps=steps if epochs is None else -1,
-            logger=loggers,
-            callbacks=[
-                *callbacks,
-                *ours,
-                EpochSeed(cfg.seed),
-                StopIfDiverged(),
-                StageProgress(what),
-                Throughput(what, precision.name),  # after the bar, which its line must not break
-                LearningRateMonitor("epoch"),
-                epoch_checkpoint(folder),
-            ],
-            plugins=plugins,
-            use_distributed_sampler=False,  # the loaders have split the images already
-            num_sanity_val_steps=0,
-            enable_progress_bar=False,  # StageProgress shows one for the whole stage
-            enable_model_summary=False,
-            default_root_dir=folder,
-            **more,
+    progress = progress_of(record.folder)
+    if progress is not None and progress.reached(*planned):
+        return
+    length = f"{planned[1]} steps" if planned[0] is None else f"{planned[0]} epochs"
+    if progress is None or not progress.stopped_by:
+        raise OaaError(
+            f"{what}: the training ended before its {length}, and no callback says why; run the "
+            "same command again to go on"
         )
-    except InstantiationException as error:
-        # What Lightning says of a machine without that device, or of an unknown precision.
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ConfigError(f"trainer: {reason}; say trainer=cpu|gpu|ddp, or mend it") from error
-    return built, loggers
-
-
-def own_callbacks(cfg: DictConfig) -> list[Callback]:
-    """The Lightning callbacks that `cfg.callbacks` names.
-
-    Raises:
-        ConfigError: if one cannot be made.
-    """
-    try:
-        return [instantiate(callback) for callback in cfg.callbacks or ()]
-    except InstantiationException as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ConfigError(
-            f"callbacks: {reason}; give a list of nodes, each with the _target_ of a Lightning "
-            "callback that Python can import"
-        ) from error
+    by = ", ".join(progress.stopped_by)
+    said = f"{what}: stopped by {by} after {progress.epochs} epochs ({progress.steps} steps)"
+    if progress.goes_on:
+        if report:
+            log.warning("%s of %s: the stage is not finished", said, length)
+        raise KeyboardInterrupt(said)
+    if report:
+        log.warning("%s, planned were %s: the stage counts as finished", said, length)
+    record.add(
+        stopped={
+            "by": list(progress.stopped_by),
+            "epochs": progress.epochs,
+            "steps": progress.steps,
+            "planned": length,
+        }
+    )

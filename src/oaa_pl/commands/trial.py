@@ -18,9 +18,11 @@ from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
 
 from oaa_pl.callbacks.divergence import StopIfDiverged
+from oaa_pl.callbacks.early_stop import StopAtEpochEnd, TimeLimit
 from oaa_pl.callbacks.progress import StageProgress
+from oaa_pl.callbacks.throughput import Throughput
 from oaa_pl.commands.compose import overridden
-from oaa_pl.commands.training import make_trainer
+from oaa_pl.commands.trainer import make_trainer
 from oaa_pl.data.datamodule import OaaDataModule
 
 __all__ = ["Pace", "time_steps", "untouched"]
@@ -85,9 +87,9 @@ def time_steps(
         trainer, _ = make_trainer(
             cfg, stage, f"timing {what}", Path(folder), [watch], alone=True, limit_val_batches=0
         )
-        # Nothing is kept, and a network without weights may diverge: neither is asked here, nor is
-        # its loss shown.
-        kept = (Checkpoint, StopIfDiverged, StageProgress)
+        # Nothing is kept, a network without weights may diverge, and the trial stops inside an
+        # epoch: none of these is asked here, nor is a loss shown.
+        kept = (Checkpoint, StopAtEpochEnd, StopIfDiverged, StageProgress, Throughput, TimeLimit)
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by its own
         callbacks[:] = [one for one in callbacks if not isinstance(one, kept)]
         try:

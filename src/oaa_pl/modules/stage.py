@@ -1,6 +1,5 @@
 """What the three stages share: a network, its optimiser and its schedule, wired into Lightning."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,16 +7,12 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from typing_extensions import override
 
 from oaa_pl.errors import RunMismatchError
+from oaa_pl.modules.stock import OptimizerFactory, ScheduleFactory, make_optimizer, make_schedule
 
 __all__ = ["OptimizerFactory", "ScheduleFactory", "StageModule"]
-
-OptimizerFactory = Callable[[nn.Module], Optimizer]
-ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
 
 
 class StageModule(LightningModule):
@@ -25,8 +20,9 @@ class StageModule(LightningModule):
 
     Args:
         net: images (B, 3, H, W) to class maps (B, classes, h, w); has `trunk` and `head`.
-        optimizer: makes the optimiser from the network.
-        schedule: makes the schedule from the optimiser and the number of steps.
+        optimizer: makes the optimiser from the network; or a class of `torch.optim`.
+        schedule: makes the schedule from the optimiser and the number of steps; or a class of
+            `torch.optim.lr_scheduler`.
         channels_last: memory format; on CPUs twice as fast for convolutions in bfloat16.
     """
 
@@ -49,11 +45,12 @@ class StageModule(LightningModule):
 
     @override
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self.make_optimizer(self.net)
+        optimizer = make_optimizer(self.make_optimizer, self.net)
         steps = int(self.trainer.estimated_stepping_batches)
+        schedule = make_schedule(self.make_schedule, optimizer, steps)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.make_schedule(optimizer, steps), "interval": "step"},
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
     @override
@@ -62,7 +59,10 @@ class StageModule(LightningModule):
         # torch would refuse it without a name, or give parameters each other's momentum.
         states = checkpoint.get("optimizer_states")
         if states and self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
-            saved, own = _groups(states[0]), _groups(self.make_optimizer(self.net).state_dict())
+            saved, own = (
+                _groups(states[0]),
+                _groups(make_optimizer(self.make_optimizer, self.net).state_dict()),
+            )
             if saved != own:
                 raise RunMismatchError(
                     f"the checkpoint's optimiser has other groups of parameters than this one: "

@@ -1,0 +1,46 @@
+"""What makes a stage's optimiser or schedule, from its configuration."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from oaa_pl.errors import ConfigError
+from oaa_pl.modules.stock import missing
+
+__all__ = ["factory"]
+
+
+def factory(node: DictConfig, name: str) -> Callable[..., Any]:
+    """What makes a stage's optimiser or schedule: a function of ours, or a class of PyTorch.
+
+    Args:
+        node: its configuration.
+        name: of the node, for errors.
+
+    Raises:
+        ConfigError: if it cannot be imported, takes no such values, or lacks one.
+    """
+    try:
+        made: Callable[..., Any] = instantiate(node, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ConfigError(f"{name}: {reason}; say a _target_ that Python can import") from error
+    if not isinstance(made, partial):
+        raise ConfigError(f"{name} must be a mapping with a _target_, got {node!r}")
+    known = inspect.signature(made.func).parameters
+    open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values())
+    foreign = [value for value in made.keywords if value not in known]
+    if foreign and not open_ended:
+        without = " ".join(f"~{name}.{value}" for value in foreign)
+        raise ConfigError(
+            f"{name}: {node['_target_']} takes no {', '.join(foreign)}; leave out with {without}"
+        )
+    if lacking := missing(made, schedule=name.endswith(".schedule")):
+        needed = " ".join(f"+{name}.{value}=..." for value in lacking)
+        raise ConfigError(f"{name}: {node['_target_']} needs {', '.join(lacking)}; say {needed}")
+    return made

@@ -1,0 +1,119 @@
+"""What a stage's checkpoint says: how far the training came, and whether it can go on exactly."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.early_stop import StopAtEpochEnd
+from oaa_pl.errors import ConfigError, WeightsError
+
+__all__ = ["Progress", "progress_of", "resume_point", "set_aside_requeued"]
+
+log = logging.getLogger(__name__)
+
+
+class Progress(NamedTuple):
+    """How far a training had come when its checkpoint was saved.
+
+    Attributes:
+        epochs: whole or begun ones.
+        steps: of the optimiser.
+        whole: whether the last epoch was whole.
+        stopped_by: who stopped it there before its planned length, such as "EarlyStopping".
+        goes_on: whether that was a time limit only, so that the training is to be resumed.
+    """
+
+    epochs: int
+    steps: int
+    whole: bool
+    stopped_by: tuple[str, ...] = ()
+    goes_on: bool = False
+
+    def reached(self, epochs: int | None, steps: int) -> bool:
+        """Whether the planned length was reached.
+
+        Args:
+            epochs: planned, or None if the length is given in steps.
+            steps: planned, where `epochs` is None.
+        """
+        return self.steps >= steps if epochs is None else self.whole and self.epochs >= epochs
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the training was stopped for good before its planned length."""
+        return bool(self.stopped_by) and not self.goes_on
+
+
+def progress_of(folder: Path) -> Progress | None:
+    """The progress that a stage's checkpoint holds; None if there is no checkpoint.
+
+    Raises:
+        WeightsError: if the checkpoint cannot be read.
+    """
+    path = folder / LAST
+    if not path.is_file():
+        return None
+    try:
+        # Mapped: of a checkpoint of any size only its table of contents is read.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        whole = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
+        stop: Mapping[str, Any] = content.get("callbacks", {}).get(StopAtEpochEnd.__qualname__, {})
+        return Progress(
+            int(content["epoch"]) + 1,
+            int(content["global_step"]),
+            bool(whole),
+            tuple(stop.get("by", ())),
+            bool(stop.get("goes_on", False)),
+        )
+    except Exception as error:  # torch raises almost anything at a file that is none of its own
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise WeightsError(
+            f"{path} is no readable checkpoint ({reason}), so its training cannot go on; remove "
+            "it to train anew"
+        ) from error
+
+
+def resume_point(folder: Path, epochs: int | None, steps: int) -> Progress | None:
+    """The progress that a stage goes on from; None if it begins anew.
+
+    Args:
+        folder: the stage's.
+        epochs: planned, or None if the length is given in steps.
+        steps: planned, where `epochs` is None.
+
+    Raises:
+        WeightsError: if the checkpoint cannot be read.
+        ConfigError: if it was saved inside an epoch, from where no data loader goes on exactly.
+    """
+    progress = progress_of(folder)
+    if progress is None or progress.whole or progress.reached(epochs, steps):
+        return progress
+    raise ConfigError(
+        f"{folder / LAST} was saved inside epoch {progress.epochs - 1}, from where no training can "
+        "go on exactly; remove it to train the stage anew, or put one there that was saved at an "
+        "epoch's end"
+    )
+
+
+def set_aside_requeued(folder: Path) -> None:
+    """Rename what SLURM's requeue saved inside an epoch: Lightning would resume from it unasked.
+
+    Every process of a training may do this at the same time.
+
+    Args:
+        folder: the stage's.
+    """
+    for path in sorted(folder.glob("hpc_ckpt_*.ckpt")):
+        # Lightning looks for the old name anywhere in a file's name.
+        unused = path.with_name(f"requeued-{path.stem.rpartition('_')[2]}.unused")
+        with suppress(FileNotFoundError):
+            path.rename(unused)
+            log.warning(
+                "%s was saved inside an epoch, when SLURM asked to requeue; it is not used (now "
+                "%s): the stage goes on from %s, or begins anew", path, unused.name, LAST,
+            )  # fmt: skip
