@@ -357,7 +357,7 @@ def test_a_checkpoint_whose_maps_were_not_at_hand_is_refused(
 ) -> None:
     module = module_of(lightning)
     trainer = fit(lightning, tmp_path, module, max_epochs=1)
-    trainer.callbacks[0]._committed = None  # as in the process that spawned the training's
+    trainer.callbacks[0]._stores.committed = None  # as in the process that spawned the training's
     trainer.save_checkpoint(tmp_path / "after.ckpt")
     with pytest.raises(StoreMismatchError, match="written where its maps were not at hand"):
         fit(lightning, tmp_path, module_of(lightning), ckpt_path=tmp_path / "after.ckpt")

@@ -6,34 +6,23 @@ stores' headers) and where they live (`open_stores`) are injected; this file onl
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from oaa_pl.attention.cam import class_attention
 from oaa_pl.attention.gate import beats_absent_classes
-from oaa_pl.callbacks.generations import GENERATIONS, NamedGenerations, RecordedIO
+from oaa_pl.callbacks.generations import GENERATIONS
 from oaa_pl.callbacks.step import as_is, batch_fields, score_map_of
+from oaa_pl.callbacks.training_stores import StoreOpener, TrainingStores, openers_of
 from oaa_pl.errors import ConfigError, StoreError, StoreMismatchError
 from oaa_pl.store.accumulate import Gate, Normalisation, accumulate
 from oaa_pl.store.memmap import MemmapStore
 
-__all__ = ["AttentionAccumulation", "StoreOpener"]
+__all__ = ["AttentionAccumulation"]
 
 log = logging.getLogger(__name__)
-
-# Generation and seal. The empty store has neither.
-Named = tuple[int, str]
-_EMPTY: Named = (0, "")
-
-
-class StoreOpener(Protocol):
-    """Opens a store for writing, as `partial(MemmapStore, path, header, pairs)` does."""
-
-    def __call__(self, rank: int, world_size: int, *, overwrite: bool) -> MemmapStore:
-        """Open the store for one process."""
 
 
 class AttentionAccumulation(Callback):
@@ -83,26 +72,24 @@ class AttentionAccumulation(Callback):
     ) -> None:
         if first_epoch < 0:
             raise ConfigError(f"first_epoch must be 0 or more, got {first_epoch}")
-        openers = open_stores if isinstance(open_stores, Mapping) else {"maps": open_stores}
-        for name, opener in openers.items():
-            if not callable(opener):
-                raise ConfigError(
-                    f"open_stores[{name!r}] must be what opens a store, got "
-                    f"{type(opener).__name__}; give partial(MemmapStore, path, header, pairs), as "
-                    "the process that trains must open it"
-                )
-        self.open_stores: dict[str, StoreOpener] = dict(openers)
+        self._stores = TrainingStores(openers_of(open_stores))
         self.gate, self.normalise, self.first_epoch = gate, normalise, first_epoch
         self.keep_empty, self.fill_in_epoch = keep_empty, fill_in_epoch
         self.overwrite, self.read_batch = overwrite, read_batch
         self.resume_inside_epoch = resume_inside_epoch
-        self.stores: dict[str, MemmapStore] = {}
-        self._named: dict[str, NamedGenerations] = {}
-        # What a checkpoint written now names; None where that is not known in this process.
-        self._committed: dict[str, Named] | None = None
         self._resumed = False
         self._unsaved = False
         self._batches = self._mapped = 0  # of this epoch; those whose maps were accumulated
+
+    @property
+    def open_stores(self) -> Mapping[str, StoreOpener]:
+        """What opens each store, by its name."""
+        return self._stores.openers
+
+    @property
+    def stores(self) -> Mapping[str, MemmapStore]:
+        """The open stores by name; none before and after a training."""
+        return self._stores.opened
 
     @override
     def on_load_checkpoint(
@@ -130,43 +117,17 @@ class AttentionAccumulation(Callback):
                 "ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True) does; or go on "
                 "inexactly with AttentionAccumulation(resume_inside_epoch=True)"
             )
-        self._committed = {name: (number, seal) for name, (number, seal) in saved.items()}
+        self._stores.committed = {name: (number, seal) for name, (number, seal) in saved.items()}
         self._resumed = True
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Also without a checkpoint, where one trainer's `fit` is called again.
-        goes_on = self._committed is not None and (self._resumed or trainer.global_step > 0)
+        goes_on = self._resumed or (self._stores.committed is not None and trainer.global_step > 0)
         self._resumed = False
-        try:
-            # One shard per rank: a shared map would lose updates, and a barrier per batch is slow.
-            for name, opener in self.open_stores.items():
-                self.stores[name] = store = opener(
-                    trainer.global_rank, trainer.world_size, overwrite=self.overwrite or goes_on
-                )
-                self._named[name] = NamedGenerations(name, store.path)
-            if goes_on and self._committed is not None:
-                self._go_back(trainer, self._committed)
-            else:
-                self._committed = dict.fromkeys(self.open_stores, _EMPTY)
-        except BaseException:
-            self._close()
-            raise
-        if trainer.is_global_zero:
-            _warn_of_checkpoints_inside_epochs(trainer, self.resume_inside_epoch)
-            # The trainer tells which file names what. An earlier `fit` may have asked it already.
-            io = trainer.strategy.checkpoint_io
-            inner = io.inner if isinstance(io, RecordedIO) else io
-            trainer.strategy.checkpoint_io = RecordedIO(inner, self._named)  # type: ignore[assignment]  # as good as one
-
-    def _go_back(self, trainer: Trainer, committed: Mapping[str, Named]) -> None:
-        for name, store in self.stores.items():
-            needed: set[int] = set()
-            if trainer.is_global_zero:
-                if trainer.ckpt_path:
-                    self._named[name].written(committed[name][0], str(trainer.ckpt_path))
-                needed = self._named[name].needed(_checkpoint_folders(trainer))
-            store.roll_back(*committed[name], needed)
+        self._stores.open(trainer, overwrite=self.overwrite, goes_on=goes_on)
+        if trainer.is_global_zero and not self.resume_inside_epoch:
+            _warn_of_checkpoints_inside_epochs(trainer)
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -228,20 +189,9 @@ class AttentionAccumulation(Callback):
 
     def _commit(self, trainer: Trainer) -> None:
         """Commit what came since the last commit; every process must come here."""
-        if not (self._unsaved and self.stores):
-            return
-        folders = _checkpoint_folders(trainer)
-        committed = {}
-        for name, store in self.stores.items():
-            needed: set[int] = set()
-            if trainer.is_global_zero:  # it alone drops generations, so it alone has to know
-                if store.replaces:  # and with the old maps, what their checkpoints name
-                    self._named[name].clear()
-                else:
-                    needed = self._named[name].needed(folders)
-            generation = store.commit(trainer.strategy.barrier, needed)
-            committed[name] = generation, store.seal(generation)
-        self._committed, self._unsaved = committed, False
+        if self._unsaved and self.stores:
+            self._stores.commit(trainer)
+            self._unsaved = False
 
     @override
     def on_save_checkpoint(
@@ -251,17 +201,11 @@ class AttentionAccumulation(Callback):
         # checkpoint names always exists, and a crash in between costs a generation, not a run.
         # A second checkpoint of the same moment names the same generation.
         self._commit(trainer)
-        if self._committed is None or self._unsaved:
-            checkpoint[GENERATIONS] = dict.fromkeys(self.open_stores)
-            return
-        checkpoint[GENERATIONS] = {name: list(named) for name, named in self._committed.items()}
-        if trainer.is_global_zero:
-            for name, named in self._named.items():
-                named.writing(self._committed[name][0])
+        self._stores.name_in(trainer, checkpoint, whole=not self._unsaved)
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._close()
+        self._stores.close()
 
     @override
     def on_exception(
@@ -271,17 +215,12 @@ class AttentionAccumulation(Callback):
         # with several processes: the others may never come to the barrier. And not in place of the
         # maps that a training overwrites: they stay until its first epoch is whole.
         self._unsaved &= self._mapped > 0
-        if trainer.world_size == 1 and not any(one.replaces for one in self.stores.values()):
+        if trainer.world_size == 1 and not self._stores.replace_others:
             try:
                 self._commit(trainer)
             except (OSError, StoreError) as error:
                 log.warning("what came after the last commit is lost: %s", error)
-        self._close()
-
-    def _close(self) -> None:
-        for store in self.stores.values():
-            store.close()
-        self.stores = {}
+        self._stores.close()
 
 
 def _ends_an_epoch(trainer: Trainer, checkpoint: Mapping[str, Any]) -> bool:
@@ -292,18 +231,10 @@ def _ends_an_epoch(trainer: Trainer, checkpoint: Mapping[str, Any]) -> bool:
     return bool(progress["is_last_batch"])
 
 
-def _checkpoint_folders(trainer: Trainer) -> set[Path]:
-    """Folders of a training's checkpoints, also of those that no store's record has yet."""
-    # Not by class: both packages of Lightning have one of their own.
-    named = [getattr(callback, "dirpath", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]  # a plain attribute
-    folders = {Path(folder) for folder in named if folder}
-    return folders | ({Path(trainer.ckpt_path).parent} if trainer.ckpt_path else set())
-
-
-def _warn_of_checkpoints_inside_epochs(trainer: Trainer, allowed: bool) -> None:
+def _warn_of_checkpoints_inside_epochs(trainer: Trainer) -> None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # a plain attribute
         steps = getattr(callback, "_every_n_train_steps", None)
-        if not allowed and (steps or getattr(callback, "_train_time_interval", None)):
+        if steps or getattr(callback, "_train_time_interval", None):
             log.warning(
                 "%s writes checkpoints inside epochs. A training that accumulates attention is not "
                 "resumed from those, since no data loader can go on exactly. To be able to resume, "

@@ -9,20 +9,16 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from pytorch_lightning import LightningModule
 
-from oaa_pl.commands import build
+from oaa_pl.commands import build, trial_modules
 from oaa_pl.commands.compose import in_sweep, overridden
-from oaa_pl.commands.factory import factory
 from oaa_pl.commands.fit_classifier import classifier_key
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import weight_files
@@ -30,12 +26,8 @@ from oaa_pl.commands.precision import settle
 from oaa_pl.commands.quicker import Schedule, proposals, with_lengths
 from oaa_pl.commands.record import StageRecord
 from oaa_pl.commands.trial import Pace, time_steps, untouched
-from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source
 from oaa_pl.machine import usable_cores
-from oaa_pl.modules.classifier import Classifier
-from oaa_pl.modules.integral import IntegralAttention
-from oaa_pl.modules.segmenter import Segmenter
 from oaa_pl.report.page import duration
 
 __all__ = ["announce", "estimated"]
@@ -119,7 +111,7 @@ def estimated(cfg: DictConfig, losses: Sequence[str]) -> Schedule:
     attention = segmentation = None
     if not trained:
         attention = paces["classifier"] = time_steps(
-            cfg, cfg.classifier, "classifier", lambda: _classifier(cfg, train)
+            cfg, cfg.classifier, "classifier", lambda: trial_modules.classifier(cfg, train)
         )
         steps = _steps(cfg, cfg.classifier, images)
         parts["classifier"] = steps * sum(attention)
@@ -128,7 +120,7 @@ def estimated(cfg: DictConfig, losses: Sequence[str]) -> Schedule:
             parts["classifier"] += passes * _pass(attention, len(val.ids), cfg.classifier)
     if todo.losses:
         attention = paces["integral"] = time_steps(
-            cfg, cfg.integral, "integral model", lambda: _integral(cfg, train)
+            cfg, cfg.integral, "integral model", lambda: trial_modules.integral(cfg, train)
         )
         each = _steps(cfg, cfg.integral, images) * sum(attention)
         parts |= {f"integral {loss}": each for loss in todo.losses}
@@ -139,7 +131,7 @@ def estimated(cfg: DictConfig, losses: Sequence[str]) -> Schedule:
     if todo.segmented:
         seen = max(1, round(images * cfg.segmenter.fraction))
         segmentation = paces["segmenter"] = time_steps(
-            cfg, cfg.segmenter, "segmenter", lambda: _segmenter(cfg, train)
+            cfg, cfg.segmenter, "segmenter", lambda: trial_modules.segmenter(cfg, train)
         )
         each = _steps(cfg, cfg.segmenter, seen) * sum(segmentation)
         parts |= {f"segmenter {method}": each for method in todo.segmented}
@@ -204,56 +196,3 @@ def _labelling(cfg: DictConfig, train: Source, methods: int) -> float:
         done = time.perf_counter()
     each = (done - read) + methods * (read - begun)
     return each / len(photos) * len(train.ids) / workers
-
-
-def _classifier(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaDataModule]:
-    stage, classes = cfg.classifier, len(train.classes)
-    net = build.attention_net(build.without_weights(cfg), classes)
-    module = Classifier(
-        net, *_optimisation(stage, "classifier"), classes, channels_last=cfg.net.channels_last
-    )
-    return module, build.datamodule(cfg, train, None, stage.batch_size)
-
-
-def _integral(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaDataModule]:
-    stage, classes = cfg.integral, len(train.classes)
-    net = build.attention_net(build.without_weights(cfg), classes)
-    module = IntegralAttention(
-        net,
-        instantiate(cfg.loss.function),
-        *_optimisation(stage, "integral"),
-        channels_last=cfg.net.channels_last,
-    )
-    maps = _Constant(np.zeros((classes, *cfg.store.grid), np.float32))
-    return module, build.datamodule(cfg, train, None, stage.batch_size, soft_labels=maps)
-
-
-def _segmenter(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaDataModule]:
-    cfg = build.for_segmenter(cfg)
-    stage = cfg.segmenter
-    net = build.segmenter_net(build.without_weights(cfg), len(train.classes))
-    module = Segmenter(net, *_optimisation(stage, "segmenter"), channels_last=cfg.net.channels_last)
-    labels = _Constant(np.zeros((64, 64), np.uint8))  # brought to the photo's view, as any label is
-    data = build.datamodule(
-        cfg, train, None, stage.batch_size, transform="segmenter_train_transform",
-        proxy_labels=labels,
-    )  # fmt: skip
-    return module, data
-
-
-def _optimisation(stage: DictConfig, name: str) -> tuple[Any, Any]:
-    """What makes a stage's optimiser and its schedule."""
-    return factory(stage.optimizer, f"{name}.optimizer"), factory(
-        stage.schedule, f"{name}.schedule"
-    )
-
-
-@dataclass(frozen=True)
-class _Constant(Generic[Value]):
-    """In the place of maps or labels that do not exist yet; a loader's process can be sent it."""
-
-    value: Value
-
-    def __call__(self, index: int) -> Value:
-        del index
-        return self.value

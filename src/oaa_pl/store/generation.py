@@ -18,9 +18,9 @@ from tokenize import TokenError
 import numpy as np
 from numpy.typing import NDArray
 
-from oaa_pl.errors import StoreError, StoreNotEmptyError
+from oaa_pl.errors import StoreError
 from oaa_pl.store.files import checksum, save_array, sync_folder, write_text
-from oaa_pl.store.layout import ORIGIN_NONE, ROW, Header
+from oaa_pl.store.layout import ROW, Header
 
 __all__ = [
     "DAMAGE",
@@ -28,9 +28,9 @@ __all__ = [
     "committed",
     "drop",
     "folder_of",
+    "mapped",
     "open_generation",
     "read_seal",
-    "require_no_maps",
     "row_checksums",
     "seal_of",
     "seal_rows",
@@ -197,8 +197,8 @@ def open_generation(
                     f"{folder / name} is damaged: its checksum is not the sealed one; "
                     f"'oaa store verify {store}' says what to do"
                 )
-        state = _mapped(folder / "state.npy", header.rule.dtype, header.state_shape(count))
-        rows = np.array(_mapped(folder / "rows.npy", ROW, (count,)))
+        state = mapped(folder / "state.npy", header.rule.dtype, header.state_shape(count))
+        rows = np.array(mapped(folder / "rows.npy", ROW, (count,)))
     except StoreError:
         raise
     except DAMAGE as error:
@@ -208,35 +208,17 @@ def open_generation(
     return state, rows
 
 
-def require_no_maps(store: Path, count: int) -> None:
-    """Refuse a store that a new training would empty.
+def mapped(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> np.ndarray:
+    """Map a `.npy` file of just that dtype and shape read-only.
 
     Args:
-        store: the store's folder.
-        count: rows R that the store must have.
+        path: the file.
+        dtype: that it must have.
+        shape: that it must have.
 
     Raises:
-        StoreNotEmptyError: if a generation holds a map, or cannot be read; the message names both
-            ways out.
-    """
-    for generation in reversed(committed(store)):
-        try:
-            rows = _mapped(folder_of(store, generation) / "rows.npy", ROW, (count,))
-            maps = int((rows["origin"] != ORIGIN_NONE).sum())
-        except DAMAGE:
-            maps = -1  # unreadable is not empty
-        if maps:
-            found = f"{maps} committed maps" if maps > 0 else "committed maps that are damaged"
-            raise StoreNotEmptyError(
-                f"{store} holds {found} (generation {generation}). To go on with them, resume the "
-                "checkpoint that belongs to them (Trainer.fit(ckpt_path=...)), or in a loop of "
-                "your own open the store with resume=True. To drop them and begin anew, give "
-                "overwrite=True"
-            )
-
-
-def _mapped(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> np.ndarray:
-    """Map a `.npy` file of just that dtype and shape read-only.
+        StoreError: if it holds another array, or is short or long.
+        OSError, ValueError, ...: any of `DAMAGE`, if it is not such a file.
 
     `numpy.load` would also open an archive, and would reckon with whatever shape a file claims.
     """

@@ -21,19 +21,17 @@ from typing_extensions import override
 from oaa_pl.attention.fusion import Fusion
 from oaa_pl.errors import StoreError, StoreMismatchError
 from oaa_pl.store.base import AttentionStore
-from oaa_pl.store.files import preallocate, save_array, write_text
+from oaa_pl.store.claim import claim, require_no_maps
+from oaa_pl.store.files import preallocate, save_array
 from oaa_pl.store.generation import (
     committed,
     drop,
     open_generation,
-    require_no_maps,
     seal_of,
-    sweep,
     write_generation,
 )
 from oaa_pl.store.layout import ROW, Header, Pairs
 from oaa_pl.store.lock import WriterLock
-from oaa_pl.store.reader import read_identity
 
 __all__ = ["MemmapStore"]
 
@@ -90,7 +88,7 @@ class MemmapStore(AttentionStore):
         self.rows = np.zeros(count, ROW)
         try:
             if rank == 0:
-                self._claim()
+                self._lock = claim(path, header, pairs)
             if not (resume or overwrite):
                 require_no_maps(path, count)  # on every rank, so that they refuse together
             self.state = self._map_live(header.state_shape(count), header.rule)
@@ -101,32 +99,6 @@ class MemmapStore(AttentionStore):
         except StoreError:
             self.close()
             raise
-
-    def _claim(self) -> None:
-        """Take the writer's lock, and make the folder or check that it is ours."""
-        try:
-            (self.path / "generations").mkdir(parents=True, exist_ok=True)
-            (self.path / "live").mkdir(exist_ok=True)
-            self._lock = WriterLock(self.path / "writer.lock")
-            sweep(self.path)
-        except StoreError:
-            raise
-        except OSError as error:
-            raise StoreError(
-                f"{self.path} cannot be written ({error.strerror}); choose another run folder"
-            ) from error
-        if (self.path / "header.json").exists():
-            header, pairs = read_identity(self.path)
-            pairs.require_same(self.pairs, self.path)
-            header.require_same(self.header, self.path)
-        elif self.generations():
-            raise StoreError(
-                f"{self.path / 'header.json'} is missing, so it is unknown whose maps these are; "
-                "restore it, or choose another run folder"
-            )
-        else:
-            write_text(self.path / "images.txt", self.pairs.text())
-            write_text(self.path / "header.json", self.header.dump())  # last: it names a store
 
     def _map_live(self, shape: tuple[int, ...], rule: Fusion) -> np.ndarray:
         live = self.path / "live"
