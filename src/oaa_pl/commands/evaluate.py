@@ -27,9 +27,8 @@ from oaa_pl.errors import MissingInputError
 from oaa_pl.labels.palette import load_label, save_label
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.losses import image_scores
-from oaa_pl.metrics import (
-    HeldOutThreshold, MeanAveragePrecision, SegmentationScore, cut, require_threshold,
-)  # fmt: skip
+from oaa_pl.metrics import HeldOutThreshold, MeanAveragePrecision, SegmentationScore
+from oaa_pl.metrics.threshold import cut, require_threshold
 from oaa_pl.report.results import Row, collect, write_rows
 
 __all__ = ["evaluate_run", "run"]
