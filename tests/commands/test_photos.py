@@ -122,12 +122,12 @@ def test_from_photos_and_tags_to_masks_of_new_photos_as_the_command_proposes(
     proposed = [shlex.split(line) for line in lines if line.startswith("oaa reproduce ")]
     assert proposed, lines
     quickest = proposed[-1][2:]
-    assert {"data.input_size=112", "data.segmenter_side=251", "data.crop_size=161"} <= {*quickest}
+    assert {"data.input_size=160", "data.segmenter_side=350", "data.crop_size=225"} <= {*quickest}
 
     # Then what it proposed, as typed.
     said = oaa("reproduce", *quickest, "estimate=false")
     assert said.status == 0, said.err
-    root = empty / "runs/photos-quickest/seed-0"
+    root = empty / "runs/photos-quicker/seed-0"
     proxy = root / "labels/oaa_plus_hybrid/proxy"
     assert len(list(proxy.glob("*.png"))) == len(photos)
     turned = load_label(next(proxy.glob("turned*.png")))

@@ -21,7 +21,7 @@ from oaa_pl.commands.submission import submit
 from oaa_pl.commands.views import views_of
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.errors import MissingInputError
-from oaa_pl.metrics import require_threshold
+from oaa_pl.metrics.threshold import require_threshold
 from oaa_pl.report.results import Row, collect, write_rows
 
 __all__ = ["evaluate_run", "run"]

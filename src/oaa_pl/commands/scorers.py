@@ -19,13 +19,8 @@ from oaa_pl.data.source import Source
 from oaa_pl.labels.palette import load_label, save_label
 from oaa_pl.labels.resize import to_photo
 from oaa_pl.losses import image_scores
-from oaa_pl.metrics import (
-    HeldOutThreshold,
-    MeanAveragePrecision,
-    SegmentationScore,
-    cut,
-    require_threshold,
-)  # fmt: skip
+from oaa_pl.metrics import HeldOutThreshold, MeanAveragePrecision, SegmentationScore
+from oaa_pl.metrics.threshold import cut, require_threshold
 from oaa_pl.report.results import Row
 
 __all__ = ["attention_maps", "classification", "proxy_labels", "segmentations"]
