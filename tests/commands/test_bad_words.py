@@ -58,7 +58,7 @@ def test_a_value_that_must_be_given_is_asked_for(empty: Path) -> None:
 
 
 def test_an_unknown_command_is_refused_with_those_that_exist(empty: Path) -> None:
-    require_refusal(oaa("tarin"), "'tarin'", "reproduce, data, fit, attend")
+    require_refusal(oaa("tarin"), "'tarin'", "reproduce, data, data check, fit, attend")
 
 
 def test_an_unknown_option_is_refused(empty: Path) -> None:

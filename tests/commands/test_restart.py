@@ -58,6 +58,16 @@ def edited(path: Path, edit: Callable[[dict[str, Any]], None], name: str = "last
     torch.save(content, path.with_name(name))
 
 
+def unfinished(place: str) -> Path:
+    """A stage's folder as it is before the stage has finished, and its maps before they have."""
+    maps = (
+        [f"attention/{name}" for name in ("oaa_max", "oaa_mean")] if place == "classifier" else []
+    )
+    for folder in (place, *maps):
+        (SEED / folder / "done.json").unlink(missing_ok=True)
+    return SEED / place
+
+
 def cut(content: dict[str, Any]) -> None:
     """As a checkpoint is that was saved after the first of two batches."""
     content["epoch"], content["global_step"] = 0, 1
@@ -68,8 +78,7 @@ def cut(content: dict[str, Any]) -> None:
 def test_a_checkpoint_inside_an_epoch_is_refused_with_the_way_out(
     again: Path, finished: Path, tiny_voc_once: Path, place: str
 ) -> None:
-    stage = SEED / place
-    (stage / "done.json").unlink()
+    stage = unfinished(place)
     edited(stage / "last.ckpt", cut)
     before = (stage / "stage.json").read_bytes()
     said = run(place, tiny_voc_once)
@@ -92,14 +101,24 @@ def test_what_slurm_saved_inside_an_epoch_is_not_used(
 ) -> None:
     for name, value in ONE_TASK.items():
         monkeypatch.setenv(name, value)
-    stage = SEED / place
-    (stage / "done.json").unlink()
+    stage = unfinished(place)
     edited(stage / "last.ckpt", cut, "hpc_ckpt_1.ckpt")
     said = run(place, tiny_voc_once)
     assert said.status == 0, said.err
     assert "hpc_ckpt_1.ckpt was saved inside an epoch, when SLURM asked" in caplog.text
     assert (stage / "requeued-1.unused").is_file()
     require_equal(weights(place), weights(place, finished))
+
+
+def test_finished_maps_whose_classifier_is_gone_are_not_emptied(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    for name in ("done.json", "last.ckpt"):
+        (SEED / "classifier" / name).unlink()
+    before = files(SEED / "attention")
+    said = run("classifier", tiny_voc_once)
+    require_refusal(said, "oaa_max holds finished maps", "is gone; restore it, or remove")
+    assert files(SEED / "attention") == before
 
 
 @pytest.mark.parametrize("place", STAGES)

@@ -509,7 +509,7 @@ def test_an_unreadable_checkpoint_of_a_training_is_named_where_it_matters(
     require_sound(store_of("oaa_max"))
     flip(store_of("oaa_max"), 3)
     said = oaa("store", "verify", str(store_of("oaa_max")))
-    require_refusal(said, "classifier/last.ckpt is no readable checkpoint", "train anew")
+    require_refusal(said, "classifier/last.ckpt is not a readable checkpoint", "copy it again")
 
 
 # Merge

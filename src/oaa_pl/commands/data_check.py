@@ -27,6 +27,7 @@ from oaa_pl.errors import (
     UnfitDataError,
 )
 from oaa_pl.home import expanded_path
+from oaa_pl.image_file import is_there
 from oaa_pl.labels.background import FolderCue
 from oaa_pl.report.contact_sheet import contact_sheet, jpeg
 from oaa_pl.whole_file import put_whole
@@ -129,14 +130,14 @@ def _of_files(cue: FolderCue | None) -> Cue | None:
         return cue
 
     def of_file(name: str, photo: NDArray[np.uint8]) -> object:
-        return cue(name, photo) if (cue.folder / f"{name}.png").is_file() else None
+        return cue(name, photo) if is_there(cue.folder / f"{name}.png") else None
 
     return of_file
 
 
 def _black(cue: FolderCue, listing: Listing) -> list[str]:
     """Whether the saliency maps are all but black, as a line."""
-    names = [one.name for one in listing.images if (cue.folder / f"{one.name}.png").is_file()]
+    names = [one.name for one in listing.images if is_there(cue.folder / f"{one.name}.png")]
     try:
         cue.require_visible(names)
     except OaaError as error:

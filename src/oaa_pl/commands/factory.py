@@ -34,8 +34,12 @@ def factory(node: DictConfig, name: str) -> Callable[..., Any]:
         raise ConfigError(f"{name} must be a mapping with a _target_, got {node!r}")
     known = inspect.signature(made.func).parameters
     open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values())
-    foreign = [value for value in made.keywords if value not in known]
-    if foreign and not open_ended:
+    foreign = [value for value in made.keywords if value not in known and not open_ended]
+    # A null says nothing, and Hydra's `~` could not take it out.
+    silent = [value for value in foreign if made.keywords[value] is None]
+    for value in silent:
+        del made.keywords[value]
+    if foreign := [value for value in foreign if value not in silent]:
         without = " ".join(f"~{name}.{value}" for value in foreign)
         raise ConfigError(
             f"{name}: {node['_target_']} takes no {', '.join(foreign)}; leave out with {without}"

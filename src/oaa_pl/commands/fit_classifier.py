@@ -5,6 +5,7 @@ Source: Jiang et al., ICCV 2019, sections 3.1 and 3.2.
 
 import logging
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from oaa_pl.commands.trainer_key import asked_processes
 from oaa_pl.commands.training import train_stage
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.data.source import Source
-from oaa_pl.errors import ConfigError
+from oaa_pl.errors import ConfigError, RunMismatchError
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.lock import WriterLock
@@ -88,10 +89,7 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
         )
         for method in cfg.fusion.stores
     }
-    # Asked now, since a training would be too long to be told afterwards.
-    stale = [of_method.folder for of_method in maps.values() if not of_method.finished]
-    if (record.folder / LAST).is_file():
-        stale = []
+    stale = _stale_maps(record, list(maps.values()))
     pairs = build.pairs_of(train)
     paths = {method: of_method.folder / "store" for method, of_method in maps.items()}
     accumulation = AttentionAccumulation(
@@ -180,6 +178,24 @@ def _validation(cfg: DictConfig) -> dict[str, Any]:
     if not isinstance(every, int) or isinstance(every, bool) or every < 0:
         raise ConfigError(f"classifier.validate_every must be epochs, or null, got {every!r}")
     return {"check_val_every_n_epoch": every, "limit_val_batches": 1.0}
+
+
+def _stale_maps(record: StageRecord, maps: Sequence[StageRecord]) -> list[Path]:
+    """Folders of maps that a classifier accumulated which never came to a checkpoint.
+
+    Raises:
+        RunMismatchError: if maps are of another run, or are finished and would be emptied.
+    """
+    finished = [of_method.folder for of_method in maps if of_method.finished]
+    if (record.folder / LAST).is_file():
+        return []
+    if finished:
+        raise RunMismatchError(
+            f"{finished[0]} holds finished maps, but the checkpoint of their classifier, "
+            f"{record.folder / LAST}, is gone; restore it, or remove "
+            f"{' and '.join(map(str, finished))} to train the classifier and the maps anew"
+        )
+    return [of_method.folder for of_method in maps]
 
 
 def store_header(cfg: DictConfig, pairs: Pairs, fusion: str) -> Header:

@@ -27,41 +27,37 @@ def claim(path: Path, header: Header, pairs: Pairs) -> WriterLock:
         StoreError: if the folder is another data set's or another rule's store, is in use, or
             cannot be written.
     """
+    lock: WriterLock | None = None
     try:
         (path / "generations").mkdir(parents=True, exist_ok=True)
         (path / "live").mkdir(exist_ok=True)
         lock = WriterLock(path / "writer.lock")
-    except StoreError:
-        raise
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
         sweep(path)
-        if (path / "header.json").exists():
-            found, its_pairs = read_identity(path)
-            its_pairs.require_same(pairs, path)
-            found.require_same(header, path)
-        elif committed(path):
-            raise StoreError(
-                f"{path / 'header.json'} is missing, so it is unknown whose maps these are; "
-                "restore it, or choose another run folder"
-            )
-        else:
-            write_text(path / "images.txt", pairs.text())
-            write_text(path / "header.json", header.dump())  # last: it names a store
-    except StoreError:
-        lock.release()
-        raise
+        _require_or_begin(path, header, pairs)
     except OSError as error:
-        lock.release()
-        raise _unwritable(path, error) from error
+        if lock is not None:
+            lock.release()
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror or error}); choose another run folder"
+        ) from error
     return lock
 
 
-def _unwritable(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"{path} cannot be written ({error.strerror or error}); choose another run folder"
-    )
+def _require_or_begin(path: Path, header: Header, pairs: Pairs) -> None:
+    if (path / "header.json").exists():
+        found, its_pairs = read_identity(path)
+        its_pairs.require_same(pairs, path)
+        found.require_same(header, path)
+    elif committed(path):
+        raise StoreError(
+            f"{path / 'header.json'} is missing, so it is unknown whose maps these are; "
+            "restore it, or choose another run folder"
+        )
+    else:
+        write_text(path / "images.txt", pairs.text())
+        write_text(path / "header.json", header.dump())  # last: it names a store
 
 
 def require_no_maps(store: Path, count: int) -> None:
