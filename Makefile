@@ -45,14 +45,20 @@ endif
 OLDER := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2
 NONE := 5# pytest's exit status where ARGS chose no test
 
+# Quick tests in as many processes as there are cores, each of one thread: threads that wait for one
+# another would take longer. A file's tests stay together, since they share what is slow to make.
+test test-all: export OMP_NUM_THREADS := 1
+SPREAD := -n auto --maxprocesses 4 --dist loadfile
+QUICK := -m "not slow and not reliability"
+
 test: export WANDB_MODE := offline
 test: $(STAMP) ## Quick tests and the examples in docstrings: ARGS='-k store' for some of them
-	$(BIN)/python -m pytest -m "not slow and not reliability" $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) $(QUICK) $(ARGS)
 
 test-all: export WANDB_MODE := offline
 test-all: $(STAMP) ## All tests, and the quick ones again as an older processor would compute them
 	$(BIN)/python -m pytest $(ARGS)
-	$(OLDER) $(BIN)/python -m pytest -m "not slow and not reliability" $(ARGS) || test $$? -eq $(NONE)
+	$(OLDER) $(BIN)/python -m pytest $(SPREAD) $(QUICK) $(ARGS) || test $$? -eq $(NONE)
 
 lint: $(STAMP) ## Style and formatting, changing nothing
 	$(BIN)/python -m ruff check
