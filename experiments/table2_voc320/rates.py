@@ -22,24 +22,42 @@ from oaa_pl.report.results import collect
 
 COLUMNS = (
     "segmenter", "lr", "fast", "commit", "miou", "loss_first_epoch", "loss_last_epoch",
-    "fc6_units_active", "fc6_values_active", "background_predicted",
+    "trunk_size", "trunk_active", "trunk_varies", "fc6_size", "fc6_active", "fc6_varies",
+    "background_predicted",
 )  # fmt: skip
 PHOTOS = 100  # the first of the validation split
 
 
+class Features:
+    """What a layer puts out over some photos: how large, how much of it positive, how varied.
+
+    Args:
+        layer: of features, 0 or more, (1, channels, h, w), of one size for all photos.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.photos: list[Tensor] = []
+        layer.register_forward_hook(lambda _, __, output: self.photos.append(output[0].float()))
+
+    def size(self) -> float:
+        """Root mean square."""
+        return float(torch.stack(self.photos).square().mean().sqrt())
+
+    def active(self) -> float:
+        """Share of values above zero."""
+        return float((torch.stack(self.photos) > 0).float().mean())
+
+    def varies(self) -> float:
+        """Variance over the photos, cell by cell, as a share of the mean square."""
+        values = torch.stack(self.photos)
+        return float(values.var(dim=0).mean() / values.square().mean().clamp(min=1e-12))
+
+
 def measured(folder: Path) -> dict[str, Any]:
-    """One row of `COLUMNS` for a segmenter's folder, the three last as shares in [0, 1]."""
+    """One row of `COLUMNS` for a segmenter's folder; shares in [0, 1]."""
     cfg = recorded_config(folder / LAST, "data.val", "net.segmenter")
-    classes = build.recorded_classes(folder)
-    segment = segment_photo(cfg, folder / LAST, len(classes))
-    fc6, shares, alive = segment.net.get_submodule("head.1"), [], []
-
-    def keep(_: nn.Module, __: object, output: Tensor) -> None:
-        positive = output > 0
-        shares.append(float(positive.float().mean()))
-        alive.append(positive.any(dim=3).any(dim=2)[0])
-
-    fc6.register_forward_hook(keep)
+    segment = segment_photo(cfg, folder / LAST, len(build.recorded_classes(folder)))
+    layers = [Features(segment.net.get_submodule(name)) for name in ("trunk", "head.1")]
     _, val = build.sources(cfg)
     if val is None:
         raise SystemExit(f"{folder}: no validation split")
@@ -52,17 +70,18 @@ def measured(folder: Path) -> dict[str, Any]:
             float(row["value"]) for row in csv.DictReader(file) if row["name"] == "train/loss_epoch"
         ]
     home = folder.parents[2]
-    rows = [
-        row
+    score = next(
+        row.value
         for row in collect(home)
         if (row.metric, row.method) == ("segmentation/miou", folder.name)
-    ]
+    )
     optimizer = cfg.segmenter.optimizer
+    fast = "whole head" if optimizer.get("fast") is None else "last layer"
     values = (
-        home.name, optimizer.lr, optimizer.get("fast"), commit_of(folder),
-        f"{rows[0].value:.1f}", f"{losses[0]:.3f}", f"{losses[-1]:.3f}",
-        f"{float(torch.stack(alive).any(dim=0).float().mean()):.3f}",
-        f"{mean(shares):.4f}", f"{mean(background):.3f}",
+        home.name, optimizer.lr, fast, commit_of(folder),
+        f"{score:.1f}", f"{losses[0]:.3f}", f"{losses[-1]:.3f}",
+        *(f"{n:.3f}" for at in layers for n in (at.size(), at.active(), at.varies())),
+        f"{mean(background):.3f}",
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
 
