@@ -93,7 +93,7 @@ def test_names_with_blanks_go_through_a_store_on_disk(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "header.json").read_text())["version"] == 2
     reader.pairs.require_same(BLANKS, tmp_path)
     reader.header.require_same(header, tmp_path)
-    with MemmapStore(tmp_path, header, BLANKS) as store:  # and is continued
+    with MemmapStore(tmp_path, header, BLANKS, resume=True) as store:
         assert store.generations() == [1]
 
 

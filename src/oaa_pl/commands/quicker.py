@@ -20,7 +20,7 @@ _FROZEN = 0.75  # of a training's time, with the first two blocks of VGG-16 froz
 _EPOCHS = {"classifier": 5, "integral": 2, "segmenter": 5}
 # What the tuning of table2_voc320 worked with; 300 steps of a classifier taught it nothing.
 _STEPS = {"classifier": 1320, "integral": 400, "segmenter": 400}
-_FACTOR = 0.71  # half the pixels: from the paper's 224 px to the tuning's 160
+_FACTOR = 0.71  # half the pixels: from 224 px to the tuning's 160
 _LEAST_INPUT, _LEAST_CROP = 96, 97
 
 

@@ -34,7 +34,7 @@ def claim(path: Path, header: Header, pairs: Pairs) -> WriterLock:
     except StoreError:
         raise
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise StoreError(_unwritable(path, error)) from error
     try:
         sweep(path)
         if (path / "header.json").exists():
@@ -54,14 +54,12 @@ def claim(path: Path, header: Header, pairs: Pairs) -> WriterLock:
         raise
     except OSError as error:
         lock.release()
-        raise _unwritable(path, error) from error
+        raise StoreError(_unwritable(path, error)) from error
     return lock
 
 
-def _unwritable(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"{path} cannot be written ({error.strerror or error}); choose another run folder"
-    )
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"{path} cannot be written ({error.strerror or error}); choose another run folder"
 
 
 def require_no_maps(store: Path, count: int) -> None:

@@ -88,7 +88,7 @@ class MemmapStore(AttentionStore):
         self.rows = np.zeros(count, ROW)
         try:
             if rank == 0:
-                self._lock = claim(path, header, pairs)
+                self._lock = claim(path, self.header, pairs)
             if not (resume or overwrite):
                 require_no_maps(path, count)  # on every rank, so that they refuse together
             self.state = self._map_live(header.state_shape(count), header.rule)
