@@ -206,7 +206,7 @@ def composed(*words: str) -> DictConfig:
 def test_the_experiment_starts_with_what_the_tuning_found_to_work() -> None:
     photos, tuned = (
         composed(f"experiment={name}", "data.root=x", *more)
-        for name, more in (("photos", ["data.tag_file=y"]), ("table2_voc320", []))
+        for name, more in (("photos", ["data.tag_file=y", "net=vgg16"]), ("table2_voc320", []))
     )
     for key in (
         "integral.init", "integral.attention", "integral.optimizer", "segmenter.init",

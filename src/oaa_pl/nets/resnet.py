@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, WeightsEnum, get_model, get_model_weights
 
 from oaa_pl.errors import ConfigError
-from oaa_pl.nets.trunk import freeze_blocks
+from oaa_pl.nets.trunk import freeze_blocks, norms_to_evaluation
 from oaa_pl.nets.weights import load_weights
 
 __all__ = ["ResNetTrunk"]
@@ -94,9 +94,7 @@ class ResNetTrunk(nn.Module):
         """
         super().train(mode)
         if self.freeze_norm:
-            for layer in self.modules():
-                if isinstance(layer, nn.BatchNorm2d):
-                    layer.eval()
+            norms_to_evaluation(self)
         return self
 
 
