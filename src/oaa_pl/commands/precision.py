@@ -148,7 +148,7 @@ def _chosen(cfg: DictConfig, device: str) -> tuple[str, str]:
     """What suits a network on a device, and why."""
     # Most networks, and the records of older packages, do not say.
     if device == "cpu" and OmegaConf.select(cfg, "net.bf16_on_cpu") is False:
-        return "32-true", f"{cfg.net.name} is slower in bfloat16 on a CPU"
+        return "32-true", f"{cfg.net.name} gains little or nothing from bfloat16 on a CPU"
     native, why = bfloat16_on(device)
     if native:
         return "bf16-mixed", why

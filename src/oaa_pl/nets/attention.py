@@ -11,6 +11,7 @@ import itertools
 
 from torch import Tensor, nn
 
+from oaa_pl.errors import ConfigError
 from oaa_pl.nets.trunk import he_init, init_scores, trunk_channels
 
 __all__ = ["AttentionNet"]
@@ -28,7 +29,8 @@ class AttentionNet(nn.Module):
         layers: number of 3 x 3 convolutions before the class-aware one; 0 leaves that one alone.
 
     Raises:
-        ConfigError: if the trunk has no `out_channels`, or `score_std` is not positive.
+        ConfigError: if the trunk has no `out_channels`, `score_std` is not positive, or `layers` is
+            negative.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class AttentionNet(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk = trunk
+        if layers < 0:
+            raise ConfigError(f"layers must be 0 or more convolutions, got {layers}")
         widths = [trunk_channels(trunk), *[hidden] * layers]
         class_scores = nn.Conv2d(widths[-1], num_classes, kernel_size=1)
         before: list[nn.Module] = []

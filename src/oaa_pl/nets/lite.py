@@ -20,7 +20,7 @@ from oaa_pl.nets.weights import load_state, read_weights
 
 __all__ = ["EfficientNetLiteTrunk", "timm_names"]
 
-_VARIANTS = range(5)
+_VARIANTS = range(3)  # those whose weights are packaged
 _STRIDES = (8, 16, 32)
 _BEYOND = ("classifier.",)
 
@@ -44,9 +44,9 @@ class EfficientNetLiteTrunk(nn.Module):
     Input: RGB scaled to [0, 1], normalised by mean = std = 0.5.
 
     Args:
-        variant: 0..4; the larger, the slower.
-        weights: `imagenet` (of the installed package; variants 0 to 2 have one), `none` or a path
-            of a file with timm's names or the packages'; a classifier in it is left out.
+        variant: 0..2; the larger, the slower.
+        weights: `imagenet` (of the installed package), `none` or a path of a file with timm's
+            names or the packages'; a classifier in it is left out.
         freeze: number of blocks, 0..9, that are not trained: the stem, seven stages, the last
             convolution.
         stride: pixels of a cell's side: 8, 16 or 32; below 32 the last stages are dilated.
@@ -82,11 +82,8 @@ class EfficientNetLiteTrunk(nn.Module):
         net: Any = create_model(
             f"tf_efficientnet_lite{variant}", pretrained=False, num_classes=0, output_stride=stride
         )
-        self.out_channels, self.stride, self.freeze_norm = (
-            int(net.num_features),
-            stride,
-            freeze_norm,
-        )
+        self.out_channels = int(net.num_features)
+        self.stride, self.freeze_norm = stride, freeze_norm
         self.conv_stem, self.bn1, self.blocks = net.conv_stem, net.bn1, net.blocks
         self.conv_head, self.bn2 = net.conv_head, net.bn2  # timm's norms include their ReLU6
         if str(weights) != "none":
