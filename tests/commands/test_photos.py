@@ -259,8 +259,9 @@ def test_few_photos_get_more_epochs_so_that_there_are_enough_steps(
     images: int, epochs: int
 ) -> None:
     cfg = composed(
-        "experiment=photos", "data.root=x", "data.tag_file=y", "classifier.least_steps=600"
-    )
+        "experiment=photos", "net=vgg16", "data.root=x", "data.tag_file=y",
+        "classifier.least_steps=600",
+    )  # fmt: skip
     longer = build.long_enough(cfg, "classifier", images)  # in batches of five
     assert longer.classifier.epochs == epochs
     # What is recorded is what was done, so an older record and a newer one compare.

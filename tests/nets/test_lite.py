@@ -44,6 +44,15 @@ def test_the_trunk_is_timms_network_before_its_pooling() -> None:
 
 
 @pytest.mark.parametrize("freeze_norm", [True, False])
+def test_frozen_batch_norms_are_frozen_from_the_start(freeze_norm: bool) -> None:
+    # Lightning trains a network as it is handed over, without calling its `train`.
+    trunk = EfficientNetLiteTrunk(weights="none", freeze_norm=freeze_norm)
+    before = trunk.bn1.running_mean.clone()
+    trunk(torch.randn(2, 3, 32, 32))
+    assert torch.equal(trunk.bn1.running_mean, before) == freeze_norm
+
+
+@pytest.mark.parametrize("freeze_norm", [True, False])
 def test_batch_norms_follow_training_mode_only_if_not_frozen(freeze_norm: bool) -> None:
     trunk = EfficientNetLiteTrunk(weights="none", freeze_norm=freeze_norm).train()
     before = trunk.bn1.running_mean.clone()

@@ -92,6 +92,7 @@ class EfficientNetLiteTrunk(nn.Module):
             load_state(self, state, str(weights), beyond=_BEYOND)
         stem, last = [self.conv_stem, self.bn1], [self.conv_head, self.bn2]
         freeze_blocks([stem, *self.blocks, last], freeze)
+        self.train()  # a trainer need not call it: Lightning leaves every module's mode as it is
 
     @override
     def forward(self, image: Tensor) -> Tensor:

@@ -68,6 +68,7 @@ class ResNetTrunk(nn.Module):
         stem = [self.conv1, self.bn1]
         stages = [self.layer1, self.layer2, self.layer3, self.layer4]
         freeze_blocks([stem, *stages], freeze)
+        self.train()  # a trainer need not call it: Lightning leaves every module's mode as it is
 
     def forward(self, image: Tensor) -> Tensor:
         """Features after the last stage.
