@@ -26,7 +26,7 @@ def test_the_front_page_names_every_command_and_every_choice(arguments: tuple[st
         assert f"\n  {name} " in said.out
     assert "  experiment=" in said.out
     assert "|smoke|synthetic" in said.out
-    assert "net=resnet101|small|vgg16" in said.out
+    assert "net=efficientnet_lite0|resnet101|small|vgg16" in said.out
     assert "status: 0 done" in said.out
 
 
@@ -129,7 +129,9 @@ def test_deeplabs_last_layer_alone_has_the_fast_rates(preset: str, net: str) -> 
     assert fast == {"head.6.weight", "head.6.bias"}
 
 
-@pytest.mark.parametrize("experiment", ["voc12", "table1_voc12", "table3_voc12", "photos"])
+@pytest.mark.parametrize(
+    "experiment", ["voc12", "table1_voc12", "table3_voc12", "photos net=vgg16"]
+)
 @pytest.mark.parametrize(
     ("choice", "loss", "threshold"),
     [
@@ -145,7 +147,7 @@ def test_every_experiment_trains_oaa_plus_with_the_loss_that_was_chosen(
     register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
-        cfg = compose("config", overrides=[choice, f"experiment={experiment}"])
+        cfg = compose("config", overrides=[choice, *f"experiment={experiment}".split()])
         trained = [step for what, step in steps(cfg) if what.startswith("integral")]
     last = trained[-1].args[0].loss  # type: ignore[attr-defined]  # a partial
     assert (last.name, last.function.get("threshold")) == (loss, threshold)

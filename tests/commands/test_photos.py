@@ -157,6 +157,45 @@ def test_a_broken_photo_that_the_table_lists_is_named_before_anything_starts(
     assert not files(empty)
 
 
+TOY_LITE = (
+    "net.weights=none", "data.input_size=64", "data.segmenter_side=64", "data.crop_size=65",
+    "classifier.epochs=1", "classifier.least_steps=0", "segmenter.epochs=1",
+    "segmenter.least_steps=0", "label.workers=1", "report.images=2", "estimate=false",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_network_of_the_experiment_goes_from_tags_to_masks(
+    empty: Path, mine: Callable[[Photos, str], Path]
+) -> None:
+    pytest.importorskip("timm", reason="needs the extra 'lite'")
+    folder = mine(BLANKS, "potted plant")
+    said = oaa("reproduce", *where(folder), *TOY_LITE)
+    assert said.status == 0, said.err
+    stages = Path("runs/photos/seed-0")
+    trunk = OmegaConf.load(stages / "segmenter/oaa_max/config.yaml").net.segmenter.trunk
+    assert trunk._target_ == "oaa_pl.nets.lite.EfficientNetLiteTrunk"
+    said = oaa("predict", *where(folder), *TOY_LITE, f"predict.photos='{folder}'")
+    assert said.status == 0, said.err
+    assert load_label(Path("predictions/masks/my photo.jpg.png")).shape == (60, 80)
+
+
+@pytest.mark.parametrize(
+    ("net", "method", "rate", "fast"),
+    [("efficientnet_lite0", "oaa_max", 1e-2, None), ("vgg16", "oaa_plus_hybrid", 1e-4, "last")],
+)
+def test_what_depends_on_the_network_changes_with_it(
+    net: str, method: str, rate: float, fast: str | None
+) -> None:
+    words = ("experiment=photos", "data.root=x", "data.tag_file=y")
+    cfg = composed(*words, f"net={net}")
+    assert (cfg.net.name, cfg.method, list(cfg.methods)) == (net, method, [method])
+    assert (cfg.segmenter.optimizer.lr, cfg.segmenter.optimizer.fast) == (rate, fast)
+    assert composed(*words, f"net={net}", "segmenter.optimizer.lr=3").segmenter.optimizer.lr == 3
+    elsewhere = composed("experiment=voc12", f"net={net}")
+    assert elsewhere.segmenter.optimizer.lr == 1e-3
+
+
 @pytest.mark.parametrize("size", [(375, 500), (3000, 4000), (400, 300), (90, 160)])
 def test_photos_are_predicted_at_the_scale_and_shape_that_they_are_trained_at(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
@@ -206,7 +245,7 @@ def composed(*words: str) -> DictConfig:
 def test_the_experiment_starts_with_what_the_tuning_found_to_work() -> None:
     photos, tuned = (
         composed(f"experiment={name}", "data.root=x", *more)
-        for name, more in (("photos", ["data.tag_file=y"]), ("table2_voc320", []))
+        for name, more in (("photos", ["data.tag_file=y", "net=vgg16"]), ("table2_voc320", []))
     )
     for key in (
         "integral.init", "integral.attention", "integral.optimizer", "segmenter.init",
@@ -220,8 +259,9 @@ def test_few_photos_get_more_epochs_so_that_there_are_enough_steps(
     images: int, epochs: int
 ) -> None:
     cfg = composed(
-        "experiment=photos", "data.root=x", "data.tag_file=y", "classifier.least_steps=600"
-    )
+        "experiment=photos", "net=vgg16", "data.root=x", "data.tag_file=y",
+        "classifier.least_steps=600",
+    )  # fmt: skip
     longer = build.long_enough(cfg, "classifier", images)  # in batches of five
     assert longer.classifier.epochs == epochs
     # What is recorded is what was done, so an older record and a newer one compare.

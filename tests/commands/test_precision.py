@@ -272,3 +272,17 @@ def test_an_older_gpu_has_float16(
     monkeypatch.setattr(precision, "accelerator_of", lambda cfg: device)
     cfg = OmegaConf.create({"trainer": {"precision": "auto"}})
     assert precision.settle(cfg, tmp_path, tmp_path).cfg.trainer.precision == name
+
+
+@pytest.mark.parametrize(("device", "name"), [("cpu", "32-true"), ("cuda", "bf16-mixed")])
+def test_a_network_that_gains_nothing_from_bfloat16_on_a_cpu_gets_float32_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, name: str
+) -> None:
+    machine(monkeypatch, NATIVE)
+    monkeypatch.setattr(precision, "accelerator_of", lambda cfg: device)
+    net = {"name": "depthwise", "bf16_on_cpu": False}
+    cfg = OmegaConf.create({"trainer": {"precision": "auto"}, "net": net})
+    settled = precision.settle(cfg, tmp_path, tmp_path)
+    assert settled.cfg.trainer.precision == name
+    if device == "cpu":
+        assert settled.facts["why"] == "depthwise gains little or nothing from bfloat16 on a CPU"

@@ -28,6 +28,13 @@ def test_the_head_is_three_convolutions_and_the_class_scores() -> None:
     assert isinstance(net.head[-1], nn.Conv2d)  # scores are raw: no ReLU behind them
 
 
+def test_without_layers_the_head_is_the_class_scores_alone() -> None:
+    net = AttentionNet(Squeeze(), num_classes=20, layers=0)
+    assert [tuple(p.shape) for p in net.head.parameters()] == [(20, 3, 1, 1), (20,)]
+    with pytest.raises(ConfigError, match="layers must be 0 or more convolutions, got -1"):
+        AttentionNet(Squeeze(), num_classes=20, layers=-1)
+
+
 def test_trunk_and_head_share_all_parameters_between_them() -> None:
     net = AttentionNet(Squeeze(), num_classes=4, hidden=8)
     assert {name.split(".")[0] for name, _ in net.named_parameters()} == {"head"}

@@ -50,6 +50,15 @@ def test_depth_18_sees_at_every_fourth_cell_what_torchvisions_strided_network_se
 
 
 @pytest.mark.parametrize("freeze_norm", [True, False])
+def test_frozen_batch_norms_are_frozen_from_the_start(freeze_norm: bool) -> None:
+    # Lightning trains a network as it is handed over, without calling its `train`.
+    trunk = ResNetTrunk(18, "none", freeze_norm=freeze_norm)
+    before = trunk.bn1.running_mean.clone()
+    trunk(torch.randn(2, 3, 32, 32))
+    assert torch.equal(trunk.bn1.running_mean, before) == freeze_norm
+
+
+@pytest.mark.parametrize("freeze_norm", [True, False])
 def test_batch_norms_follow_training_mode_only_if_not_frozen(freeze_norm: bool) -> None:
     trunk = ResNetTrunk(18, "none", freeze_norm=freeze_norm).train()
     before = trunk.bn1.running_mean.clone()

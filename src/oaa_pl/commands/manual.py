@@ -226,11 +226,9 @@ Values used most often:
 def _groups() -> str:
     """The configuration groups and their options, read from `conf` and `experiments`."""
     conf = root_of("conf")
-    options = {
-        group.name: sorted(file.stem for file in group.glob("*.yaml"))
-        for group in sorted(conf.iterdir())
-        if group.is_dir()
-    }
-    found = root_of("experiments").glob("*/experiment.yaml")
-    options["experiment"] = sorted(file.parent.name for file in found)
+    found = {group.name: sorted(group.glob("*.yaml")) for group in conf.iterdir() if group.is_dir()}
+    # `tuned` has folders only: it follows from the experiment and the network.
+    options = {name: [file.stem for file in files] for name, files in found.items() if files}
+    experiments = root_of("experiments").glob("*/experiment.yaml")
+    options["experiment"] = sorted(file.parent.name for file in experiments)
     return "\n".join(f"  {group}={'|'.join(names)}" for group, names in sorted(options.items()))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.commands.compose import overridden
@@ -62,7 +62,7 @@ def settle(cfg: DictConfig, folder: Path, classifier: Path) -> Settled:
         # A later stage's own record is new: it need not repeat an old one's spelling.
         used = before[0] if own else precision_of(before[0]).name
         why = before[1] or "as recorded"
-        here, reason = _chosen(device)
+        here, reason = _chosen(cfg, device)
         if precision_of(used).name != here:
             say(
                 logging.INFO,
@@ -70,7 +70,7 @@ def settle(cfg: DictConfig, folder: Path, classifier: Path) -> Settled:
                 f"since {reason}",
             )
     else:
-        used, why = _chosen(device)
+        used, why = _chosen(cfg, device)
         say(logging.INFO, f"precision {used}: chosen by auto, since {why}")
     meant = precision_of(used if asked == AUTO else asked)
     trained = meant.in_training(device)
@@ -93,7 +93,7 @@ def as_trained(cfg: DictConfig, folder: Path) -> DictConfig:
     if cfg.trainer.precision != AUTO:
         return cfg
     recorded = _recorded(folder)
-    used = recorded[0] if recorded else _chosen(accelerator_of(cfg))[0]
+    used = recorded[0] if recorded else _chosen(cfg, accelerator_of(cfg))[0]
     return overridden(cfg, {"trainer": {"precision": used}})
 
 
@@ -144,8 +144,11 @@ def _nothing(_level: int, _message: str) -> None:
     pass
 
 
-def _chosen(device: str) -> tuple[str, str]:
-    """What suits a device, and why."""
+def _chosen(cfg: DictConfig, device: str) -> tuple[str, str]:
+    """What suits a network on a device, and why."""
+    # Most networks, and the records of older packages, do not say.
+    if device == "cpu" and OmegaConf.select(cfg, "net.bf16_on_cpu") is False:
+        return "32-true", f"{cfg.net.name} gains little or nothing from bfloat16 on a CPU"
     native, why = bfloat16_on(device)
     if native:
         return "bf16-mixed", why

@@ -7,8 +7,11 @@ global average pooling, and the attention map, by Eq. (2).
 Shapes: (B, 3, H, W) -> score_map (B, C, H / stride, W / stride).
 """
 
+import itertools
+
 from torch import Tensor, nn
 
+from oaa_pl.errors import ConfigError
 from oaa_pl.nets.trunk import he_init, init_scores, trunk_channels
 
 __all__ = ["AttentionNet"]
@@ -20,30 +23,34 @@ class AttentionNet(nn.Module):
     Args:
         trunk: images (B, 3, H, W) to features (B, trunk.out_channels, h, w).
         num_classes: C, foreground classes, without background.
-        hidden: channels of the three 3 x 3 convolutions.
+        hidden: channels of the 3 x 3 convolutions.
         score_std: deviation of the class-aware layer's first weights, above 0. Features that
             nothing was pretrained for are ten times smaller than VGG-16's, and want 0.1.
+        layers: number of 3 x 3 convolutions before the class-aware one; 0 leaves that one alone.
 
     Raises:
-        ConfigError: if the trunk has no `out_channels`, or `score_std` is not positive.
+        ConfigError: if the trunk has no `out_channels`, `score_std` is not positive, or `layers` is
+            negative.
     """
 
     def __init__(
-        self, trunk: nn.Module, num_classes: int, hidden: int = 512, score_std: float = 0.01
+        self,
+        trunk: nn.Module,
+        num_classes: int,
+        hidden: int = 512,
+        score_std: float = 0.01,
+        layers: int = 3,
     ) -> None:
         super().__init__()
         self.trunk = trunk
-        width = trunk_channels(trunk)
-        class_scores = nn.Conv2d(hidden, num_classes, kernel_size=1)
-        self.head = nn.Sequential(
-            nn.Conv2d(width, hidden, kernel_size=3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, hidden, kernel_size=3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, hidden, kernel_size=3, padding=1),
-            nn.ReLU(inplace=True),
-            class_scores,
-        )
+        if layers < 0:
+            raise ConfigError(f"layers must be 0 or more convolutions, got {layers}")
+        widths = [trunk_channels(trunk), *[hidden] * layers]
+        class_scores = nn.Conv2d(widths[-1], num_classes, kernel_size=1)
+        before: list[nn.Module] = []
+        for width, wider in itertools.pairwise(widths):
+            before += [nn.Conv2d(width, wider, kernel_size=3, padding=1), nn.ReLU(inplace=True)]
+        self.head = nn.Sequential(*before, class_scores)
         # VGG-16's features are large (root mean square about 10). He's init keeps that size, and on
         # the last layer as well it gives first scores of 14, from which lr 1e-3 never recovered.
         # Release: std 0.01 on all four layers; it trains as well, with a slower first epoch.

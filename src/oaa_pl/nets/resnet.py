@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, WeightsEnum, get_model, get_model_weights
 
 from oaa_pl.errors import ConfigError
-from oaa_pl.nets.trunk import freeze_blocks
+from oaa_pl.nets.trunk import freeze_blocks, norms_to_evaluation
 from oaa_pl.nets.weights import load_weights
 
 __all__ = ["ResNetTrunk"]
@@ -68,6 +68,7 @@ class ResNetTrunk(nn.Module):
         stem = [self.conv1, self.bn1]
         stages = [self.layer1, self.layer2, self.layer3, self.layer4]
         freeze_blocks([stem, *stages], freeze)
+        self.train()  # a trainer need not call it: Lightning leaves every module's mode as it is
 
     def forward(self, image: Tensor) -> Tensor:
         """Features after the last stage.
@@ -94,9 +95,7 @@ class ResNetTrunk(nn.Module):
         """
         super().train(mode)
         if self.freeze_norm:
-            for layer in self.modules():
-                if isinstance(layer, nn.BatchNorm2d):
-                    layer.eval()
+            norms_to_evaluation(self)
         return self
 
 

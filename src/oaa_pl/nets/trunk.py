@@ -11,7 +11,10 @@ from torch import nn
 
 from oaa_pl.errors import ConfigError
 
-__all__ = ["freeze_blocks", "he_init", "init_scores", "trunk_channels", "trunk_stride"]
+__all__ = [
+    "freeze_blocks", "he_init", "init_scores", "norms_to_evaluation", "trunk_channels",
+    "trunk_stride",
+]  # fmt: skip
 
 
 def trunk_channels(trunk: nn.Module) -> int:
@@ -78,6 +81,17 @@ def freeze_blocks(blocks: Sequence[Iterable[nn.Module]], freeze: int) -> None:
     for block in blocks[:freeze]:
         for layer in block:
             layer.requires_grad_(False)
+
+
+def norms_to_evaluation(trunk: nn.Module) -> None:
+    """Let every batch norm of a trunk use its running statistics, and leave them as they are.
+
+    Args:
+        trunk: changed in place; its own `train(True)` undoes it, and has to call this again.
+    """
+    for layer in trunk.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
 
 
 def he_init(module: nn.Module) -> None:

@@ -4,6 +4,7 @@ A file is read without executing anything in it (`weights_only`), and has to fit
 by key: a trunk that silently keeps random layers trains to something plausible and wrong.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -16,7 +17,7 @@ from torchvision.models import WeightsEnum
 from oaa_pl.errors import WeightsError
 from oaa_pl.home import expanded_path
 
-__all__ = ["find_weights", "load_weights", "read_weights", "with_weights"]
+__all__ = ["find_weights", "load_state", "load_weights", "read_weights", "with_weights"]
 
 # torchvision's published files hold the ImageNet classifier too; a trunk ends before it.
 _CLASSIFIER = ("classifier.", "fc.")
@@ -50,9 +51,26 @@ def load_weights(
         return
     found = find_weights(module, weights, published)
     left_out = beyond + (_CLASSIFIER if str(weights) == "imagenet" else ())
-    state = {name: value for name, value in found.items() if not name.startswith(left_out)}
-    _check_fit(module, state, str(weights))
-    module.load_state_dict(state)
+    load_state(module, found, str(weights), left_out)
+
+
+def load_state(
+    module: nn.Module, state: Mapping[str, Tensor], origin: str, beyond: tuple[str, ...] = ()
+) -> None:
+    """Load named tensors into `module`, strictly.
+
+    Args:
+        module: changed in place.
+        state: name to tensor of any shape.
+        origin: where they come from, for the error.
+        beyond: as in `load_weights`.
+
+    Raises:
+        WeightsError: if a key is missing, unexpected or of another shape, or a value not finite.
+    """
+    inside = {name: value for name, value in state.items() if not name.startswith(beyond)}
+    _check_fit(module, inside, origin)
+    module.load_state_dict(inside)
 
 
 def find_weights(
