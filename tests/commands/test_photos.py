@@ -182,7 +182,7 @@ def test_the_network_of_the_experiment_goes_from_tags_to_masks(
 
 @pytest.mark.parametrize(
     ("net", "method", "rate", "fast"),
-    [("efficientnet_lite0", "oaa_max", 1e-2, None), ("vgg16", "oaa_plus_hybrid", 1e-4, "last")],
+    [("efficientnet_lite0", "oaa_max", 1e-2, None), ("vgg16", "oaa_plus_hybrid", 1e-4, None)],
 )
 def test_what_depends_on_the_network_changes_with_it(
     net: str, method: str, rate: float, fast: str | None

@@ -143,6 +143,7 @@ def run_job(job: Callable[[DictConfig], None], overrides: Sequence[str]) -> None
         main(with_command_line)()
     finally:
         sys.argv = command_line
+        HydraConfig.instance().cfg = None  # a later call in this process is another job
     if failed:
         raise failed[0]
 
