@@ -270,3 +270,14 @@ def test_names_that_are_no_texts_are_refused(classes: Any, match: str) -> None:
         Pairs(PAIRS.ids, classes, LABELS)
     with pytest.raises(StoreError, match=match):
         replace(header_of(), classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "version"),
+    [("", (" cat",), 1), ("a cat\n", ("cat", "two words"), 1), ('["a", "cat"]\n', ("cat",), 2)],
+)
+def test_a_list_in_a_version_that_its_names_are_not_written_in_is_refused(
+    text: str, classes: tuple[str, ...], version: int
+) -> None:
+    with pytest.raises(StoreError, match=rf"is of version {version}, its names are of version"):
+        Pairs.parse(text, classes, Path("images.txt"), version)

@@ -105,7 +105,7 @@ class Pairs:
 
         Raises:
             StoreError: if a line names no id or an unknown class, then with file and line; or if
-                the pairs are none.
+                the pairs are none, or would have been written in another version.
         """
         place = {name: c for c, name in enumerate(classes)}
         lines = text.split("\n")
@@ -120,9 +120,15 @@ class Pairs:
             ids.append(name)
             labels[n, [place[word] for word in present]] = True
         try:
-            return cls(tuple(ids), classes, labels)
+            pairs = cls(tuple(ids), classes, labels)
         except StoreError as error:
             raise StoreError(f"{path}: {error}") from error
+        if pairs.version != version:
+            raise StoreError(
+                f"{path} is of version {version}, its names are of version {pairs.version}: it is "
+                "not as it was written; restore it"
+            )
+        return pairs
 
     def require_same(self, other: "Pairs", path: Path) -> None:
         """Refuse another data set's pairs, naming the first difference.
