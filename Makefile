@@ -76,6 +76,8 @@ smoke: $(STAMP) ## The whole pipeline at toy size, in seconds
 bench: $(STAMP) ## Speed of data loading, training steps and the store
 	$(BIN)/python benchmarks/throughput.py $(ARGS)
 
+# tqdm's advice to install widgets, with a path of this machine, is no part of a tour.
+notebooks: export PYTHONWARNINGS := ignore:IProgress not found
 notebooks: $(NOTEBOOK_STAMP) ## Execute the tours in notebooks/
 	$(BIN)/python -m nbconvert --to notebook --execute --ExecutePreprocessor.record_timing=False --inplace notebooks/*.ipynb
 
