@@ -28,8 +28,9 @@ def test_rows_are_those_of_the_whole_photo(
         stretched_rows(maps, (height, width), first, end)
         for first, end in zip(range(0, height, step), ends, strict=True)
     ]
-    # Float32 rounding of values up to 20 or so.
-    torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=0, atol=2e-5)
+    # A place among 70 cells is rounded to 4e-6 of a cell, here and in PyTorch as each processor
+    # does it, and the values of neighbours are up to 40 apart.
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=0, atol=2 * 4e-6 * 40)
 
 
 def test_one_band_is_pytorchs_own_to_the_bit() -> None:
