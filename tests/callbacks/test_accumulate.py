@@ -21,7 +21,8 @@ from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, loader, quiet_train
 from torch import Tensor
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.errors import ConfigError, StoreMismatchError, StoreNotEmptyError
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.generation import committed
@@ -186,7 +187,7 @@ def test_overwriting_begins_anew_and_loses_nothing_before_the_first_epoch(tmp_pa
 def test_a_checkpoint_of_other_stores_is_refused(tmp_path: Path) -> None:
     train(tmp_path, epochs=1)
     only = AttentionAccumulation({"most": accumulation(tmp_path).open_stores["most"]})
-    callbacks = [only, epoch_checkpoint(tmp_path)]
+    callbacks = [only, EpochCheckpoint(tmp_path)]
     trainer = quiet_trainer(tmp_path, max_epochs=2, enable_checkpointing=True, callbacks=callbacks)
     message = r"accumulated into \['mean', 'most'\], this run into \['most'\]"
     with pytest.raises(StoreMismatchError, match=message):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, loader, quiet_trainer
 
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.errors import OutputError
 from oaa_pl.modules.classifier import Classifier
 
@@ -44,7 +45,7 @@ def fitted(folder: Path, **settings: int) -> None:
     trainer = quiet_trainer(
         folder,
         enable_checkpointing=True,
-        callbacks=[epoch_checkpoint(folder)],
+        callbacks=[EpochCheckpoint(folder)],
         plugins=[AtomicCheckpointIO()],
         **settings,
     )

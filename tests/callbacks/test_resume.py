@@ -15,7 +15,8 @@ from tests.callbacks.tiny_run import EPOCHS, FUSIONS, At, accumulation, data, pa
 from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, quiet_trainer
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.errors import StoreMismatchError
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.generation import seal_of
@@ -227,7 +228,7 @@ def test_resuming_with_another_configuration_is_refused_by_name(tmp_path: Path, 
         enable_checkpointing=True,
         callbacks=[
             AttentionAccumulation({"most": open_other, "mean": mean}),
-            epoch_checkpoint(tmp_path),
+            EpochCheckpoint(tmp_path),
         ],
     )
     with pytest.raises(StoreMismatchError, match=f"(made with|its) {what}"):

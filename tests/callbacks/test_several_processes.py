@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.callbacks.generations import GENERATIONS
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.modules.classifier import Classifier
@@ -81,7 +82,7 @@ def accumulate(folder: str, launch: str, processes: int, shuffle: bool) -> None:
         Path(folder),
         max_epochs=EPOCHS,
         enable_checkpointing=True,
-        callbacks=[accumulation(Path(folder)), epoch_checkpoint(Path(folder))],
+        callbacks=[accumulation(Path(folder)), EpochCheckpoint(Path(folder))],
         plugins=[AtomicCheckpointIO()],
         strategy=launch,
         devices=processes,

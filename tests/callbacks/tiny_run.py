@@ -21,7 +21,8 @@ from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, quiet_trainer
 
 from oaa_pl.attention.gate import accept_all
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO, epoch_checkpoint
+from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.callbacks.epoch_seed import EpochSeed
 from oaa_pl.callbacks.growth import AttentionGrowth
 from oaa_pl.callbacks.history import HistoryLogger
@@ -131,7 +132,7 @@ def train(
             Throughput(),
             StageProgress("classifier"),
             LearningRateMonitor("epoch"),
-            epoch_checkpoint(folder),
+            EpochCheckpoint(folder),
         ],
         plugins=[checkpoint_io or AtomicCheckpointIO()],
         **settings,

@@ -8,11 +8,12 @@ from oaa_pl.home import expanded
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return str(tmp_path)
 
 
-def test_every_path_of_a_configuration_is_expanded_wherever_it_was_written() -> None:
+def test_every_path_of_a_configuration_is_expanded_wherever_it_was_written(home: str) -> None:
     cfg = OmegaConf.create(
         {
             "runs": "~/runs",
@@ -31,12 +32,12 @@ def test_every_path_of_a_configuration_is_expanded_wherever_it_was_written() -> 
         }
     )
     expand_paths(cfg)
-    assert cfg.runs == "/home/me/runs"
+    assert cfg.runs == f"{home}/runs"
     assert cfg.data.root == cfg.data.train.root == "2012"
-    assert cfg.data.tag_file == "/home/me/tags.csv"
-    assert cfg.data.train.tag_file == "/home/me/other.csv"
-    assert cfg.background.cache == "/home/me/runs/.cache"
-    assert cfg.background.fallback.folder == "/home/me/maps"
+    assert cfg.data.tag_file == f"{home}/tags.csv"
+    assert cfg.data.train.tag_file == f"{home}/other.csv"
+    assert cfg.background.cache == f"{home}/runs/.cache"
+    assert cfg.background.fallback.folder == f"{home}/maps"
     assert cfg.predict.photos == "~nobody-has-this-name/x"
     assert (cfg.name, cfg.data.name, cfg.data.saliency) == ("~", "$HOME", None)
     assert OmegaConf.is_missing(cfg.data, "mask_folder")
@@ -49,7 +50,7 @@ def test_which_keys_are_paths() -> None:
         assert not is_path(key)
 
 
-def test_an_address_is_no_path() -> None:
+def test_an_address_is_no_path(home: str) -> None:
     assert expanded("http://$HOME/~") == "http://$HOME/~"
-    assert expanded("~") == "/home/me"
+    assert expanded("~") == home
     assert Path(expanded("a/~/b")) == Path("a/~/b")

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from oaa_pl.attention.cam import class_attention
 from oaa_pl.attention.gate import beats_absent_classes
+from oaa_pl.callbacks.checkpoint import ends_an_epoch
 from oaa_pl.callbacks.generations import GENERATIONS
 from oaa_pl.callbacks.step import as_is, batch_fields, score_map_of
 from oaa_pl.callbacks.training_stores import StoreOpener, TrainingStores, openers_of
@@ -110,7 +111,8 @@ class AttentionAccumulation(Callback):
                 "failed, or after a training in spawned processes); resume one that was written "
                 "during the training"
             )
-        if not (self.resume_inside_epoch or _ends_an_epoch(trainer, checkpoint)):
+        finished = 0 <= trainer.max_steps <= checkpoint["global_step"]
+        if not (self.resume_inside_epoch or finished or ends_an_epoch(checkpoint)):
             raise ConfigError(
                 "the checkpoint was saved in the middle of an epoch, from where no data loader can "
                 "go on exactly. Resume one that was saved at an epoch's end, as "
@@ -221,14 +223,6 @@ class AttentionAccumulation(Callback):
             except (OSError, StoreError) as error:
                 log.warning("what came after the last commit is lost: %s", error)
         self._stores.close()
-
-
-def _ends_an_epoch(trainer: Trainer, checkpoint: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint was saved after an epoch's last batch, or after the whole training."""
-    if 0 <= trainer.max_steps <= checkpoint["global_step"]:
-        return True
-    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-    return bool(progress["is_last_batch"])
 
 
 def _warn_of_checkpoints_inside_epochs(trainer: Trainer) -> None:

@@ -1,19 +1,19 @@
-"""Checkpoints that are whole or absent, and end each epoch: what an exact resume starts from."""
+"""Checkpoint files that are whole or absent, and whether an exact resume can start from one."""
 
 import io
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
 from oaa_pl.errors import OutputError
 
-__all__ = ["LAST", "AtomicCheckpointIO", "epoch_checkpoint"]
+__all__ = ["LAST", "AtomicCheckpointIO", "ends_an_epoch"]
 
 LAST = "last.ckpt"
 
@@ -48,19 +48,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ) from error
 
 
-def epoch_checkpoint(folder: Path) -> ModelCheckpoint:
-    """Keep one checkpoint, `last.ckpt`, replaced at the end of every training epoch.
+def ends_an_epoch(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether Lightning saved a checkpoint behind an epoch's last batch.
 
     Args:
-        folder: where it goes.
+        checkpoint: its content.
     """
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename=Path(LAST).stem,
-        save_top_k=1,
-        monitor=None,
-        every_n_epochs=1,
-        # After the last batch and before any later epoch: an exact resume repeats whole epochs.
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    return bool(progress["is_last_batch"])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.checkpoint import LAST, ends_an_epoch
 from oaa_pl.callbacks.early_stop import StopAtEpochEnd
 from oaa_pl.errors import ConfigError, WeightsError
 
@@ -61,12 +61,11 @@ def progress_of(folder: Path) -> Progress | None:
     try:
         # Mapped: of a checkpoint of any size only its table of contents is read.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        whole = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
         stop: Mapping[str, Any] = content.get("callbacks", {}).get(StopAtEpochEnd.__qualname__, {})
         return Progress(
             int(content["epoch"]) + 1,
             int(content["global_step"]),
-            bool(whole),
+            ends_an_epoch(content),
             tuple(stop.get("by", ())),
             bool(stop.get("goes_on", False)),
         )

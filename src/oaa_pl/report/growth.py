@@ -1,4 +1,4 @@
-"""What one image's attention did over the epochs of a run, measured and said in a sentence.
+"""What one image's attention did over the epochs of a run, measured, and described in one sentence.
 
 The paper observes that attention shifts from part to part; whether it did so in this run is read
 from its maps, never assumed.

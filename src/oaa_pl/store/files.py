@@ -85,7 +85,7 @@ def _reserve(file: BinaryIO, size: int) -> None:
         except OSError as error:
             if error.errno not in _CANNOT_RESERVE:
                 raise
-    # macOS has no such call, and some file systems of Linux refuse it: zeros take room as well.
+    # macOS lacks this call, and some file systems of Linux refuse it. Written zeros take room too.
     zeros = bytes(min(size, _CHUNK))
     for start in range(0, size, _CHUNK):
         file.write(zeros[: size - start])
