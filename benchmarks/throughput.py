@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from oaa_pl.attention.gate import accept_all
 from oaa_pl.data.synthetic.scene import draw_scene
-from oaa_pl.labels.proxy import ProxyRule, make_labels
 from oaa_pl.losses import image_level_loss
 from oaa_pl.nets.attention import AttentionNet
 from oaa_pl.nets.small import SmallTrunk
 from oaa_pl.nets.vgg import Vgg16Trunk
+from oaa_pl.proxy.rule import ProxyRule, make_labels
 from oaa_pl.store.accumulate import accumulate
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore

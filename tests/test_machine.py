@@ -13,7 +13,7 @@ from oaa_pl.machine import one_thread_each, require_posix, usable_cores
 ON_WINDOWS = """
 import sys
 import albumentations, cv2, hydra, pytorch_lightning, torch, torchmetrics, wandb
-import oaa_pl.commands.compose, oaa_pl.commands.main
+import oaa_pl.config.compose, oaa_pl.commands.main
 sys.platform = "win32"
 sys.exit(oaa_pl.commands.main.main(sys.argv[1:]))
 """

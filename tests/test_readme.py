@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from oaa_pl.attention.gate import accept_all
-from oaa_pl.commands.compose import register, root_of
+from oaa_pl.config.compose import register, root_of
 from oaa_pl.errors import StoreNotEmptyError
 from oaa_pl.report.markdown import markdown_tables
 from oaa_pl.report.results import read_results

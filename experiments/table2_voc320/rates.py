@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.commands import build
-from oaa_pl.commands.trained import recorded_config, segment_photo
 from oaa_pl.report.results import collect
+from oaa_pl.stages import build
+from oaa_pl.stages.trained import recorded_config, segment_photo
 
 COLUMNS = (
     "segmenter", "lr", "fast", "commit", "miou", "loss_first_epoch", "loss_last_epoch",

@@ -21,7 +21,7 @@ from tests.callbacks.tiny_run import STATISTICS, NoiseSource, pairs
 from tests.modules.tiny import TinyNet, quiet_trainer
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.commands.compose import register, root_of
+from oaa_pl.config.compose import register, root_of
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.modules.classifier import Classifier

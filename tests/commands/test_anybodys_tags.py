@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tests.commands.tiny import files, oaa, require_refusal, words
 
-from oaa_pl.labels.palette import load_label
+from oaa_pl.proxy.palette import load_label
 from oaa_pl.store.reader import StoreReader
 
 SMALL = tuple(

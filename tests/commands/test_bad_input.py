@@ -238,7 +238,7 @@ def test_a_read_only_run_folder_is_named(empty: Path, tiny_voc_once: Path) -> No
 
 
 def test_a_store_in_use_is_named(again: Path, tiny_voc_once: Path) -> None:
-    from oaa_pl.store.lock import WriterLock
+    from oaa_pl.files.lock import WriterLock
 
     seed = again / "runs/tiny/seed-0"
     lock = WriterLock(seed / "attention/oaa_max/store/writer.lock")

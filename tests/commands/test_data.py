@@ -13,7 +13,7 @@ from tests.commands.tiny import Said, files, oaa, require_refusal
 from tests.data.tiny_archives import IDS, SBD_FILE, VAL, VOC_FILE, publish, save_sbd, save_voc
 
 from oaa_pl.data import voc_archives
-from oaa_pl.store.lock import WriterLock
+from oaa_pl.files.lock import WriterLock
 
 AUG = sorted(set(IDS) - set(VAL))
 LIST = "ImageSets/Segmentation/train_aug.txt"

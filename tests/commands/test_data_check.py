@@ -11,7 +11,7 @@ from PIL import Image
 from tests.commands.tiny import Said, files, oaa, words
 from tests.data.odd_images import as_bytes, exif_block, orientation_tag, photo
 
-from oaa_pl.labels.palette import save_label
+from oaa_pl.proxy.palette import save_label
 
 
 def noise(seed: int, size: tuple[int, int] = (60, 80)) -> Image.Image:
@@ -208,7 +208,7 @@ def test_saliency_maps_that_are_all_but_black_are_told_once(folder: Folder) -> N
 def test_only_maps_that_are_there_are_checked_where_a_fallback_stands_in(folder: Folder) -> None:
     (folder.saliency / "sound1.png").unlink()
     Image.new("L", (9, 9), 255).save(folder.saliency / "sound2.png")
-    fallback = "{_target_: oaa_pl.labels.background.ConstantCue, value: 0.5}"
+    fallback = "{_target_: oaa_pl.proxy.background.ConstantCue, value: 0.5}"
     (told,) = lines(folder.check(f"background.fallback={fallback}"), "error")
     assert "sound2.png' is (9, 9)" in told
 

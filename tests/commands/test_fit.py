@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from tests.commands.tiny import Said, files, inside, oaa, words
 
-from oaa_pl.commands.compose import root_of
-from oaa_pl.commands.fit_classifier import clear_maps
+from oaa_pl.config.compose import root_of
 from oaa_pl.errors import StoreError
+from oaa_pl.files.lock import WriterLock
+from oaa_pl.stages.classifier import clear_maps
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_NONE
-from oaa_pl.store.lock import WriterLock
 from oaa_pl.store.reader import StoreReader
 
 CHAIN = (

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tests.commands.tiny import files, oaa, require_refusal, words
 
-from oaa_pl.labels.palette import save_label
+from oaa_pl.proxy.palette import save_label
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from hydra.utils import instantiate
 from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.commands import main as program
-from oaa_pl.commands.compose import compose_group, register, root_of
 from oaa_pl.commands.manual import COMMANDS, STORE
 from oaa_pl.commands.reproduce import steps
+from oaa_pl.config.compose import compose_group, register, root_of
 from oaa_pl.errors import BadImageError
 
 

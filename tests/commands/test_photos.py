@@ -16,13 +16,13 @@ from tests.commands.tiny import files, oaa, require_refusal
 from tests.conftest import draw
 from torch import Tensor, nn
 
-from oaa_pl.commands import build
-from oaa_pl.commands.compose import register, root_of
-from oaa_pl.commands.views import views_of
+from oaa_pl.config.compose import register, root_of
 from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.errors import ConfigError
-from oaa_pl.labels.palette import load_label
 from oaa_pl.nets.inference import SegmentPhoto
+from oaa_pl.proxy.palette import load_label
+from oaa_pl.stages import build
+from oaa_pl.stages.views import views_of
 
 ORIENTATION = 0x0112
 
@@ -113,7 +113,7 @@ def test_from_photos_and_tags_to_masks_of_new_photos_as_the_command_proposes(
 
     # The first time somebody reads what it will take, and presses Ctrl-C.
     with monkeypatch.context() as patch, caplog.at_level(logging.INFO):
-        patch.setattr("oaa_pl.commands.estimate._WORTH_SAYING", 0.0)
+        patch.setattr("oaa_pl.plan.estimate._WORTH_SAYING", 0.0)
         patch.setattr("oaa_pl.commands.reproduce.fit_classifier", stop)
         assert oaa("reproduce", *where(folder), *TOY).status == 130
     assert not files(empty)

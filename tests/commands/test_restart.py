@@ -18,8 +18,8 @@ from tests.commands.test_processes import ONE_TASK
 from tests.commands.tiny import Said, files, inside, oaa, require_refusal, surroundings, words
 
 from oaa_pl.callbacks.history import HistoryLogger
-from oaa_pl.commands.record import read_done, read_files, read_key
 from oaa_pl.errors import RunMismatchError
+from oaa_pl.runs.record import read_done, read_files, read_key
 
 SEED = Path("runs/tiny/seed-0")
 STAGES = {
@@ -172,7 +172,7 @@ def test_an_older_packages_checkpoint_is_gone_on_from_without_a_word(
 def holder() -> Iterator[Callable[[Path], "subprocess.Popen[str]"]]:
     """Another process that holds a folder's lock until it is killed."""
     program = (
-        "import sys, time; from pathlib import Path; from oaa_pl.store.lock import WriterLock; "
+        "import sys, time; from pathlib import Path; from oaa_pl.files.lock import WriterLock; "
         "lock = WriterLock(Path(sys.argv[1])); print('held', flush=True); time.sleep(600)"
     )
     held = []

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.commands.tiny import files, oaa, require_refusal, words
-from tests.labels.tiny_onnx import save_model
+from tests.proxy.tiny_onnx import save_model
 
 from oaa_pl.commands import saliency
 from oaa_pl.data.images import read_photo
-from oaa_pl.labels.background import FolderCue
+from oaa_pl.proxy.background import FolderCue
 
 
 def needs_the_extra() -> None:

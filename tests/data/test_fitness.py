@@ -11,8 +11,8 @@ from tests.data.odd_images import as_bytes, exif_block, orientation_tag, photo
 from oaa_pl.data.fitness import check_fit, long_names, photo_sizes
 from oaa_pl.data.source import FileSource
 from oaa_pl.errors import BadMaskError, MissingMaskError
-from oaa_pl.labels.palette import save_label
-from oaa_pl.whole_file import LONGEST_NAME
+from oaa_pl.files.atomic import LONGEST_NAME
+from oaa_pl.proxy.palette import save_label
 
 CLASSES = ("cat", "dog")
 

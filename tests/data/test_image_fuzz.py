@@ -16,8 +16,8 @@ from tests.data.odd_images import FORMATS, XMP, as_bytes, exif_block, orientatio
 from oaa_pl.data.images import photo_size, read_photo
 from oaa_pl.data.masks import check_mask, read_mask, read_mask_header
 from oaa_pl.errors import OaaError
-from oaa_pl.labels.background import FolderCue
-from oaa_pl.labels.palette import load_label
+from oaa_pl.proxy.background import FolderCue
+from oaa_pl.proxy.palette import load_label
 
 QUICK, SLOW = 120, 1300
 

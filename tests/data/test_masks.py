@@ -11,7 +11,7 @@ from tests.data.odd_images import as_bytes, exif_block, orientation_tag, photo
 from oaa_pl.data.images import check_mask, read_mask
 from oaa_pl.data.source import FileSource
 from oaa_pl.errors import BadMaskError
-from oaa_pl.labels.palette import voc_palette
+from oaa_pl.proxy.palette import voc_palette
 
 IDS = np.array([[0, 1, 2, 255], [3, 3, 0, 0], [0, 0, 1, 1]], np.uint8)
 

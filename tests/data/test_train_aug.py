@@ -24,7 +24,7 @@ from oaa_pl.errors import (
     MissingMaskError,
     OutputError,
 )
-from oaa_pl.labels.palette import voc_palette
+from oaa_pl.proxy.palette import voc_palette
 
 
 @pytest.fixture

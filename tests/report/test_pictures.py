@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from oaa_pl.errors import ConfigError
-from oaa_pl.labels.palette import voc_palette
+from oaa_pl.proxy.palette import voc_palette
 from oaa_pl.report.pictures import HEAT_STOPS, data_uri, heat_overlay, label_overlay, shrink
 
 

@@ -31,8 +31,8 @@ from oaa_pl.data.train_aug import (
 from oaa_pl.data.voc_archives import Archive, fetch, find_sbd, sbd_archive, unpack, voc_archive
 from oaa_pl.data.voc_folder import check_whole, find_voc, listed, read_ids
 from oaa_pl.errors import ConfigError, MissingInputError, OaaError, OutputError
-from oaa_pl.home import expanded_path
-from oaa_pl.store.lock import WriterLock
+from oaa_pl.files.home import expanded_path
+from oaa_pl.files.lock import WriterLock
 
 __all__ = ["run"]
 

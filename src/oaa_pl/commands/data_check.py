@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.progress import bar
-from oaa_pl.commands import build
 from oaa_pl.data.check import Cue, Findings, check_images, check_lists
 from oaa_pl.data.folder import FolderSource
 from oaa_pl.data.listing import Listing, of_folder, of_source, of_voc
@@ -26,11 +25,12 @@ from oaa_pl.errors import (
     OutputError,
     UnfitDataError,
 )
-from oaa_pl.home import expanded_path
-from oaa_pl.image_file import is_there
-from oaa_pl.labels.background import FolderCue
+from oaa_pl.files.atomic import put_whole
+from oaa_pl.files.home import expanded_path
+from oaa_pl.files.image import is_there
+from oaa_pl.proxy.background import FolderCue
 from oaa_pl.report.contact_sheet import contact_sheet, jpeg
-from oaa_pl.whole_file import put_whole
+from oaa_pl.stages import build
 
 __all__ = ["run"]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from oaa_pl.commands import build
-from oaa_pl.commands.evaluate import evaluate_run
-from oaa_pl.commands.fit_classifier import fit_classifier
-from oaa_pl.commands.fit_integral import fit_integral
-from oaa_pl.commands.fit_segmenter import fit_segmenter
-from oaa_pl.commands.folders import Run
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.results import collect
+from oaa_pl.runs.folders import Run
+from oaa_pl.stages import build
+from oaa_pl.stages.classifier import fit_classifier
+from oaa_pl.stages.evaluate import evaluate_run
+from oaa_pl.stages.integral import fit_integral
+from oaa_pl.stages.segmenter import fit_segmenter
 
 __all__ = ["run"]
 

@@ -57,8 +57,8 @@ def _run(name: str, overrides: Sequence[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from oaa_pl.commands.compose import run_job
-    from oaa_pl.commands.notice import forget
+    from oaa_pl.config.compose import run_job
+    from oaa_pl.training.notice import forget
 
     forget()
     # A polite kill leaves as Ctrl-C does: locks released, the run resumable. So does SIGUSR1, by

@@ -1,6 +1,6 @@
 """What `oaa --help` and `oaa <command> --help` say."""
 
-from oaa_pl.commands.compose import root_of
+from oaa_pl.config.compose import root_of
 
 __all__ = ["COMMANDS", "STORE", "command_page", "front_page"]
 

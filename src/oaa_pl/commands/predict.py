@@ -12,18 +12,18 @@ from PIL import Image
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
-from oaa_pl.commands import build
-from oaa_pl.commands.folders import Run
-from oaa_pl.commands.record import write_text
-from oaa_pl.commands.recorded import recorded_config, require_known
-from oaa_pl.commands.trained import label_photo
-from oaa_pl.commands.views import looked_at, named_keys
 from oaa_pl.data.images import read_photo
 from oaa_pl.errors import BadImageError, ConfigError, MissingImageError, MissingInputError
-from oaa_pl.home import expanded_path
-from oaa_pl.labels.palette import save_label
-from oaa_pl.labels.png import save_png
+from oaa_pl.files.home import expanded_path
+from oaa_pl.proxy.palette import save_label
+from oaa_pl.proxy.png import save_png
 from oaa_pl.report.pictures import label_overlay
+from oaa_pl.runs.folders import Run
+from oaa_pl.runs.record import write_text
+from oaa_pl.runs.recorded import recorded_config, require_known
+from oaa_pl.stages import build
+from oaa_pl.stages.trained import label_photo
+from oaa_pl.stages.views import looked_at, named_keys
 
 __all__ = ["run"]
 

@@ -8,12 +8,12 @@ from torch import nn
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.generations import generations_in
-from oaa_pl.commands import build
-from oaa_pl.commands.attend import attend, reading_of
-from oaa_pl.commands.recorded import recorded_config
-from oaa_pl.commands.trained import load_into
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import MissingInputError, StoreError, StoreMismatchError
+from oaa_pl.runs.recorded import recorded_config
+from oaa_pl.stages import build
+from oaa_pl.stages.attend import attend, reading_of
+from oaa_pl.stages.trained import load_into
 from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.generation import committed
 from oaa_pl.store.layout import Header, Pairs

@@ -11,18 +11,11 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.commands import build
-from oaa_pl.commands.figures import write_figures
-from oaa_pl.commands.folders import Run
-from oaa_pl.commands.pictures import growth_epochs, spread, watched_in
-from oaa_pl.commands.precision import as_trained
-from oaa_pl.commands.record import sweep, write_text
-from oaa_pl.commands.trained import segment_photo
 from oaa_pl.data.source import Source
 from oaa_pl.errors import MissingInputError
-from oaa_pl.labels.palette import load_label
-from oaa_pl.labels.resize import to_photo
 from oaa_pl.metrics import require_threshold
+from oaa_pl.proxy.palette import load_label
+from oaa_pl.proxy.resize import to_photo
 from oaa_pl.report.curves import IouCurve, mean_curve
 from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
 from oaa_pl.report.growth import growth_caption
@@ -30,7 +23,14 @@ from oaa_pl.report.markdown import markdown_tables
 from oaa_pl.report.page import ReportData, RunFacts, build_page
 from oaa_pl.report.pictures import heat_overlay, label_overlay
 from oaa_pl.report.results import collect
+from oaa_pl.runs.folders import Run
+from oaa_pl.runs.record import sweep, write_text
+from oaa_pl.stages import build
+from oaa_pl.stages.figures import write_figures
+from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
+from oaa_pl.stages.trained import segment_photo
 from oaa_pl.store.reader import StoreReader
+from oaa_pl.training.precision import as_trained
 
 __all__ = ["run", "write_report"]
 

@@ -7,22 +7,22 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from oaa_pl.commands import build
-from oaa_pl.commands.attend import attend_method
-from oaa_pl.commands.compose import compose_group, overridden
-from oaa_pl.commands.estimate import announce
-from oaa_pl.commands.evaluate import evaluate_run
-from oaa_pl.commands.fit_classifier import fit_classifier
-from oaa_pl.commands.fit_integral import fit_integral
-from oaa_pl.commands.fit_segmenter import fit_segmenter
-from oaa_pl.commands.folders import Run
-from oaa_pl.commands.label import label_method, ready_cue
 from oaa_pl.commands.report import write_report
-from oaa_pl.commands.views import views_of
+from oaa_pl.config.compose import compose_group, overridden
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
+from oaa_pl.plan.estimate import announce
 from oaa_pl.report.results import collect
+from oaa_pl.runs.folders import Run
+from oaa_pl.stages import build
+from oaa_pl.stages.attend import attend_method
+from oaa_pl.stages.classifier import fit_classifier
+from oaa_pl.stages.evaluate import evaluate_run
+from oaa_pl.stages.integral import fit_integral
+from oaa_pl.stages.label import label_method, ready_cue
+from oaa_pl.stages.segmenter import fit_segmenter
+from oaa_pl.stages.views import views_of
 
 __all__ = ["run", "steps"]
 

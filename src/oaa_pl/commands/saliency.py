@@ -7,14 +7,14 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from oaa_pl.callbacks.progress import bar
-from oaa_pl.commands import build
 from oaa_pl.data.images import read_photo
 from oaa_pl.data.photo_files import image_id
 from oaa_pl.errors import BadImageError, ConfigError, MissingInputError
-from oaa_pl.home import expanded_path
-from oaa_pl.labels.kept_maps import to_levels
-from oaa_pl.labels.png import save_png
-from oaa_pl.labels.saliency_model import SaliencyModel
+from oaa_pl.files.home import expanded_path
+from oaa_pl.proxy.kept_maps import to_levels
+from oaa_pl.proxy.png import save_png
+from oaa_pl.proxy.saliency_model import SaliencyModel
+from oaa_pl.stages import build
 
 __all__ = ["run"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.progress import bar
-from oaa_pl.commands import build
-from oaa_pl.commands.compose import run_job
 from oaa_pl.commands.repair import advice, repair
+from oaa_pl.config.compose import run_job
 from oaa_pl.errors import ConfigError, MissingInputError, StoreError
-from oaa_pl.home import expanded_path
+from oaa_pl.files.home import expanded_path
+from oaa_pl.stages import build
 from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.exchange import FORMATS, export_maps, import_maps
 from oaa_pl.store.generation import committed

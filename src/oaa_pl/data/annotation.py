@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from oaa_pl.data.tags import class_named
 from oaa_pl.errors import BadTagFileError, UntaggedImageError
-from oaa_pl.unreadable import TEXT, XML
+from oaa_pl.files.unreadable import TEXT, XML
 
 __all__ = ["tags_from_annotation"]
 

@@ -25,8 +25,8 @@ from oaa_pl.data.masks import check_mask, read_mask
 from oaa_pl.data.remarks import odd_files, odd_photo, odd_tags, twins
 from oaa_pl.data.tagged_masks import Shown, check_tagged, shown_classes, unlike_masks
 from oaa_pl.errors import OaaError
-from oaa_pl.image_file import read_header
-from oaa_pl.whole_file import LONGEST_NAME
+from oaa_pl.files.atomic import LONGEST_NAME
+from oaa_pl.files.image import read_header
 
 __all__ = ["Findings", "Sample", "check_images", "check_lists"]
 

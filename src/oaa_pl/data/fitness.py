@@ -18,7 +18,7 @@ from oaa_pl.data.masks import check_size, read_mask_header
 from oaa_pl.data.source import FileSource, Source
 from oaa_pl.data.tagged_masks import Shown, shown_classes, unlike_masks
 from oaa_pl.errors import MissingMaskError, first_few
-from oaa_pl.whole_file import LONGEST_NAME
+from oaa_pl.files.atomic import LONGEST_NAME
 
 __all__ = ["check_fit", "long_names", "photo_sizes"]
 

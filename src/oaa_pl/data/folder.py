@@ -21,7 +21,7 @@ from oaa_pl.errors import (
     MissingImageError,
     MissingMaskError,
 )
-from oaa_pl.home import expanded_path
+from oaa_pl.files.home import expanded_path
 from oaa_pl.names import as_classes, class_fault, look
 
 __all__ = ["FolderSource", "find_mask", "validation_source"]

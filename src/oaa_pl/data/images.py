@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oaa_pl import unreadable
 from oaa_pl.data.masks import check_mask, read_mask
 from oaa_pl.data.photo_files import PHOTO_SUFFIXES, find_photo, image_id, list_photos
 from oaa_pl.data.tones import to_eight_bits
 from oaa_pl.errors import BadImageError, OaaError
-from oaa_pl.image_file import load_upright, read_header
+from oaa_pl.files import unreadable
+from oaa_pl.files.image import load_upright, read_header
 
 __all__ = [
     "PHOTO_SUFFIXES",

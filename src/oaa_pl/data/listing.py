@@ -23,7 +23,7 @@ from oaa_pl.data.tags import TagRow, read_tag_file, tags_from_mask
 from oaa_pl.data.voc import VOC_CLASSES
 from oaa_pl.data.voc_folder import find_voc, listed, read_ids
 from oaa_pl.errors import OaaError
-from oaa_pl.home import expanded_path
+from oaa_pl.files.home import expanded_path
 
 __all__ = ["Listed", "Listing", "of_folder", "of_source", "of_voc"]
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oaa_pl.errors import BadImageError, BadMaskError, MissingImageError, MissingMaskError
+from oaa_pl.files.image import Header, Loaded, load_upright, read_header
 from oaa_pl.ids import IGNORED
-from oaa_pl.image_file import Header, Loaded, load_upright, read_header
-from oaa_pl.labels.palette import voc_palette
+from oaa_pl.proxy.palette import voc_palette
 
 __all__ = ["check_mask", "check_size", "read_mask", "read_mask_header"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from oaa_pl.image_file import is_there
+from oaa_pl.files.image import is_there
 from oaa_pl.names import look, same_text
 
 __all__ = ["PHOTO_SUFFIXES", "Found", "NamedFiles", "find_photo", "image_id", "list_photos"]

@@ -23,7 +23,7 @@ from oaa_pl.errors import (
     MissingMaskError,
     UntaggedImageError,
 )
-from oaa_pl.image_file import read_header
+from oaa_pl.files.image import read_header
 from oaa_pl.names import class_fault, file_fault
 
 __all__ = ["FileSource", "Source", "fingerprint"]

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from oaa_pl.data.photo_files import PHOTO_SUFFIXES
-from oaa_pl.data.text_file import read_text
 from oaa_pl.errors import BadTagFileError
-from oaa_pl.unreadable import TABLE
+from oaa_pl.files.text import read_text
+from oaa_pl.files.unreadable import TABLE
 
 __all__ = ["TagCell", "is_table", "read_cells", "split_image", "words_of"]
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oaa_pl.errors import BadImageError
-from oaa_pl.image_file import Loaded
-from oaa_pl.orientation import UPRIGHT
+from oaa_pl.files.image import Loaded
+from oaa_pl.files.orientation import UPRIGHT
 
 __all__ = ["say_scaled", "scaled", "to_eight_bits"]
 
@@ -45,7 +45,7 @@ def to_eight_bits(loaded: Loaded, path: Path) -> Image.Image:
     """A photo of deep samples with 8 bits each.
 
     Args:
-        loaded: the photo, as `oaa_pl.image_file.load_upright` gives it.
+        loaded: the photo, as `oaa_pl.files.image.load_upright` gives it.
         path: its file; Pillow drops the lower bits of colours, so they are read again.
 
     Returns:

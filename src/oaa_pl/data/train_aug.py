@@ -27,9 +27,9 @@ from oaa_pl.errors import (
     OutputError,
     first_few,
 )
-from oaa_pl.labels.palette import save_label
+from oaa_pl.files.atomic import put_whole
 from oaa_pl.machine import usable_cores
-from oaa_pl.whole_file import put_whole
+from oaa_pl.proxy.palette import save_label
 
 __all__ = [
     "MASKS", "SPLIT", "check_photos", "make_masks", "sbd_mask", "train_aug_ids", "without_mask",

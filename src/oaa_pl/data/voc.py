@@ -22,7 +22,7 @@ from oaa_pl.errors import (
     MissingSplitError,
     UntaggedImageError,
 )
-from oaa_pl.home import expanded_path
+from oaa_pl.files.home import expanded_path
 from oaa_pl.names import as_classes, class_fault, same_text
 
 __all__ = ["VOC_CLASSES", "VocSource"]

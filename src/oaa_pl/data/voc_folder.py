@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 from oaa_pl.data.photo_files import PHOTO_SUFFIXES, image_id
 from oaa_pl.data.tag_table import split_image
-from oaa_pl.data.text_file import read_text
 from oaa_pl.errors import BadListError, EmptySplitError, IncompleteDataError
-from oaa_pl.home import expanded_path
+from oaa_pl.files.home import expanded_path
+from oaa_pl.files.text import read_text
 from oaa_pl.names import file_fault
 
 __all__ = ["check_whole", "find_voc", "listed", "read_ids"]

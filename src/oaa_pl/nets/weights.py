@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from oaa_pl.errors import WeightsError
-from oaa_pl.home import expanded_path
+from oaa_pl.files.home import expanded_path
 
 __all__ = ["find_weights", "load_state", "load_weights", "read_weights", "with_weights"]
 

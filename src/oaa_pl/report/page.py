@@ -11,7 +11,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from oaa_pl.errors import OutputError
-from oaa_pl.labels.palette import voc_palette
+from oaa_pl.files.output import write_whole
+from oaa_pl.proxy.palette import voc_palette
 from oaa_pl.report.curves import IouCurve, draw_curves
 from oaa_pl.report.effect_table import effect_table
 from oaa_pl.report.grid import GridRow, GrowthStrip, panel_names
@@ -19,7 +20,6 @@ from oaa_pl.report.method_table import method_table, other_table
 from oaa_pl.report.paper import TABLE_1, TABLE_3
 from oaa_pl.report.pictures import HEAT_STOPS, Picture, data_uri
 from oaa_pl.report.results import Row
-from oaa_pl.report.whole_file import write_whole
 
 __all__ = ["ReportData", "RunFacts", "build_page", "duration"]
 

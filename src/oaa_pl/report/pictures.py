@@ -13,7 +13,7 @@ from PIL import Image
 
 from oaa_pl.errors import ConfigError
 from oaa_pl.ids import IGNORED
-from oaa_pl.labels.palette import voc_palette
+from oaa_pl.proxy.palette import voc_palette
 
 __all__ = ["HEAT_STOPS", "Picture", "data_uri", "heat_overlay", "label_overlay", "shrink"]
 

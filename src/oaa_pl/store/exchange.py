@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oaa_pl.errors import StoreError
+from oaa_pl.files.atomic import LONGEST_NAME
 from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.fresh import new_folder, new_store
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
-from oaa_pl.whole_file import LONGEST_NAME
 
 __all__ = ["FORMATS", "export_maps", "import_maps"]
 

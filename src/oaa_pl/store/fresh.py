@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oaa_pl.errors import OaaError, StoreError
+from oaa_pl.files.lock import WriterLock
 from oaa_pl.store.files import sync_folder
 from oaa_pl.store.layout import Header, Pairs
-from oaa_pl.store.lock import WriterLock
 from oaa_pl.store.memmap import MemmapStore
 
 __all__ = ["new_folder", "new_store"]

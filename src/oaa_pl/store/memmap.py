@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from oaa_pl.attention.fusion import Fusion
 from oaa_pl.errors import StoreError, StoreMismatchError
+from oaa_pl.files.lock import WriterLock
 from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.claim import claim, require_no_maps
 from oaa_pl.store.files import preallocate, save_array
@@ -31,7 +32,6 @@ from oaa_pl.store.generation import (
     write_generation,
 )
 from oaa_pl.store.layout import ROW, Header, Pairs
-from oaa_pl.store.lock import WriterLock
 
 __all__ = ["MemmapStore"]
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from oaa_pl.data.synthetic.scene import CLASSES, SPLITS, draw_scene
 from oaa_pl.errors import ConfigError, OutputError
-from oaa_pl.labels.palette import save_label
+from oaa_pl.proxy.palette import save_label
 
 __all__ = ["MASKS", "PHOTOS", "TAGS", "Recipe", "drawn_folder"]
 

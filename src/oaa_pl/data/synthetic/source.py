@@ -11,7 +11,7 @@ import numpy as np
 from oaa_pl.data.source import FileSource
 from oaa_pl.data.synthetic.cache import MASKS, PHOTOS, TAGS, Recipe, drawn_folder
 from oaa_pl.data.synthetic.scene import CLASSES
-from oaa_pl.home import expanded_path
+from oaa_pl.files.home import expanded_path
 
 __all__ = ["SyntheticSource"]
 

@@ -1,0 +1,91 @@
+"""From a composed configuration to a stage's photos, tags and maps."""
+
+import inspect
+import pydoc
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from oaa_pl.data.class_counts import require_learnable
+from oaa_pl.data.source import Source
+from oaa_pl.errors import ConfigError
+from oaa_pl.files.file_names import require_file_names
+from oaa_pl.store.layout import Pairs
+from oaa_pl.store.reader import StoreReader
+
+__all__ = ["maps_of", "pairs_of", "require_values", "sources", "unsaid_classes"]
+
+
+def sources(cfg: DictConfig) -> tuple[Source, Source | None]:
+    """The training source, and the validation source if there is one; both of the same classes.
+
+    Raises:
+        ConfigError: if a value without a default is not given, the training photos are to have
+            no tags, there is nothing to learn from them, or an id makes no file name.
+    """
+    require_values(cfg)
+    if cfg.data.train.get("tags") == "none":
+        raise ConfigError("data.tags=none is for splits that are segmented; training needs tags")
+    train: Source = instantiate(cfg.data.train)
+    require_learnable(train)
+    val: Source | None = None
+    if cfg.data.val:
+        val = instantiate(cfg.data.val, **unsaid_classes(cfg.data.val, train.classes))
+    for source in (train, val):
+        if source is not None:
+            require_file_names(source.ids, Path(cfg.runs))
+    return train, val
+
+
+def unsaid_classes(node: DictConfig, classes: Sequence[str]) -> dict[str, list[str]]:
+    """What to add where a validation source's classes are not given: the training source's.
+
+    Args:
+        node: the validation source's configuration.
+        classes: of the training source.
+    """
+    with suppress(pydoc.ErrorDuringImport, TypeError, ValueError):  # `instantiate` will say better
+        # A source of one's own may have its classes built in.
+        takes = "classes" in inspect.signature(pydoc.locate(node._target_)).parameters  # type: ignore[arg-type]  # None is a TypeError
+        if takes and node.get("classes") is None:
+            return {"classes": list(classes)}
+    return {}
+
+
+def require_values(cfg: DictConfig) -> None:
+    """Refuse a data set of which a value without a default is not given.
+
+    Raises:
+        ConfigError: with the value's key.
+    """
+    # Not `missing_keys`: that fails where one value refers to another that is missing.
+    missing = [str(key) for key in cfg.data if OmegaConf.is_missing(cfg.data, key)]
+    if missing:
+        # Shortest first: the others refer to it.
+        key = f"data.{min(missing, key=len)}"
+        raise ConfigError(f"{key} is not set and has no default; say {key}=...")
+
+
+def pairs_of(source: Source) -> Pairs:
+    """The (image, class) pairs of a source."""
+    return Pairs(source.ids, source.classes, source.labels.astype(bool))
+
+
+def maps_of(source: Source, folder: Path) -> StoreReader:
+    """A finished stage's attention maps, one for every (image, class) pair of a source.
+
+    Args:
+        source: the data set that they are of.
+        folder: the stage's folder.
+
+    Raises:
+        StoreError: if there is no store or it is damaged, it is of other data, or a pair never got
+            a map: its image would silently lose a class.
+    """
+    reader = StoreReader(folder / "store")
+    reader.pairs.require_same(pairs_of(source), reader.path)
+    reader.require_complete()
+    return reader

@@ -1,0 +1,1 @@
+"""Files on anybody's disk: images, texts, atomic writes, locks."""

@@ -1,0 +1,1 @@
+"""Proxy labels: background cues, the rule, dense CRF, palette files."""

@@ -1,0 +1,76 @@
+"""The boundary cue: saliency from the photo alone, computed once and kept.
+
+Shapes: a photo is (H, W, 3) uint8 RGB, its saliency (H, W) float32 in [0, 1].
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from oaa_pl.errors import ConfigError
+from oaa_pl.proxy.boundary import boundary_saliency
+from oaa_pl.proxy.kept_maps import KeptMaps
+from oaa_pl.proxy.resize import to_photo
+
+__all__ = ["BoundaryCue"]
+
+_RECIPE = 1  # raise when `boundary_saliency` changes, so that kept maps are made again
+_LONG_SIDE = 640  # pixels: 300 superpixels need no more, and a phone's photo has 4000
+
+
+class BoundaryCue:
+    """Boundary connectivity of every photo; see `labels.boundary`.
+
+    Photos above 640 px are looked at in that size and the saliency brought to the photo, so that
+    time and memory do not grow with the camera.
+
+    Args:
+        cache: folder for the maps, one subfolder per set of parameters; none keeps nothing.
+        segments: superpixels to aim for; small photos get fewer.
+        smoothing: sigma of the blur over the superpixels' edges, in long sides of the photo.
+
+    Raises:
+        ConfigError: if a parameter is out of range.
+    """
+
+    def __init__(self, cache: str | Path | None, segments: int, smoothing: float) -> None:
+        if segments < 1 or smoothing < 0:
+            raise ConfigError(
+                f"background.segments must be 1 or more and background.smoothing 0 or more, "
+                f"got {segments} and {smoothing}"
+            )
+        self.segments = segments
+        self.smoothing = smoothing
+        made_by = [_RECIPE, segments, float(smoothing)]
+        self._kept = KeptMaps(cache, "boundary", made_by)
+        # Apart, since maps of large photos were once made in the photo's own size.
+        self._kept_large = KeptMaps(cache, "boundary", [*made_by, _LONG_SIDE])
+
+    def __call__(self, image_id: str, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Saliency of one photo, from the cache if it is there.
+
+        Args:
+            image_id: names the file in the cache.
+            photo: RGB, (H, W, 3).
+
+        Returns:
+            Saliency in steps of 1/255, the same with and without a cache, (H, W).
+
+        Raises:
+            OutputError: if the cache cannot be written.
+        """
+        large = max(photo.shape[:2]) > _LONG_SIDE
+        return (self._kept_large if large else self._kept)(image_id, photo, self._make)
+
+    def _make(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        height, width = photo.shape[:2]
+        share = _LONG_SIDE / max(height, width)
+        if share >= 1:
+            return boundary_saliency(photo, self.segments, self.smoothing)
+        size = max(1, round(width * share)), max(1, round(height * share))
+        small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        saliency = boundary_saliency(small, self.segments, self.smoothing)
+        whole: NDArray[np.float32] = to_photo(saliency[None], (height, width))[0]
+        return whole

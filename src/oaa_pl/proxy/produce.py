@@ -1,0 +1,105 @@
+"""Make the proxy labels of one image after another: maps and background cue in, PNG out.
+
+The work of `oaa label`, written so that a pool of processes can share it without torch: what is
+pickled is this object, and each process maps the same store.
+
+Shapes: H x W pixels of a photo; K present classes.
+"""
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from oaa_pl.errors import BadMaskError, MissingMaskError
+from oaa_pl.ids import IGNORED
+from oaa_pl.proxy.palette import load_label, save_label
+from oaa_pl.proxy.resize import each_to_photo
+from oaa_pl.proxy.rule import Labels, ProxyRule, make_labels
+
+__all__ = ["LabelMaker", "MadeLabel", "join_pool"]
+
+
+def join_pool() -> None:
+    """What a worker process does first. It stands here so that a worker need not load torch."""
+    cv2.setNumThreads(1)  # the processes have the cores already
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
+
+
+class _Maps(Protocol):
+    @property
+    def categories(self) -> NDArray[np.int64]: ...
+
+    @property
+    def attention(self) -> NDArray[np.float32]: ...
+
+
+class MadeLabel(NamedTuple):
+    """What is worth knowing of one label.
+
+    Attributes:
+        image_id: of the photo.
+        foreground: share of pixels with a class, in [0, 1].
+        ignored: share of pixels left out of training, in [0, 1]; 1 if the whole image is.
+    """
+
+    image_id: str
+    foreground: float
+    ignored: float
+
+
+@dataclass(frozen=True)
+class LabelMaker:
+    """Makes one image's labels, by its place in the data set.
+
+    Args:
+        ids: image ids, N.
+        photo: place to RGB photo, (H, W, 3) uint8.
+        maps: place to the image's categories (K,) and attention (K, h, w).
+        cue: (image id, photo) to saliency, (H, W) in [0, 1].
+        rule: thresholds of the proxy label.
+        folder: gets `proxy/<id>.png` and `hard/<id>.png`.
+        crf: (photo, evidence (K + 1, H, W)) to better evidence; none leaves it as it is.
+    """
+
+    ids: tuple[str, ...]
+    photo: Callable[[int], NDArray[np.uint8]]
+    maps: Callable[[int], _Maps]
+    cue: Callable[[str, NDArray[np.uint8]], NDArray[np.float32]]
+    rule: ProxyRule
+    folder: Path
+    crf: Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]] | None = None
+
+    def __call__(self, index: int) -> MadeLabel:
+        """Write both labels of one image, unless both are there.
+
+        Raises:
+            MissingInputError: if the cue has nothing for this image.
+            BadMaskError: if the cue's size is not the photo's.
+            OutputError: if a file cannot be written.
+        """
+        image_id = self.ids[index]
+        paths = [self.folder / name / f"{image_id}.png" for name in ("proxy", "hard")]
+        try:
+            proxy, _ = map(load_label, paths)
+        except (MissingMaskError, BadMaskError):
+            proxy, hard = self._make(index)
+            save_label(paths[0], proxy)
+            save_label(paths[1], hard)
+        ignored = proxy == IGNORED
+        found = (proxy != 0) & ~ignored
+        return MadeLabel(image_id, float(found.mean()), float(ignored.mean()))
+
+    def _make(self, index: int) -> Labels:
+        photo = self.photo(index)
+        maps = self.maps(index)
+        attention = each_to_photo(maps.attention, (photo.shape[0], photo.shape[1]))
+        saliency = self.cue(self.ids[index], photo)
+        refine = partial(self.crf, photo) if self.crf else None
+        return make_labels(attention, maps.categories, saliency, self.rule, refine)

@@ -1,0 +1,82 @@
+"""Where the stages of a run lie.
+
+    <runs>/<name>/[<variant>/]seed-<s>/classifier/
+                                       integral/<loss>/
+                                       attention/<method>/store/
+                                       labels/<method>/{proxy,hard}/
+                                       segmenter/<method>[-<network>][-<share>][-crf]/
+
+What each of them keeps beside what it makes: `commands.record`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from oaa_pl.config.compose import variant
+from oaa_pl.errors import ConfigError
+
+__all__ = ["Run"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Folders of one seed's run.
+
+    Attributes:
+        root: `<runs>/<name>/[<variant>/]seed-<s>`.
+        experiment: name in the results: the experiment's, with its variant in a sweep.
+        home: `<runs>/<name>`, where the results of all seeds and variants meet.
+        segmenters: what tells this configuration's segmenters from those that train another
+            network, or on other images, with the same labels: "-resnet101", "-20pc"; else empty.
+        refined: what tells segmentations behind a CRF from the network's own: "-crf"; else empty.
+    """
+
+    root: Path
+    experiment: str
+    home: Path
+    segmenters: str = ""
+    refined: str = ""
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> "Run":
+        """The run that a configuration describes.
+
+        Raises:
+            ConfigError: if the seed is no number that every generator takes.
+        """
+        if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:  # `true` is an int as well
+            raise ConfigError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
+        home, job = Path(cfg.runs) / cfg.name, variant()
+        experiment = f"{cfg.name}[{job}]" if job else cfg.name
+        net, share = cfg.segmenter.net, cfg.segmenter.fraction
+        segmenters = f"-{net}" * (net is not None) + f"-{100 * share:g}pc" * (share != 1)
+        refined = "" if cfg.crf._target_.endswith(".no_crf") else "-crf"
+        root = home / job.replace("/", "-") / f"seed-{cfg.seed}"
+        return cls(root, experiment, home, segmenters, refined)
+
+    @property
+    def classifier(self) -> Path:
+        """Folder of the classifier."""
+        return self.root / "classifier"
+
+    def integral(self, loss: str) -> Path:
+        """Folder of the integral model trained with that loss."""
+        return self.root / "integral" / loss
+
+    def attention(self, method: str) -> Path:
+        """Folder of a method's attention maps."""
+        return self.root / "attention" / method
+
+    def labels(self, method: str) -> Path:
+        """Folder of the proxy labels made from a method's maps."""
+        return self.root / "labels" / method
+
+    def segmenter(self, method: str) -> Path:
+        """Folder of the segmenter trained on a method's proxy labels."""
+        return self.root / "segmenter" / f"{method}{self.segmenters}"
+
+    def segmentations(self, method: str) -> Path:
+        """Folder of that segmenter's predictions and scores: its own, or one for the CRF's."""
+        return self.root / "segmenter" / f"{method}{self.segmenters}{self.refined}"

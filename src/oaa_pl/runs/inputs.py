@@ -1,0 +1,54 @@
+"""Digests of the files that a stage is made from, for its record: content counts, not the path.
+
+A finished stage no longer needs its inputs, so what is not there has no digest.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from oaa_pl.files.home import expanded_path
+
+__all__ = ["cue_files", "digest_of", "weight_files"]
+
+
+def weight_files(cfg: DictConfig) -> dict[str, str]:
+    """The pretrained weights, if they are a file that can be read."""
+    digest = digest_of(expanded_path(str(cfg.net.weights)))
+    return {"weights": digest} if digest else {}
+
+
+def cue_files(background: DictConfig, ids: Iterable[str]) -> dict[str, str]:
+    """What a background cue reads: a folder of saliency maps, or a salient-object network.
+
+    Args:
+        background: the cue's configuration.
+        ids: of the photos whose saliency counts.
+
+    Returns:
+        A digest of the network, or of all maps, with those of the cue that fills in for missing
+        maps; none of maps if one lacks that no cue fills in for.
+    """
+    found = {}
+    model, folder, fallback = (background.get(key) for key in ("model", "folder", "fallback"))
+    if model is not None and (digest := digest_of(expanded_path(model))):
+        found["saliency model"] = digest
+    if folder is not None and (maps := expanded_path(folder)).is_dir():
+        sums = {name: digest_of(maps / f"{name}.png") for name in sorted(ids)}
+        if fallback is not None or None not in sums.values():
+            found["saliency maps"] = hashlib.sha256(repr(sums).encode()).hexdigest()
+    if fallback is not None:
+        others = cue_files(fallback, ids)
+        found |= {f"fallback's {name}": digest for name, digest in others.items()}
+    return found
+
+
+def digest_of(path: Path) -> str | None:
+    """A digest of a file's content; None if it cannot be read, which its user will say better."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,1 @@
+"""One training: its trainer, processes, precision and resumption."""

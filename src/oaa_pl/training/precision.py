@@ -1,0 +1,167 @@
+"""Which precision a stage computes in: as asked, as it began, or as suits this machine.
+
+The precision is part of what determines a stage's outcome. A stage that is resumed keeps its own,
+and the later stages of a run follow its classifier, whatever machine they run on.
+"""
+
+import json
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.config.compose import overridden
+from oaa_pl.nets.precision import Precision, precision_of
+from oaa_pl.nets.processor import bfloat16_on
+from oaa_pl.training.notice import say_once
+
+__all__ = ["AUTO", "Settled", "accelerator_of", "as_trained", "settle", "trained_precision"]
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+
+
+class Settled(NamedTuple):
+    """A configuration whose precision is known.
+
+    Attributes:
+        cfg: the configuration; its `trainer.precision` is one of Lightning's.
+        facts: for the stage's record: what was asked for, what is used, and why.
+    """
+
+    cfg: DictConfig
+    facts: dict[str, str]
+
+
+def settle(cfg: DictConfig, folder: Path, classifier: Path) -> Settled:
+    """Decide in which precision a stage trains, before anything of it is made.
+
+    Args:
+        cfg: the configuration; its `trainer.precision` may be "auto".
+        folder: the stage's folder; one that has a checkpoint keeps its precision.
+        classifier: folder of the run's classifier, whose precision "auto" takes over.
+
+    Raises:
+        ConfigError: if there is no such precision, or the device cannot compute in it.
+    """
+    asked, device = cfg.trainer.precision, accelerator_of(cfg)
+    own = _recorded(folder)
+    # A finished stage computes nothing: whatever it was made in is no news.
+    say = partial(say_once, log) if not (folder / "done.json").is_file() else _nothing
+    used: str | int
+    if asked != AUTO:
+        used, why = precision_of(asked).in_training(device).name, "asked for"
+        if own is not None and precision_of(own[0]).name in (precision_of(asked).name, used):
+            used = own[0]  # as it is spelt in the record, which is compared
+    elif (before := own or _recorded(classifier)) is not None:
+        # A later stage's own record is new: it need not repeat an old one's spelling.
+        used = before[0] if own else precision_of(before[0]).name
+        why = before[1] or "as recorded"
+        here, reason = _chosen(cfg, device)
+        if precision_of(used).name != here:
+            say(
+                logging.INFO,
+                f"precision {used}: kept, since this run has it; auto would choose {here} here, "
+                f"since {reason}",
+            )
+    else:
+        used, why = _chosen(cfg, device)
+        say(logging.INFO, f"precision {used}: chosen by auto, since {why}")
+    meant = precision_of(used if asked == AUTO else asked)
+    trained = meant.in_training(device)
+    if trained != meant:
+        how = f"on a CPU it is {trained.name}, as in Lightning"
+        say(logging.WARNING, f"precision {meant.name} needs a GPU; {how}")
+    if (slow := _imitated(trained, device)) is not None:
+        say(logging.WARNING, slow)
+    facts = {"asked": str(asked), "used": str(used), "why": why}
+    return Settled(overridden(cfg, {"trainer": {"precision": used}}), facts)
+
+
+def as_trained(cfg: DictConfig, folder: Path) -> DictConfig:
+    """The configuration with which the model in a stage's folder is asked.
+
+    Args:
+        cfg: the configuration; a precision that it names is taken as it is.
+        folder: the stage's folder; "auto" means the precision recorded there.
+    """
+    if cfg.trainer.precision != AUTO:
+        return cfg
+    recorded = _recorded(folder)
+    used = recorded[0] if recorded else _chosen(cfg, accelerator_of(cfg))[0]
+    return overridden(cfg, {"trainer": {"precision": used}})
+
+
+def trained_precision(cfg: DictConfig, device: str) -> Precision:
+    """The precision in which a trained network is asked, reported if this machine imitates it.
+
+    Args:
+        cfg: the configuration that it was trained with, or one of `as_trained`.
+        device: "cpu" or "cuda".
+
+    Raises:
+        ConfigError: if there is no such precision.
+    """
+    precision = precision_of(cfg.trainer.precision)
+    if (slow := _imitated(precision, device)) is not None:
+        say_once(log, logging.WARNING, slow)
+    return precision
+
+
+def accelerator_of(cfg: DictConfig) -> str:
+    """The kind of device that a training runs on: "cpu", "cuda" or "mps"."""
+    wanted = cfg.trainer.accelerator
+    if wanted in ("gpu", "cuda", "auto") and torch.cuda.is_available():
+        return "cuda"
+    if wanted in ("gpu", "mps", "auto") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def _imitated(precision: Precision, device: str) -> str | None:
+    """A warning of numbers that a processor has no instructions for; None if it has them."""
+    if device != "cpu":
+        return None
+    if precision.computes_bfloat16:
+        native, why = bfloat16_on(device)
+    else:
+        # Nobody trains so on a CPU: not worth a search for the few that have float16.
+        native, why = precision.weights != torch.float16, "float16 is for GPUs"
+    if native:
+        return None
+    return (
+        f"precision {precision.name} is slow here, often ten times slower than float32: {why}; "
+        "a new run is faster with trainer.precision=auto"
+    )
+
+
+def _nothing(_level: int, _message: str) -> None:
+    pass
+
+
+def _chosen(cfg: DictConfig, device: str) -> tuple[str, str]:
+    """What suits a network on a device, and why."""
+    # Most networks, and the records of older packages, do not say.
+    if device == "cpu" and OmegaConf.select(cfg, "net.bf16_on_cpu") is False:
+        return "32-true", f"{cfg.net.name} gains little or nothing from bfloat16 on a CPU"
+    native, why = bfloat16_on(device)
+    if native:
+        return "bf16-mixed", why
+    return "16-mixed" if device == "cuda" else "32-true", why
+
+
+def _recorded(folder: Path) -> tuple[Any, str] | None:
+    """Precision of a stage that has a result or a checkpoint, as spelt there, and why it was so."""
+    if not any((folder / name).is_file() for name in ("done.json", LAST)):
+        return None
+    try:
+        record = json.loads((folder / "stage.json").read_text())
+        value = record["made_from"]["precision"]
+        return value, str(record.get("precision", {}).get("why", ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # what is wrong with a record is for the stage itself to report

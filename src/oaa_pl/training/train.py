@@ -1,0 +1,159 @@
+"""Train one stage: exact resumption, an honest end, and a clean way out at Ctrl-C."""
+
+import logging
+import re
+import signal
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import wandb
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from pytorch_lightning import Callback, LightningModule
+
+from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.data.class_counts import describe_classes
+from oaa_pl.data.datamodule import OaaDataModule
+from oaa_pl.errors import ConfigError, OaaError
+from oaa_pl.runs.record import StageRecord
+from oaa_pl.training.resume import Progress, progress_of, resume_point, set_aside_requeued
+from oaa_pl.training.trainer import make_trainer, planned_length
+
+__all__ = ["train_stage"]
+
+log = logging.getLogger(__name__)
+
+# What Lightning says of an older package's checkpoint, which knew ours by another name. Its state
+# is of no use: there is one checkpoint, in one place.
+_OLD_CHECKPOINT = r"Be aware .* add the following callbacks: \[\"ModelCheckpoint\{[^}]*\}\"\]"
+
+
+def train_stage(
+    cfg: DictConfig,
+    stage: DictConfig,
+    what: str,
+    record: StageRecord,
+    module: LightningModule,
+    data: OaaDataModule,
+    callbacks: list[Callback],
+    alone: bool,
+    precision: Mapping[str, str],
+    prepare: Callable[[], None] | None = None,
+    **more: Any,
+) -> bool:
+    """Train, or go on training from the last checkpoint.
+
+    Args:
+        cfg: the configuration.
+        stage: the stage's part of it.
+        what: the stage's name.
+        record: of the stage's folder, begun once the trainer accepts its configuration.
+        module: what is trained.
+        data: what it is trained on.
+        callbacks: the stage's own.
+        alone: whether this training is all that the command line does.
+        precision: which one, and why, for the record.
+        prepare: called once the folder is this process's, before training.
+        **more: further arguments of the trainer.
+
+    Returns:
+        Whether this is the process that goes on afterwards: under `ddp` only rank 0 does.
+
+    Raises:
+        KeyboardInterrupt: if somebody pressed Ctrl-C, or a time limit was reached; what was
+            checkpointed stays.
+        ConfigError: if the trainer's configuration makes no sense, or the checkpoint was saved
+            inside an epoch.
+        RunMismatchError: if the folder was made from something else.
+        StoreError: if another process writes the folder.
+        OaaError: if another process of the same training has stopped.
+    """
+    length = planned_length(stage, what)
+    before = resume_point(record.folder, *length)
+    ended = _length_of(before, length) if before is not None and before.stopped else None
+    more = {"limit_val_batches": 0, **more}
+    trainer, loggers = make_trainer(
+        cfg, stage, what, record.folder, callbacks, alone=alone, length=ended, **more
+    )
+    record.processes = trainer.world_size
+    record.require_same()  # every process, or the others would wait for rank 0
+    set_aside_requeued(record.folder)
+    if trainer.is_global_zero:  # under `ddp` every process comes here
+        record.begin(cfg, classes=list(data.train_set.source.classes), precision=precision)
+        log.info("%s: %s", what, describe_classes(data.train_set.source))
+        if prepare is not None:
+            prepare()
+    last = record.folder / LAST
+    status = "failed"
+    # Lightning leaves the process at Ctrl-C; the command line has something to say first.
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", _OLD_CHECKPOINT)
+            trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        status = "success"
+    except SystemExit as leaving:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt(f"{what}: interrupted") from leaving
+    except MisconfigurationException as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"trainer: {reason}") from error
+    except RuntimeError as error:
+        if str(error).startswith("Early stopping conditioned on"):
+            raise ConfigError(f"callbacks: {' '.join(str(error).split())}") from error
+        if trainer.world_size > 1 and re.search("[Cc]onnection (closed|reset)", str(error)):
+            raise OaaError(
+                f"{what}: another process of this training stopped; its own message says why"
+            ) from error
+        raise
+    finally:
+        for logger in loggers:
+            logger.finalize(status)
+        # Or the next job of a sweep would go on in this one's run.
+        wandb.finish(exit_code=0 if status == "success" else 1)
+        if torch.distributed.is_initialized():
+            # The other processes leave now: whoever scores afterwards must not wait for them.
+            torch.distributed.destroy_process_group()
+    goes_on = bool(trainer.is_global_zero)
+    _end(record, what, length, report=goes_on)
+    return goes_on
+
+
+def _length_of(progress: Progress, planned: tuple[int | None, int]) -> tuple[int | None, int]:
+    """What a training has that was stopped for good, in the units of its plan."""
+    return (None, progress.steps) if planned[0] is None else (progress.epochs, -1)
+
+
+def _end(record: StageRecord, what: str, planned: tuple[int | None, int], *, report: bool) -> None:
+    """Say how a training ended, if not at its planned length, and keep that for `done.json`.
+
+    Raises:
+        KeyboardInterrupt: if a time limit ended it.
+        OaaError: if nobody knows what ended it.
+    """
+    progress = progress_of(record.folder)
+    if progress is not None and progress.reached(*planned):
+        return
+    length = f"{planned[1]} steps" if planned[0] is None else f"{planned[0]} epochs"
+    if progress is None or not progress.stopped_by:
+        raise OaaError(
+            f"{what}: the training ended before its {length}, and no callback says why; run the "
+            "same command again to go on"
+        )
+    by = ", ".join(progress.stopped_by)
+    said = f"{what}: stopped by {by} after {progress.epochs} epochs ({progress.steps} steps)"
+    if progress.goes_on:
+        if report:
+            log.warning("%s of %s: the stage is not finished", said, length)
+        raise KeyboardInterrupt(said)
+    if report:
+        log.warning("%s, planned were %s: the stage counts as finished", said, length)
+    record.add(
+        stopped={
+            "by": list(progress.stopped_by),
+            "epochs": progress.epochs,
+            "steps": progress.steps,
+            "planned": length,
+        }
+    )

@@ -1,0 +1,98 @@
+"""What a killed process leaves is cleared up; what a living one writes is not."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from tests.commands.tiny import files
+
+from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.errors import RunMismatchError
+from oaa_pl.runs.record import StageRecord, sweep
+
+CONFIG = OmegaConf.create({"seed": 0})
+NOBODY = 2**22 + 1  # above the highest process number of Linux
+
+
+def test_leftovers_of_the_dead_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    gone = [f".a.csv.{NOBODY}.tmp", f".stage.json.{os.getpid()}.partial", "deep/.b.png.0af3.part"]
+    kept = [f".a.csv.{os.getppid()}.tmp", ".hidden", "a.csv", "deep/b.part", ".git.d"]
+    for name in gone + kept:
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert files(tmp_path) == set(kept)
+
+
+def test_a_shallow_sweep_leaves_folders_alone(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/.b.png.0af3.part").touch()
+    sweep(tmp_path, ".*")
+    assert files(tmp_path) == {"deep/.b.png.0af3.part"}
+
+
+def test_a_stage_without_any_result_may_be_begun_anew(tmp_path: Path) -> None:
+    StageRecord(tmp_path / "stage", {"lr": 1}).begin(CONFIG)
+    (tmp_path / "stage/history.csv").touch()
+    second = StageRecord(tmp_path / "stage", {"lr": 2})
+    assert not second.finished
+    second.begin(CONFIG)
+    assert files(tmp_path / "stage") == {"stage.json", "config.yaml", "writer.lock"}
+
+
+@pytest.mark.parametrize("result", [LAST, "done.json"])
+def test_a_stage_with_a_result_is_kept(tmp_path: Path, result: str) -> None:
+    StageRecord(tmp_path / "stage", {"lr": 1}).begin(CONFIG)
+    (tmp_path / "stage" / result).touch()
+    second = StageRecord(tmp_path / "stage", {"lr": 2})
+    with pytest.raises(RunMismatchError, match="made with lr=1, asked for is 2"):
+        second.begin(CONFIG)
+    assert result in files(tmp_path / "stage")
+
+
+def record(stage: Path) -> dict:
+    content: dict = json.loads((stage / "stage.json").read_text())
+    return content
+
+
+def test_a_resumed_stage_remembers_who_worked_on_it_before(tmp_path: Path) -> None:
+    stage = tmp_path / "stage"
+    StageRecord(stage, {"lr": 1}).begin(CONFIG)
+    first = record(stage)
+    (stage / LAST).touch()
+    left = first["started"] + 100
+    os.utime(stage / LAST, (left, left))
+    other = {**first, "commit": "abc", "command": "oaa fit then"}
+    (stage / "stage.json").write_text(json.dumps(other))
+    StageRecord(stage, {"lr": 1}).begin(CONFIG)
+    (leg,) = record(stage)["earlier"]
+    assert (leg["commit"], leg["command"], leg["seconds"]) == ("abc", "oaa fit then", 100)
+    assert record(stage)["commit"] == first["commit"]
+    # A store is opened, and touched, before the stage is begun.
+    (stage / "store").mkdir()
+    (stage / "store/writer.lock").touch()
+    os.utime(stage / "store/writer.lock", (left + 10**6, left + 10**6))
+    # Killed again, before it left anything: what was there counts once.
+    third = StageRecord(stage, {"lr": 1})
+    os.utime(stage / LAST, (left - 200, left - 200))
+    third.begin(CONFIG)
+    assert [leg["seconds"] for leg in record(stage)["earlier"]] == [100]
+    third.finish(pairs=3)
+    done = json.loads((stage / "done.json").read_text())
+    assert 100 <= done.pop("seconds") < 200
+    assert done == {"pairs": 3}
+
+
+def test_other_files_of_the_same_name_are_told_apart_while_they_are_there(tmp_path: Path) -> None:
+    stage = tmp_path / "stage"
+    StageRecord(stage, {}, {"weights": "aa"}).begin(CONFIG)
+    (stage / LAST).touch()
+    with pytest.raises(RunMismatchError, match="made with other weights"):
+        _ = StageRecord(stage, {}, {"weights": "bb"}).finished
+    for same in ({"weights": "aa"}, {}, {"saliency maps": "cc"}):
+        assert not StageRecord(stage, {}, same).finished
+    (stage / LAST).unlink()
+    StageRecord(stage, {}, {"weights": "bb"}).begin(CONFIG)
+    assert record(stage)["files"] == {"weights": "bb"}
