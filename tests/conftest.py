@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.commands.finished_run import again, empty, finished  # noqa: F401  # fixtures of many
 
 SHARED = Path(os.environ.get("OAA_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -25,14 +25,9 @@ from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.training.precision import as_trained
 
-__all__ = ["attend", "attend_method", "reading_of", "run"]
+__all__ = ["attend", "attend_method", "reading_of"]
 
 log = logging.getLogger(__name__)
-
-
-def run(cfg: DictConfig) -> None:
-    """Export the maps of the model behind `cfg.method`."""
-    log.info("%s: finished", attend_method(cfg, cfg.method))
 
 
 def attend_method(cfg: DictConfig, method: str) -> Path:

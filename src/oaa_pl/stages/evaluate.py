@@ -14,41 +14,19 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.data.source import Source, fingerprint
-from oaa_pl.errors import MissingInputError
 from oaa_pl.metrics.threshold import require_threshold
-from oaa_pl.report.results import Row, collect, write_rows
+from oaa_pl.report.results import Row, write_rows
 from oaa_pl.runs.folders import Run
 from oaa_pl.runs.inputs import digest_of
 from oaa_pl.runs.record import StageRecord, read_key, sweep, write_json, writing
 from oaa_pl.stages import build, scorers
-from oaa_pl.stages.submission import submit
 from oaa_pl.stages.views import views_of
 
-__all__ = ["evaluate_run", "run"]
+__all__ = ["evaluate_run"]
 
 log = logging.getLogger(__name__)
 
 Scorer = Callable[[DictConfig, Run, Path, str, Source], list[Row]]
-
-
-def run(cfg: DictConfig) -> None:
-    """Score every finished stage of this run, and gather the results of all its seeds.
-
-    Raises:
-        MissingInputError: if nothing is finished, or there is nothing to score it against.
-    """
-    if cfg.submission:
-        submit(cfg)
-    scored = evaluate_run(cfg)
-    home = Run.of(cfg).home
-    if not (scored or cfg.submission):
-        raise MissingInputError(
-            f"{Run.of(cfg).root} has nothing to score: run 'oaa fit' first; without true masks "
-            "and without a validation split (data.val) there are no scores"
-        )
-    if scored:
-        collect(home)
-        log.info("%s: written", home / "results.csv")
 
 
 def evaluate_run(cfg: DictConfig) -> int:

@@ -24,14 +24,9 @@ from oaa_pl.runs.inputs import cue_files
 from oaa_pl.runs.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.stages import build
 
-__all__ = ["label_key", "label_method", "ready_cue", "run"]
+__all__ = ["label_key", "label_method", "ready_cue"]
 
 log = logging.getLogger(__name__)
-
-
-def run(cfg: DictConfig) -> None:
-    """Make the proxy labels of `cfg.method`."""
-    log.info("%s: finished", label_method(cfg, cfg.method))
 
 
 def label_key(cfg: DictConfig, method: str) -> dict[str, Any]:

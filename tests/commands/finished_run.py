@@ -1,21 +1,10 @@
-"""One finished run at toy size, shared by the tests that only read it."""
+"""A finished run at toy size, shared by the tests that only read it."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from tests.commands.tiny import inside, oaa, words
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    """Toy networks are quicker so, and sums come out alike in every process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,16 @@
+"""`oaa attend`: a trained model's attention maps, into a store."""
+
+import logging
+
+from omegaconf import DictConfig
+
+from oaa_pl.stages.attend import attend_method
+
+__all__ = ["run"]
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Export the maps of the model behind `cfg.method`."""
+    log.info("%s: finished", attend_method(cfg, cfg.method))

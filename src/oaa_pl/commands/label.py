@@ -1,0 +1,16 @@
+"""`oaa label`: a store of maps and a background cue, into proxy labels."""
+
+import logging
+
+from omegaconf import DictConfig
+
+from oaa_pl.stages.label import label_method
+
+__all__ = ["run"]
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Make the proxy labels of `cfg.method`."""
+    log.info("%s: finished", label_method(cfg, cfg.method))
