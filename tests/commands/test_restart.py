@@ -14,8 +14,8 @@ import wandb
 from pytorch_lightning import Callback
 from tests.commands.killed import run_until
 from tests.commands.test_kill_and_resume import require_same
-from tests.commands.test_processes import ONE_TASK
 from tests.commands.tiny import Said, files, inside, oaa, require_refusal, surroundings, words
+from tests.training.test_processes import ONE_TASK
 
 from oaa_pl.callbacks.history import HistoryLogger
 from oaa_pl.errors import RunMismatchError

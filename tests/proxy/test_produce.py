@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from tests.labels.test_crf import scene
+from tests.proxy.test_crf import scene
 
 from oaa_pl.proxy.crf import DenseCrf
 from oaa_pl.proxy.palette import load_label

@@ -19,6 +19,7 @@ from oaa_pl.report.results import Row, write_rows
 from oaa_pl.runs.folders import Run
 from oaa_pl.runs.inputs import digest_of
 from oaa_pl.runs.record import StageRecord, read_key, sweep, write_json, writing
+from oaa_pl.runs.renamed import today
 from oaa_pl.stages import build, scorers
 from oaa_pl.stages.views import views_of
 
@@ -126,7 +127,7 @@ def _how(source: Source, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _scored_like(folder: Path, how: dict[str, Any]) -> bool:
     """Whether a stage has the scores that are asked for; a kill in between leaves it without."""
     try:
-        known = json.loads((folder / "scored.json").read_text())
+        known = today(json.loads((folder / "scored.json").read_text()))
     except (OSError, ValueError):
         return False
     return bool(known == how) and (folder / "metrics.csv").is_file()
