@@ -4,7 +4,7 @@ import logging
 
 from omegaconf import DictConfig
 
-from oaa_pl.stages.attend import attend_method
+from oaa_pl.stages.pipeline import Pipeline
 
 __all__ = ["run"]
 
@@ -13,4 +13,4 @@ log = logging.getLogger(__name__)
 
 def run(cfg: DictConfig) -> None:
     """Export the maps of the model behind `cfg.method`."""
-    log.info("%s: finished", attend_method(cfg, cfg.method))
+    log.info("%s: finished", Pipeline(cfg).attention(cfg.method).run())
