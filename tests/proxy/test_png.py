@@ -27,9 +27,19 @@ def test_an_old_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+        (OSError(28, "No space left on device"), OutputError, r"a\.png cannot be written \(No space"),
+    ],
+)
 def test_a_broken_write_leaves_the_old_file_and_no_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    raised: type[BaseException],
+    message: str,
 ) -> None:
     path = tmp_path / "a.png"
     save_png(path, PICTURE)
@@ -41,7 +51,7 @@ def test_a_broken_write_leaves_the_old_file_and_no_part(
         raise error
 
     monkeypatch.setattr(Path, "write_bytes", broken)
-    with pytest.raises((KeyboardInterrupt, OutputError)):
+    with pytest.raises(raised, match=message):
         save_png(path, PICTURE)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
