@@ -31,7 +31,7 @@ def test_an_old_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> Non
     ("error", "raised", "message"),
     [
         (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
-        (OSError(28, "No space left on device"), OutputError, r"a\.png cannot be written \(No space"),
+        (OSError(28, "No space left"), OutputError, r"a\.png cannot be written \(No space left\)"),
     ],
 )
 def test_a_broken_write_leaves_the_old_file_and_no_part(
