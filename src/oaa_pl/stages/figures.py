@@ -83,9 +83,9 @@ def _side_by_side(run: Run, train: Source) -> Iterator[GridRow]:
 
     Of each class the first image with the fewest tags; of these images eight, evenly spread.
     """
-    folders = {
-        one.figure: run.attention(name) for name, one in methods().items() if one.figure is not None
-    }
+    # The ablations last.
+    shown = sorted(methods().values(), key=lambda one: one.ablation)
+    folders = {one.figure: run.attention(one.name) for one in shown if one.figure is not None}
     readers = {
         title: build.maps_of(train, folder)
         for title, folder in folders.items()
