@@ -14,6 +14,7 @@ from tests.commands.tiny import files, oaa, surroundings, words
 from oaa_pl.commands import main as program
 from oaa_pl.commands.manual import COMMANDS, STORE
 from oaa_pl.config.compose import compose_group, register, root_of
+from oaa_pl.config.methods import chosen_method
 from oaa_pl.errors import BadImageError
 from oaa_pl.stages.integral import IntegralStage
 from oaa_pl.stages.pipeline import Pipeline
@@ -154,7 +155,7 @@ def test_every_experiment_trains_oaa_plus_with_the_loss_that_was_chosen(
         trained = [one for one in Pipeline(cfg).stages() if isinstance(one, IntegralStage)]
     last = trained[-1].loss
     assert (last.name, last.function.key.get("threshold")) == (loss, threshold)
-    assert cfg.method == last.method == cfg.methods[-1]
+    assert chosen_method(cfg).loss == last.name
     assert len(set(cfg.methods)) == len(cfg.methods)
 
 

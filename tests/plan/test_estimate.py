@@ -247,7 +247,7 @@ def test_the_printed_command_is_one_that_can_be_typed(
         for word in words(tiny_voc_once)
         if not re.match("estimate|data.input_size|segmenter.ep", word)
     ]
-    with caplog.at_level(logging.INFO), pytest.raises(ZeroDivisionError):
+    with caplog.at_level(logging.INFO), pytest.raises(ZeroDivisionError, match="by zero"):
         oaa("reproduce", *plain, "data.input_size=224", "methods=[oaa_max]", "segmenter.epochs=1")
     commands = [line.strip() for line in told(caplog) if line.strip().startswith("oaa ")]
     typed = shlex.split(commands[-1])[2:]

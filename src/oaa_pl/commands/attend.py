@@ -12,5 +12,6 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Export the maps of the model behind `cfg.method`."""
-    log.info("%s: finished", Pipeline(cfg).attention(cfg.method).run())
+    """Export the maps of the model behind the chosen method."""
+    pipeline = Pipeline(cfg)
+    log.info("%s: finished", pipeline.attention(pipeline.method).run())

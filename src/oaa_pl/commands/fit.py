@@ -28,11 +28,11 @@ def run(cfg: DictConfig) -> float | None:
     Raises:
         ConfigError: if there is no such stage, or a CRF cannot be made.
     """
-    pipeline, method, name = Pipeline(cfg), str(cfg.method), cfg.stage
+    pipeline, name = Pipeline(cfg), cfg.stage
     makers: Mapping[str, Callable[[], Stage]] = {
         "classifier": pipeline.classifier,
         "integral": pipeline.integral,
-        "segmenter": lambda: pipeline.segmenter(method),
+        "segmenter": lambda: pipeline.segmenter(pipeline.method),
     }
     if name not in makers:
         raise ConfigError(f"stage must be one of {', '.join(makers)}, got {name!r}")

@@ -12,5 +12,6 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Make the proxy labels of `cfg.method`."""
-    log.info("%s: finished", Pipeline(cfg).labels(cfg.method).run())
+    """Make the proxy labels of the chosen method."""
+    pipeline = Pipeline(cfg)
+    log.info("%s: finished", pipeline.labels(pipeline.method).run())

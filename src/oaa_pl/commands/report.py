@@ -38,10 +38,6 @@ log = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 
-_PANEL_OF = {
-    "cam": "CAM", "oaa_mean": "mean", "oaa_max": "max", "oaa_plus_hybrid": "OAA+",
-    "oaa_plus_pooled": "OAA+ pooled",
-}  # fmt: skip
 _FRAMES = 9
 
 
@@ -148,9 +144,9 @@ def _training_rows(parts: Configured, train: Source) -> Iterator[GridRow]:
     """Training images: maps, proxy label and prediction, beside the truth if there is one."""
     run, methods = parts.run, parts.value("methods")
     readers = {
-        name: StoreReader(run.attention(method) / "store")
-        for method, name in _PANEL_OF.items()
-        if (run.attention(method) / "done.json").is_file()
+        one.short: StoreReader(run.attention(name) / "store")
+        for name, one in methods().items()
+        if not (one.control or one.ablation) and (run.attention(name) / "done.json").is_file()
     }
     last = _last_finished(methods, run.labels)
     trained = _last_finished(methods, run.segmenter)

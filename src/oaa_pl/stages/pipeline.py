@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
+from oaa_pl.report.methods import method_of
 from oaa_pl.stages.attention import AttentionStage, Maps
 from oaa_pl.stages.classifier import ClassifierStage
 from oaa_pl.stages.configured import Configured
@@ -19,18 +20,6 @@ from oaa_pl.stages.trained_stage import TrainedStage
 
 __all__ = ["Pipeline"]
 
-# What makes each method's maps: the classifier while it trains, the trained classifier, no model,
-# or an integral model trained with that loss.
-_STORE, _CAM, _TAGS = "store", "cam", "tags"
-_SOURCES = {
-    "cam": _CAM,
-    "tags": _TAGS,  # the control without attention
-    "oaa_max": _STORE,
-    "oaa_mean": _STORE,
-    "oaa_plus_hybrid": "hybrid",
-    "oaa_plus_mce": "cross_entropy",
-    "oaa_plus_pooled": "pooled_hybrid",
-}
 _BY_CLASSIFIER = "oaa fit stage=classifier"
 
 
@@ -55,6 +44,11 @@ class Pipeline:
         """Those that are compared."""
         return list(self.parts.value("methods"))
 
+    @property
+    def method(self) -> str:
+        """The one that is chosen; by default the last of `methods`."""
+        return self.parts.method
+
     def stages(self) -> list[Stage]:
         """All that the methods need, each behind what it reads.
 
@@ -63,20 +57,18 @@ class Pipeline:
         """
         methods, fusions = self.methods, self.parts.fusions
         for method in methods:
-            if method not in _SOURCES:
-                raise ConfigError(f"methods must be among {list(_SOURCES)}, got {method!r}")
-            if _SOURCES[method] == _STORE and method not in fusions:
+            if method_of(method).source == "store" and method not in fusions:
                 raise ConfigError(
                     f"methods has {method}, but fusion feeds {list(fusions)}; "
                     "say fusion=both, or leave it out of methods"
                 )
         stages: list[Stage] = [self.classifier()]
         for method in methods:
-            source = _SOURCES[method]
-            if source in (_CAM, _TAGS):
+            one = method_of(method)
+            if one.source in ("classifier", "tags"):
                 stages.append(self.attention(method))
-            elif source != _STORE:
-                with_loss = Pipeline(self.parts.with_loss(source))
+            elif one.loss is not None:
+                with_loss = Pipeline(self.parts.with_loss(one.loss))
                 stages += [with_loss.integral(), with_loss.attention(method)]
         stages += map(self.labels, methods)
         stages += map(self.segmenter, methods)
@@ -159,13 +151,14 @@ class Pipeline:
         parts = self.parts
         model: TrainedStage | None = None
         reading = parts.recipe("attention")
-        if method == _CAM:
+        source = method_of(method).source
+        if source == "classifier":
             model = self.classifier()
         elif method == parts.loss.method:
             model = self.integral()
             # The record of an older run has one reading for all.
             reading = Recipe(parts.value("integral").get("attention", reading.key))
-        elif method != _TAGS:
+        elif source != "tags":
             raise ConfigError(
                 f"method must be cam, tags or, with loss={parts.loss.name}, {parts.loss.method}; "
                 f"got {method!r}. Accumulated maps (oaa_max, oaa_mean) are made by "
