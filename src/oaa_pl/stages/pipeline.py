@@ -14,6 +14,7 @@ from oaa_pl.stages.classifier import ClassifierStage
 from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.integral import IntegralStage
 from oaa_pl.stages.label import LabelStage
+from oaa_pl.stages.parts import Config
 from oaa_pl.stages.segmenter import SegmenterStage
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained_stage import TrainedStage
@@ -55,7 +56,7 @@ class Pipeline:
         Raises:
             ConfigError: if a method is unknown, or its store is not fed by the classifier.
         """
-        methods, fusions = self.methods, self.parts.fusions
+        methods, fusions = self.methods, self._fusions
         for method in methods:
             if method_of(method).source == "store" and method not in fusions:
                 raise ConfigError(
@@ -107,9 +108,18 @@ class Pipeline:
                     return float(values[-1])
         return None
 
+    @property
+    def _fusions(self) -> dict[str, str]:
+        return dict(self.parts.value("fusion.stores"))
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        height, width = self.parts.value("store.grid")
+        return height, width
+
     def _shared(self, parts: Configured | None = None) -> dict[str, Any]:
         parts = parts or self.parts
-        return {"run_folders": self.parts.run, "data": parts.data, "config": parts.config}
+        return {"run_folders": self.parts.run, "data": parts.data, "config": Config(parts.values)}
 
     def classifier(self) -> ClassifierStage:
         """Stage 1."""
@@ -118,7 +128,7 @@ class Pipeline:
         return ClassifierStage(
             **self._shared(), **parts.training("classifier"), net=parts.network("attention"),
             gate=parts.recipe("gate"), attention=parts.recipe("attention"),
-            fusions=parts.fusions, grid=parts.grid,
+            fusions=self._fusions, grid=self._grid,
             **{name: parts.value(f"classifier.{name}") for name in own},
         )  # fmt: skip
 
@@ -128,7 +138,7 @@ class Pipeline:
         maps = self.maps(parts.value("integral.soft_labels"), _BY_CLASSIFIER)
         return IntegralStage(
             **self._shared(), **parts.training("integral"), net=parts.network("attention"),
-            loss=parts.loss, maps=maps, grid=parts.grid, init=parts.value("integral.init"),
+            loss=parts.loss, maps=maps, grid=self._grid, init=parts.value("integral.init"),
         )  # fmt: skip
 
     def maps(self, method: str, made_by: str = "") -> Maps:
@@ -138,7 +148,7 @@ class Pipeline:
             method: its name.
             made_by: the command that makes them, if another than usual.
         """
-        made_by = made_by or (_BY_CLASSIFIER if method in self.parts.fusions else "")
+        made_by = made_by or (_BY_CLASSIFIER if method in self._fusions else "")
         threshold = self.parts.threshold
         return Maps(**self._shared(), method=method, made_by=made_by, threshold=threshold)
 
@@ -165,7 +175,7 @@ class Pipeline:
                 f"'{_BY_CLASSIFIER}'"
             )
         return AttentionStage(
-            **self._shared(), method=method, threshold=parts.threshold, grid=parts.grid,
+            **self._shared(), method=method, threshold=parts.threshold, grid=self._grid,
             model=model, reading=reading if model else None,
         )  # fmt: skip
 
