@@ -4,7 +4,6 @@ import logging
 
 from omegaconf import DictConfig
 
-from oaa_pl.config.methods import chosen_method
 from oaa_pl.stages.pipeline import Pipeline
 
 __all__ = ["run"]
@@ -14,4 +13,5 @@ log = logging.getLogger(__name__)
 
 def run(cfg: DictConfig) -> None:
     """Export the maps of the model behind the chosen method."""
-    log.info("%s: finished", Pipeline(cfg).attention(chosen_method(cfg).name).run())
+    pipeline = Pipeline(cfg)
+    log.info("%s: finished", pipeline.attention(pipeline.method).run())

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from oaa_pl.config.methods import chosen_method
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.results import collect
 from oaa_pl.stages.pipeline import Pipeline
@@ -33,7 +32,7 @@ def run(cfg: DictConfig) -> float | None:
     makers: Mapping[str, Callable[[], Stage]] = {
         "classifier": pipeline.classifier,
         "integral": pipeline.integral,
-        "segmenter": lambda: pipeline.segmenter(chosen_method(cfg).name),
+        "segmenter": lambda: pipeline.segmenter(pipeline.method),
     }
     if name not in makers:
         raise ConfigError(f"stage must be one of {', '.join(makers)}, got {name!r}")

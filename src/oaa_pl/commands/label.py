@@ -4,7 +4,6 @@ import logging
 
 from omegaconf import DictConfig
 
-from oaa_pl.config.methods import chosen_method
 from oaa_pl.stages.pipeline import Pipeline
 
 __all__ = ["run"]
@@ -13,5 +12,6 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Make the proxy labels of the chosen method's maps."""
-    log.info("%s: finished", Pipeline(cfg).labels(chosen_method(cfg).name).run())
+    """Make the proxy labels of the chosen method."""
+    pipeline = Pipeline(cfg)
+    log.info("%s: finished", pipeline.labels(pipeline.method).run())

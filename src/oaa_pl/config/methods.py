@@ -13,18 +13,21 @@ from oaa_pl.report.methods import Method, method_of, methods, read_methods_from
 __all__ = ["chosen_method", "method_in", "read_users_methods"]
 
 
-def chosen_method(cfg: DictConfig) -> Method:
-    """The method that `method=NAME` chooses; by default the last of `cfg.methods`.
+def chosen_method(values: Mapping[str, Any] | DictConfig) -> Method:
+    """The method that `method=NAME` chooses; by default the last of `methods`.
+
+    Args:
+        values: the configuration, composed or as plain values.
 
     Raises:
         ConfigError: if there is no such method, or none to choose from.
     """
-    named = cfg.get("method")
-    if isinstance(named, DictConfig):
-        return method_of(str(named.name))
-    if not cfg.methods:
+    named = values.get("method")
+    if isinstance(named, Mapping | DictConfig):
+        return method_of(str(named["name"]))
+    if not values["methods"]:
         raise ConfigError("methods is empty, so there is no method to work on; say method=NAME")
-    return method_in(cfg, str(cfg.methods[-1]))
+    return method_in(values, str(values["methods"][-1]))
 
 
 def method_in(values: Mapping[str, Any] | DictConfig, name: str) -> Method:

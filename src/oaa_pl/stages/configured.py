@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
+from oaa_pl.config.methods import chosen_method
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.metrics import require_threshold
@@ -75,6 +76,15 @@ class Configured:
     def run(self) -> Run:
         """Folders of the run."""
         return run_of(self.values)
+
+    @property
+    def method(self) -> str:
+        """The method that `method=NAME` chooses; by default the last of `methods`.
+
+        Raises:
+            ConfigError: if there is no such method, or none to choose from.
+        """
+        return chosen_method(self._cfg).name
 
     @cached_property
     def config(self) -> Config:

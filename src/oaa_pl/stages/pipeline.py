@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from oaa_pl.config.methods import method_in
+from oaa_pl.config.methods import chosen_method, method_in
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.methods import Method
@@ -44,6 +44,15 @@ class Pipeline:
     def methods(self) -> list[str]:
         """Those that are compared."""
         return list(self.parts.value("methods"))
+
+    @property
+    def method(self) -> str:
+        """The one that is chosen: by `method=NAME`, else the last of those that are compared.
+
+        Raises:
+            ConfigError: if there is no such method.
+        """
+        return chosen_method(self.parts.values).name
 
     def stages(self) -> list[Stage]:
         """All that the methods need, each behind what it reads.
