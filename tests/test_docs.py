@@ -18,12 +18,13 @@ from oaa_pl.commands.store import ACTIONS
 from oaa_pl.config.compose import register, root_of
 from oaa_pl.report.markdown import markdown_tables
 from oaa_pl.report.results import read_results
+from tests.test_import_order import LAYERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
-    for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
@@ -64,7 +65,7 @@ def job(words: list[str]) -> list[str]:
 
 def fault_of(line: str) -> str:
     """Why a line of a shell block cannot be typed; empty if it can."""
-    if not line.strip() or line.startswith(SHELL):
+    if not line.strip() or line.strip().startswith(SHELL):
         return ""
     program, *words = shlex.split(line.removeprefix("srun "), comments=True)
     if program == "oaa":
@@ -165,7 +166,7 @@ def test_links_lead_to_files_and_headings(name: str) -> None:
         target = (folder / path).resolve() if path else ROOT / name
         if not target.exists():
             wrong.append(f"{link}: no such file")
-        elif name != "README.md" and DOCS not in target.parents:
+        elif name.startswith("docs/") and DOCS not in target.parents:
             wrong.append(f"{link}: leads out of docs/, where a site would not find it")
         elif anchor and anchor not in heading_anchors(target.read_text("utf-8")):
             wrong.append(f"{link}: no such heading")
@@ -191,6 +192,16 @@ def test_quoted_tables_are_those_of_the_committed_results(results: Path) -> None
     assert "docs/results.md" in quoted
     expected = markdown_tables(read_results(results)).strip()
     assert [name for name, table in quoted.items() if table != expected] == []
+
+
+def test_the_layers_of_the_docs_are_those_that_the_imports_keep() -> None:
+    (listed,) = blocks(PAGES["CONTRIBUTING.md"], "text")
+    assert [set(line.split()) for line in listed.splitlines()] == [*LAYERS[:-1]]
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", PAGES["docs/architecture.md"], re.MULTILINE)
+    layers: list[set[str]] = [set() for _ in LAYERS[:-1]]  # the last is `python -m oaa_pl`
+    for number, names in rows:
+        layers[int(number) - 1] |= set(re.findall(r"`(\w+)(?:/|\.py)`", names))
+    assert layers == [*LAYERS[:-1]]
 
 
 def test_the_readme_is_short_and_its_picture_small() -> None:
