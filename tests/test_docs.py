@@ -12,13 +12,13 @@ import torch
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
+from tests.test_import_order import LAYERS
 
 from oaa_pl.commands.manual import COMMANDS, STORE
 from oaa_pl.commands.store import ACTIONS
 from oaa_pl.config.compose import register, root_of
 from oaa_pl.report.markdown import markdown_tables
 from oaa_pl.report.results import read_results
-from tests.test_import_order import LAYERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

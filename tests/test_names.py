@@ -49,7 +49,7 @@ def test_line_breaks_and_control_characters_are_in_no_name(name: str, fault: str
 
 
 def test_what_is_no_text_is_no_name() -> None:
-    assert name_fault(3) == "is no text but int"
+    assert name_fault(3) == "must be text, got int"
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_a_file_that_is_no_network_is_named(tmp_path: Path, content: bytes) -> N
     needs_the_extra()
     path = save_model(tmp_path / "tiny.onnx")
     path.write_bytes(path.read_bytes()[:150] if content == b"half" else content)
-    with pytest.raises(WeightsError, match=r"tiny.onnx' is no ONNX file that can be run"):
+    with pytest.raises(WeightsError, match=r"tiny.onnx' cannot be run as an ONNX file"):
         SaliencyModel(path, 8, MEAN, STD)
 
 
@@ -127,7 +127,7 @@ def test_a_missing_file_is_named_with_what_to_do(
 
 
 def test_without_a_path_it_says_how_to_give_one() -> None:
-    with pytest.raises(ConfigError, match=r"saliency.model is not set; say saliency.model="):
+    with pytest.raises(ConfigError, match=r"saliency.model is not set; give saliency.model="):
         SaliencyModel(None, 320, MEAN, STD)
 
 

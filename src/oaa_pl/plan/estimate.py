@@ -1,7 +1,7 @@
-"""How long `oaa reproduce` will take on this machine, told before it starts.
+"""Estimate how long `oaa reproduce` will take on this machine, before it starts.
 
-Each kind of training is tried for ten steps and extrapolated; passes without training are taken
-from those. Nothing of the run is touched: no folder, no weights, no random generator.
+Try each kind of training for ten steps and extrapolate. Estimate passes without training from the
+same steps. Nothing of the run changes: no folder, no weights, no random generator.
 """
 
 import logging
@@ -38,18 +38,18 @@ log = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 _WORTH_SAYING = 180.0  # seconds
-_FORWARD = 1 / 3  # of a training step: the backward pass costs about two forward passes
+_FORWARD = 1 / 3  # of a training step: a backward pass takes as long as two forward passes
 _CUE_PHOTOS = 3
 
 
 class Stages(NamedTuple):
-    """What is still to be done behind the classifier.
+    """The unfinished stages after the classifier.
 
     Attributes:
-        losses: of the integral models that are to be trained.
-        attended: methods whose maps are to be exported.
-        labelled: methods whose proxy labels are to be made.
-        segmented: methods whose segmenter is to be trained.
+        losses: of integral models to train.
+        attended: methods whose maps to export.
+        labelled: methods whose proxy labels to make.
+        segmented: methods whose segmenter to train.
     """
 
     losses: tuple[str, ...]
@@ -59,14 +59,14 @@ class Stages(NamedTuple):
 
 
 def announce(cfg: DictConfig, losses: Sequence[str]) -> None:
-    """Say how long a run will take, and what would be quicker, if it takes minutes.
+    """Log how long a run will take and what would be quicker, if it takes minutes.
 
     Args:
-        cfg: the configuration; `estimate=false` says nothing.
+        cfg: the configuration; with `estimate=false` nothing is logged.
         losses: of the integral models that the methods need.
 
     Raises:
-        ConfigError: if a stage could not be trained as configured.
+        ConfigError: if a stage cannot be trained as configured.
     """
     if not cfg.get("estimate", True) or _one_of_many():
         return
@@ -83,7 +83,7 @@ def announce(cfg: DictConfig, losses: Sequence[str]) -> None:
 
 
 def _one_of_many() -> bool:
-    """Whether another process says it: a later job of a sweep, a rank that something started."""
+    """Whether another process logs it: in a later job of a sweep, or one of several ranks."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 or int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         return True
     return in_sweep() and int(HydraConfig.get().job.num) > 0
@@ -97,14 +97,14 @@ def estimated(cfg: DictConfig, losses: Sequence[str]) -> Schedule:
         losses: of the integral models that the methods need.
 
     Raises:
-        RunMismatchError: if the run's folder holds a classifier that was made from something else.
+        RunMismatchError: if the run's folder has a classifier that was made from other values.
     """
     todo = _unfinished(cfg, losses)
     train, val = build.sources(cfg)
     images = len(train.ids)
     run = Run.of(cfg)
     cfg = settle(with_lengths(cfg, images), run.classifier, run.classifier).cfg
-    # Another run in this folder is refused at once, not behind minutes of timing.
+    # Refuse another run in this folder now, not after minutes of timing.
     record = StageRecord(run.classifier, classifier_key(cfg, train), weight_files(cfg))
     trained = record.finished
     parts: dict[str, float] = {}
@@ -159,7 +159,7 @@ def _unfinished(cfg: DictConfig, losses: Sequence[str]) -> Stages:
 
 
 def _steps(cfg: DictConfig, stage: DictConfig, images: int) -> int:
-    """Batches that one process of the training works through."""
+    """Batches of one process of the training."""
     if stage.epochs is None:
         return int(stage.steps) * int(cfg.trainer.get("accumulate_grad_batches", 1))
     share = math.ceil(images / _processes(cfg))
@@ -167,7 +167,7 @@ def _steps(cfg: DictConfig, stage: DictConfig, images: int) -> int:
 
 
 def _processes(cfg: DictConfig) -> int:
-    """Devices that share an epoch; several processes on one CPU are no quicker than one."""
+    """Devices that share an epoch. Several processes on one CPU count as one: no quicker."""
     devices = build.plain(cfg.trainer.devices)
     if cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available():
         return 1
@@ -177,15 +177,15 @@ def _processes(cfg: DictConfig) -> int:
 
 
 def _pass(pace: Pace, images: int, stage: DictConfig) -> float:
-    """Seconds of one look at every image without learning."""
+    """Seconds of one pass over all images without training."""
     return images / int(stage.batch_size) * (_FORWARD * pace.computing + pace.loading)
 
 
 def _labelling(cfg: DictConfig, train: Source, methods: int) -> float:
-    """Seconds of the proxy labels: the cue once for each photo, and the reading for each method."""
+    """Seconds of the proxy labels: one cue per photo, one decoded photo per photo and method."""
     node = cfg.background
     if "cache" in node:
-        node = overridden(node, {"cache": None})  # neither read nor written: other photos lack it
+        node = overridden(node, {"cache": None})  # most photos are not in the cache yet
     workers = cfg.label.workers or usable_cores()
     with untouched():
         cue = instantiate(node)

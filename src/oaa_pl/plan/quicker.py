@@ -1,4 +1,4 @@
-"""Schedules of a run that take less time, as command lines that can be typed."""
+"""Propose quicker schedules of a run, as command lines to type."""
 
 import math
 import shlex
@@ -16,9 +16,9 @@ from oaa_pl.stages import build
 
 __all__ = ["Proposal", "Schedule", "proposals", "with_lengths"]
 
-_FROZEN = 0.75  # of a training's time, with the first two blocks of VGG-16 frozen
+_FROZEN = 0.75  # share of a training's time with the first two blocks of VGG-16 frozen
 _EPOCHS = {"classifier": 5, "integral": 2, "segmenter": 5}
-# What the tuning of table2_voc320 worked with; 300 steps of a classifier taught it nothing.
+# Steps of table2_voc320 after its tuning. A classifier learned nothing in 300 steps.
 _STEPS = {"classifier": 1320, "integral": 400, "segmenter": 400}
 _FACTOR = 0.71  # half the pixels: from the release's 224 px to the tuning's 160
 _LEAST_INPUT, _LEAST_CROP = 96, 97
@@ -26,13 +26,13 @@ _LEAST_INPUT, _LEAST_CROP = 96, 97
 
 @dataclass(frozen=True)
 class Schedule:
-    """A run's time.
+    """The estimated time of a run.
 
     Attributes:
-        parts: seconds of each stage, by its name: `classifier`, `integral <loss>`,
+        parts: name of a stage to seconds: `classifier`, `integral <loss>`,
             `attention maps`, `proxy labels`, `segmenter <method>`, `scores`.
-        paces: of the trainings that were tried: `classifier`, `integral`, `segmenter`.
-        images: N, of the training photos.
+        paces: of the timed trainings: `classifier`, `integral`, `segmenter`.
+        images: N, number of training photos.
     """
 
     parts: Mapping[str, float]
@@ -41,16 +41,16 @@ class Schedule:
 
     @property
     def seconds(self) -> float:
-        """Of the whole run."""
+        """Seconds of the whole run."""
         return sum(self.parts.values())
 
 
 class Proposal(NamedTuple):
-    """A quicker way, and what it costs.
+    """A quicker schedule.
 
     Attributes:
-        what: it changes, in words.
-        seconds: that it takes.
+        what: changes, in words.
+        seconds: of the whole run.
         command: the whole command line.
     """
 
@@ -60,11 +60,11 @@ class Proposal(NamedTuple):
 
 
 def proposals(cfg: DictConfig, schedule: Schedule) -> Iterator[Proposal]:
-    """Quicker schedules, each quicker than the one before.
+    """Quicker schedules, each quicker than the previous one.
 
     Args:
         cfg: the configuration of this run.
-        schedule: its time.
+        schedule: the estimated time of this run.
     """
     before = schedule.seconds
     for what, how, short in (
@@ -87,11 +87,11 @@ def proposals(cfg: DictConfig, schedule: Schedule) -> Iterator[Proposal]:
 
 
 def with_lengths(cfg: DictConfig, images: int) -> DictConfig:
-    """The configuration with the epochs that every stage will have.
+    """The configuration with the real number of epochs of every stage.
 
     Args:
         cfg: the configuration.
-        images: N, of the training photos.
+        images: N, number of training photos.
     """
     cfg = build.long_enough(cfg, "classifier", images)
     cfg = build.long_enough(cfg, "integral", images)
@@ -99,7 +99,7 @@ def with_lengths(cfg: DictConfig, images: int) -> DictConfig:
 
 
 def _smaller(cfg: DictConfig, factor: float) -> dict[str, object]:
-    """Smaller inputs of all networks; objects keep their share of them."""
+    """Smaller inputs of all networks. Objects keep their share of the input."""
     changes: dict[str, object] = {}
     side = _multiple(cfg.data.input_size * factor, 8)
     if _LEAST_INPUT <= side < cfg.data.input_size:
@@ -114,12 +114,12 @@ def _smaller(cfg: DictConfig, factor: float) -> dict[str, object]:
 
 
 def _frozen(cfg: DictConfig) -> dict[str, object]:
-    """The first two blocks of the trunk, which see edges and colours only, are not trained."""
+    """Do not train the first two blocks of the trunk, which see edges and colours only."""
     return {"net.freeze": 2} if cfg.net.get("freeze") == 0 else {}
 
 
 def _shorter(cfg: DictConfig, images: int) -> dict[str, object]:
-    """Fewer epochs, but not so few steps that nothing is learned."""
+    """Fewer epochs, but still enough steps to learn something."""
     changes: dict[str, object] = {}
     real = with_lengths(cfg, images)
     for stage, epochs in _EPOCHS.items():
@@ -134,14 +134,14 @@ def _shorter(cfg: DictConfig, images: int) -> dict[str, object]:
 
 
 def _workers(cfg: DictConfig, schedule: Schedule) -> dict[str, object]:
-    """Processes that decode photos, where the training waits for them and is not on the CPU."""
+    """Processes that decode photos, if a training on a GPU waits for photos."""
     waits = any(pace.loading > pace.computing / 2 for pace in schedule.paces.values())
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     return {"loader.num_workers": 4} if waits and gpu and not cfg.loader.num_workers else {}
 
 
 def _seconds(cfg: DictConfig, schedule: Schedule, changes: Mapping[str, object]) -> float:
-    """Time of the changed schedule: computing grows with pixels and epochs, loading with epochs."""
+    """Seconds after the changes: computing grows with pixels and epochs, loading with epochs."""
     total = 0.0
     for name, seconds in schedule.parts.items():
         kind = name.split()[0]
@@ -176,7 +176,7 @@ def _epochs_factor(
 
 
 def _command(cfg: DictConfig, changes: Mapping[str, object], name: str) -> str:
-    """This command line with other values, and a name of its own: this run may have begun."""
+    """This command line with other values and another name, as this run may have started."""
     new = {**changes, "name": f"{cfg.name}-{name}"}
     kept = [word for word in _words() if _key(word) not in new]
     words = ["oaa", "reproduce", *kept, *(f"{key}={value}" for key, value in new.items())]
@@ -184,7 +184,7 @@ def _command(cfg: DictConfig, changes: Mapping[str, object], name: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """A word for the shell; Hydra's own single quotes are kept readable by double ones."""
+    """A word quoted for the shell. Around Hydra's single quotes, double ones stay readable."""
     return f'"{word}"' if "'" in word and not set(word) & set('"$`!\\') else shlex.quote(word)
 
 

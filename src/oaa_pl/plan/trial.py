@@ -1,4 +1,4 @@
-"""A few steps of a stage's training, timed and thrown away."""
+"""Time a few steps of a stage's training, and keep nothing of it."""
 
 import random
 import signal
@@ -28,8 +28,8 @@ from oaa_pl.training.trainer import make_trainer
 __all__ = ["Pace", "time_steps", "untouched"]
 
 _STEPS = 10
-_WARM_UP = 2  # steps that allocate and choose kernels; one of a slow machine's two
-_SECONDS = 20.0  # a slow machine needs no ten steps to be known
+_WARM_UP = 2  # steps that allocate memory and choose kernels; not counted
+_SECONDS = 20.0  # a slow machine needs fewer than ten steps
 
 
 class Pace(NamedTuple):
@@ -37,7 +37,7 @@ class Pace(NamedTuple):
 
     Attributes:
         computing: forward, backward and update of a batch.
-        loading: what the step waits for its batch before.
+        loading: waiting for the batch, before the step.
     """
 
     computing: float
@@ -46,7 +46,7 @@ class Pace(NamedTuple):
 
 @contextmanager
 def untouched() -> Iterator[None]:
-    """Leave every random generator as it was, whatever is drawn inside."""
+    """Restore every random generator at the end of the block."""
     python, numpy = random.getstate(), np.random.get_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     try:
@@ -63,20 +63,20 @@ def time_steps(
     what: str,
     make: Callable[[], tuple[LightningModule, OaaDataModule]],
 ) -> Pace:
-    """Train a fresh network for ten steps or 20 seconds, and forget it.
+    """Train a new network for ten steps or 20 seconds, and keep nothing of it.
 
     Args:
-        cfg: the configuration; its trainer's device and precision are used, one process of it.
-        stage: the stage's part of it.
+        cfg: the configuration; the trial uses the trainer's device and precision, in one process.
+        stage: the stage's part of the configuration.
         what: the stage's name.
-        make: the network, which needs no weights, and the stage's data.
+        make: returns the network, without pretrained weights, and the stage's data.
 
     Returns:
         The median step.
 
     Raises:
-        ConfigError: if the trainer's configuration makes no sense.
-        KeyboardInterrupt: if somebody pressed Ctrl-C.
+        ConfigError: if the trainer's configuration is invalid.
+        KeyboardInterrupt: at Ctrl-C.
     """
     one = {"devices": 1, "strategy": "auto", "accumulate_grad_batches": 1}
     cfg = overridden(cfg, {"trainer": one, "logger": {"wandb": None}, "callbacks": []})
@@ -87,8 +87,8 @@ def time_steps(
         trainer, _ = make_trainer(
             cfg, stage, f"timing {what}", Path(folder), [watch], alone=True, limit_val_batches=0
         )
-        # Nothing is kept, a network without weights may diverge, and the trial stops inside an
-        # epoch: none of these is asked here, nor is a loss shown.
+        # Remove these callbacks: the trial keeps nothing, stops inside an epoch, may diverge
+        # without pretrained weights, and shows no loss.
         kept = (Checkpoint, StopAtEpochEnd, StopIfDiverged, StageProgress, Throughput, TimeLimit)
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by its own
         callbacks[:] = [one for one in callbacks if not isinstance(one, kept)]
@@ -136,6 +136,6 @@ class _StopWatch(Callback):
 
     @property
     def pace(self) -> Pace:
-        """The median step behind the warm-up."""
+        """The median step after the warm-up."""
         counted = self.steps[min(_WARM_UP, len(self.steps) - 1) :]
         return Pace(*(statistics.median(part) for part in zip(*counted, strict=True)))

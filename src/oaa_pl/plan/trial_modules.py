@@ -1,4 +1,4 @@
-"""What each timed trial trains: networks without weights, on stand-ins for their targets."""
+"""Modules and data of the timed trials: no pretrained weights, constant targets."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 
 
 def classifier(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaDataModule]:
-    """A classifier without weights, and its photos."""
+    """A classifier without pretrained weights, and its photos."""
     stage, classes = cfg.classifier, len(train.classes)
     net = build.attention_net(build.without_weights(cfg), classes)
     module = Classifier(
@@ -32,7 +32,7 @@ def classifier(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaData
 
 
 def integral(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaDataModule]:
-    """An integral model without weights, and maps that are empty."""
+    """An integral model without pretrained weights, and empty maps."""
     stage, classes = cfg.integral, len(train.classes)
     net = build.attention_net(build.without_weights(cfg), classes)
     module = IntegralAttention(
@@ -46,12 +46,12 @@ def integral(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaDataMo
 
 
 def segmenter(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaDataModule]:
-    """A segmenter without weights, and labels of background alone."""
+    """A segmenter without pretrained weights, and proxy labels of background only."""
     cfg = build.for_segmenter(cfg)
     stage = cfg.segmenter
     net = build.segmenter_net(build.without_weights(cfg), len(train.classes))
     module = Segmenter(net, *_optimisation(stage, "segmenter"), channels_last=cfg.net.channels_last)
-    labels = _Constant(np.zeros((64, 64), np.uint8))  # brought to the photo's view, as any label is
+    labels = _Constant(np.zeros((64, 64), np.uint8))  # resized to the photo's view, as any label
     data = build.datamodule(
         cfg, train, None, stage.batch_size, transform="segmenter_train_transform",
         proxy_labels=labels,
@@ -60,7 +60,7 @@ def segmenter(cfg: DictConfig, train: Source) -> tuple[LightningModule, OaaDataM
 
 
 def _optimisation(stage: DictConfig, name: str) -> tuple[Any, Any]:
-    """What makes a stage's optimiser and its schedule."""
+    """Factories of a stage's optimiser and schedule."""
     return factory(stage.optimizer, f"{name}.optimizer"), factory(
         stage.schedule, f"{name}.schedule"
     )
@@ -68,7 +68,7 @@ def _optimisation(stage: DictConfig, name: str) -> tuple[Any, Any]:
 
 @dataclass(frozen=True)
 class _Constant(Generic[Value]):
-    """In the place of maps or labels that do not exist yet; a loader's process can be sent it."""
+    """Replaces maps or labels that do not exist yet. Can be pickled into a loader's process."""
 
     value: Value
 
