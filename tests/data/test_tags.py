@@ -285,8 +285,8 @@ def test_another_case_than_the_lists_is_not_taken_but_proposed(tmp_path: Path) -
         ('"a\nb",dog\n', r"tags\.csv:3: image 'a\\nb' has the control character U\+000A"),
         ('a,"dog\ncat;x"\n', r"tags\.csv:3: the tag 'dog\\ncat' .* U\+000A"),
         ("a\u2028b,dog\n", r"tags\.csv:2: image 'a\\u2028b' has the control character U\+2028"),
-        ("..\\a,dog\n", "no path below the photo folder"),
-        (".,dog\n", "no path below the photo folder"),
+        ("..\\a,dog\n", "not a path below the photo folder"),
+        (".,dog\n", "not a path below the photo folder"),
     ],
 )
 def test_what_can_be_no_name_is_named_by_line(tmp_path: Path, rows: str, match: str) -> None:

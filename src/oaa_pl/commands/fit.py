@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
+from oaa_pl.config.methods import chosen_method
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.results import collect
 from oaa_pl.runs.folders import Run
@@ -34,7 +35,7 @@ def run(cfg: DictConfig) -> None:
     stages: Mapping[str, Callable[[], Path]] = {
         "classifier": partial(fit_classifier, cfg),
         "integral": partial(fit_integral, cfg),
-        "segmenter": partial(fit_segmenter, cfg, cfg.method),
+        "segmenter": partial(fit_segmenter, cfg, chosen_method(cfg).name),
     }
     if cfg.stage not in stages:
         raise ConfigError(f"stage must be one of {', '.join(stages)}, got {cfg.stage!r}")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
+from oaa_pl.config.methods import chosen_method
 from oaa_pl.data.images import read_photo
 from oaa_pl.errors import BadImageError, ConfigError, MissingImageError, MissingInputError
 from oaa_pl.files.home import expanded_path
@@ -50,7 +51,7 @@ def run(cfg: DictConfig) -> None:
     output = expanded_path(cfg.predict.output)
     if not photos.is_dir():
         raise MissingInputError(f"predict.photos: {photos} is not a folder")
-    default = Run.of(cfg).segmenter(cfg.method) / LAST
+    default = Run.of(cfg).segmenter(chosen_method(cfg).name) / LAST
     checkpoint = expanded_path(cfg.predict.checkpoint or default)
     trained, classes = _trained_with(cfg, checkpoint)
     label = label_photo(trained, checkpoint, len(classes))

@@ -20,6 +20,7 @@ from oaa_pl.report.curves import IouCurve, mean_curve
 from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
 from oaa_pl.report.growth import growth_caption
 from oaa_pl.report.markdown import markdown_tables
+from oaa_pl.report.methods import methods
 from oaa_pl.report.page import ReportData, RunFacts, build_page
 from oaa_pl.report.pictures import heat_overlay, label_overlay
 from oaa_pl.report.results import collect
@@ -38,10 +39,6 @@ log = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 
-_PANEL_OF = {
-    "cam": "CAM", "oaa_mean": "mean", "oaa_max": "max", "oaa_plus_hybrid": "OAA+",
-    "oaa_plus_pooled": "OAA+ pooled",
-}  # fmt: skip
 _FRAMES = 9
 
 
@@ -144,9 +141,9 @@ def _curves(cfg: DictConfig, run: Run) -> dict[str, IouCurve]:
 def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow]:
     """Training images: maps, proxy label and prediction, beside the truth if there is one."""
     readers = {
-        name: StoreReader(run.attention(method) / "store")
-        for method, name in _PANEL_OF.items()
-        if (run.attention(method) / "done.json").is_file()
+        one.short: StoreReader(run.attention(name) / "store")
+        for name, one in methods().items()
+        if not (one.control or one.ablation) and (run.attention(name) / "done.json").is_file()
     }
     last = _last_finished(cfg, run.labels)
     trained = _last_finished(cfg, run.segmenter)

@@ -13,6 +13,7 @@ from oaa_pl.data.fitness import check_fit
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
 from oaa_pl.plan.estimate import announce
+from oaa_pl.report.methods import method_of
 from oaa_pl.report.results import collect
 from oaa_pl.runs.folders import Run
 from oaa_pl.stages import build
@@ -29,15 +30,6 @@ __all__ = ["run", "steps"]
 log = logging.getLogger(__name__)
 
 Step = tuple[str, Callable[[], Path]]
-
-# The loss behind each integral method; the others come from the classifier.
-_LOSS_OF = {
-    "oaa_plus_hybrid": "hybrid",
-    "oaa_plus_mce": "cross_entropy",
-    "oaa_plus_pooled": "pooled_hybrid",
-}
-_ACCUMULATED = ("oaa_max", "oaa_mean")
-_WITHOUT_LOSS = ("cam", "tags")  # `tags` is the control without attention
 
 
 def run(cfg: DictConfig) -> None:
@@ -61,7 +53,7 @@ def run(cfg: DictConfig) -> None:
             if source is not None:
                 check_fit(source)
         ready_cue(cfg, train)
-    announce(cfg, [_LOSS_OF[method] for method in cfg.methods if method in _LOSS_OF])
+    announce(cfg, [loss for name in cfg.methods if (loss := method_of(name).loss)])
     for number, (what, step) in enumerate(todo, 1):
         log.info("[%d/%d] %s", number, len(todo), what)
         step()
@@ -82,20 +74,18 @@ def steps(cfg: DictConfig) -> Iterator[Step]:
         ConfigError: if a method is unknown, or its store is not fed by the classifier.
     """
     for method in cfg.methods:
-        if method in _ACCUMULATED and method not in cfg.fusion.stores:
+        if method_of(method).source == "store" and method not in cfg.fusion.stores:
             raise ConfigError(
                 f"methods has {method}, but fusion feeds {list(cfg.fusion.stores)}; "
                 "say fusion=both, or leave it out of methods"
             )
-        known = [*_WITHOUT_LOSS, *_ACCUMULATED, *_LOSS_OF]
-        if method not in known:
-            raise ConfigError(f"methods must be among {known}, got {method!r}")
     yield "classifier, accumulating attention", partial(fit_classifier, cfg, alone=False)
     for method in cfg.methods:
-        if method in _WITHOUT_LOSS:
+        one = method_of(method)
+        if one.source in ("classifier", "tags"):
             yield f"attention of {method}", partial(attend_method, cfg, method)
-        elif method in _LOSS_OF:
-            with_loss = _with_loss(cfg, _LOSS_OF[method])
+        elif one.loss is not None:
+            with_loss = _with_loss(cfg, one.loss)
             yield (
                 f"integral attention model, {with_loss.loss.name} loss",
                 partial(fit_integral, with_loss, alone=False),

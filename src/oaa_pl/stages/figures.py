@@ -16,6 +16,7 @@ from oaa_pl.metrics import SegmentationScore
 from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.resize import to_photo
 from oaa_pl.report.grid import GridRow, save_contact_sheet
+from oaa_pl.report.methods import methods
 from oaa_pl.report.pictures import Picture, heat_overlay, label_overlay
 from oaa_pl.runs.folders import Run
 from oaa_pl.stages import build
@@ -23,12 +24,6 @@ from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
 
 __all__ = ["write_figures"]
 
-# Method -> its name above a column.
-_MAPS = {
-    "cam": "CAM", "oaa_max": "OAA", "oaa_plus_hybrid": "OAA+", "oaa_plus_pooled": "OAA+ pooled",
-    "oaa_plus_mce": "OAA+ MCE",
-}  # fmt: skip
-_SEGMENTERS = {name: title for name, title in _MAPS.items() if name != "oaa_plus_mce"}
 _EPOCHS = 8  # columns of Figure 1
 _IMAGES = 8  # rows of Figure 5
 _QUANTILES = (0.95, 0.85, 0.7, 0.5, 0.3, 0.15, 0.05)  # rows of Figure 4, good to bad
@@ -88,7 +83,9 @@ def _side_by_side(run: Run, train: Source) -> Iterator[GridRow]:
 
     Of each class the first image with the fewest tags; of these images eight, evenly spread.
     """
-    folders = {title: run.attention(method) for method, title in _MAPS.items()}
+    folders = {
+        one.figure: run.attention(name) for name, one in methods().items() if one.figure is not None
+    }
     readers = {
         title: build.maps_of(train, folder)
         for title, folder in folders.items()
@@ -113,9 +110,11 @@ def _side_by_side(run: Run, train: Source) -> Iterator[GridRow]:
 def _segmentations(run: Run, val: Source) -> Iterator[GridRow]:
     """Figure 4: predictions, good ones and failures, at fixed quantiles of the images' own mIoU."""
     folders = {
-        title: run.segmentations(method) / "predictions"
-        for method, title in _SEGMENTERS.items()
-        if (run.segmentations(method) / "metrics.csv").is_file()
+        one.figure: run.segmentations(name) / "predictions"
+        for name, one in methods().items()
+        if one.figure is not None
+        and not one.ablation
+        and (run.segmentations(name) / "metrics.csv").is_file()
     }
     if not folders:
         return
