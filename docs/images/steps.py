@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -81,11 +82,11 @@ def draw(shown: list[tuple[str, dict[str, Picture]]]) -> Figure:
     titles = list(shown[0][1])
     heights = [panels["photo"].shape[0] / panels["photo"].shape[1] for _, panels in shown]
     figure, axes = plt.subplots(
-        len(shown), len(titles), squeeze=False, layout="constrained",
+        len(shown), len(titles), squeeze=False,
+        layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0),
         figsize=(1.62 * len(titles) + 0.25, 1.62 * sum(heights) + 0.55),
         gridspec_kw={"height_ratios": heights},
     )  # fmt: skip
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)  # type: ignore[union-attr]
     for line, (tag, panels) in zip(axes, shown, strict=True):
         for axis, title in zip(line, titles, strict=True):
             axis.imshow(panels[title], interpolation="lanczos", aspect="auto")

@@ -106,7 +106,7 @@ def class_fault(classes: Sequence[str]) -> str:
     seen: dict[str, str] = {}
     for name in classes:
         if (other := seen.setdefault(look(name), name)) != name:
-            return f"the classes {likeness(other, name)}: write them alike, or rename one"
+            return f"the classes {likeness(other, name)}: write them the same way, or rename one"
     return ""
 
 

@@ -90,7 +90,7 @@ def test_other_processes_can_have_a_copy(tmp_path: Path) -> None:
         ({"channels": 1}, r"takes .*1, 1, 'h', 'w'.* expected one float input .*\(1, 3, h, w\)"),
         ({"channel": None}, r"shape \(1, 3, 8, 8\), expected one map \(1, 1, h, w\)"),
         ({"then": ["Flatten"]}, r"shape \(1, 64\), expected one map"),
-        ({"then": ["Log"]}, "values that are no numbers"),
+        ({"then": ["Log"]}, "values that are not finite"),
     ],
 )
 def test_a_network_of_another_kind_is_named(

@@ -130,7 +130,7 @@ def check_images(
     findings.remarks += twins(findings.pictures.values())
     if deep:
         findings.remarks.append(
-            f"{deep} photos have more than 8 bits a sample: those that do not use the upper half "
+            f"{deep} photos have more than 8 bits a sample: photos that do not use the upper half "
             "of 16 bits are scaled by their own range; save them with 8 bits to choose yourself"
         )
     unlike = unlike_masks(listing.where, listing.classes, masks)
@@ -149,7 +149,7 @@ def check_lists(listing: Listing, trained: bool = True, elsewhere: Sequence[Path
     names = [image.name for image in listing.images]
     faults = [
         f"the id {name!r} is too long for a file name (at most {LONGEST_NAME} bytes with .png): "
-        "rename the photo, or the folders that it lies in"
+        "rename the photo, or its folders"
         for name in long_names(names)
     ]
     return Findings(
@@ -168,7 +168,7 @@ def _look(listing: Listing, image: Listed, cue: Cue | None, keep: bool) -> _Seen
     remarks = list(odd_photo(image.photo, size, header.format))
     if image.mask is not None and header.orientation != 1:
         remarks.append(
-            f"{image.photo} is turned by its orientation tag: its mask must lie over the photo as "
+            f"{image.photo} is turned by its orientation tag: its mask must fit the photo as "
             "it is shown; look at the contact sheet, or save the photo upright"
         )
     mask, shown = None, None

@@ -37,7 +37,7 @@ class FolderSource(FileSource):
         classes: class names in the order of their ids; None takes the tag file's, sorted. A
             validation source is given those of the training source.
         mask_folder: true masks `<id>.png`, or in the photos' subfolders, for evaluation only;
-            None: there are none.
+            None: no masks.
         split: what to call these photos in results.
         name: of the data set, in results.
 

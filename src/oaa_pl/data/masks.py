@@ -187,6 +187,6 @@ def _refuse_shuffled_palette(ids: NDArray[np.uint8], image: Image.Image, path: P
         index, voc = next(iter(moved.items()))
         raise BadMaskError(
             f"{path} has the colours of VOC's palette at other indices (that of id {voc} at "
-            f"{index}), so its indices are no class ids: give each pixel the id of its colour and "
+            f"{index}), so its indices are not class ids: give each pixel the id of its colour and "
             "save that as 8-bit gray; or, if the indices are right, save them as 8-bit gray"
         )

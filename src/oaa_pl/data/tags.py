@@ -175,8 +175,8 @@ def _check_tags(path: Path, rows: Sequence[TagRow]) -> None:
             other, line = seen.setdefault(look(tag), (tag, row.line))
             if other != tag:
                 raise BadTagFileError(
-                    f"{path}:{row.line}: the tags {likeness(other, tag)} (line {line}): write them "
-                    "alike"
+                    f"{path}:{row.line}: the tags {likeness(other, tag)} (line {line}): write both "
+                    "the same way"
                 )
     # Check single tags, so that the error has the line.
     for tag, line in seen.values():

@@ -126,7 +126,7 @@ class ViewTransform:
         if image.dtype != np.uint8 or image.shape[2:] != (3,):
             raise ConfigError(
                 f"the augmentations gave a picture of shape {image.shape} and type {image.dtype}, "
-                "expected (h, w, 3) uint8: leave out those that normalise or drop channels"
+                "expected (h, w, 3) uint8: leave out augmentations that normalise or drop channels"
             )
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         target = None
@@ -170,7 +170,7 @@ def _check(transform: Any) -> None:
         affine = ", ".join(sorted(t.__name__ for t in (*MOVES, *STAYS)))
         raise NonAffineTransformError(
             f"{name} moves pixels in a way that is not known to be affine, so attention could not "
-            f"be brought back to the photo: use those that only change colours, or {affine}"
+            f"be brought back to the photo: use augmentations that only change colours, or {affine}"
         )
     if transform.invalid_args:
         raise ConfigError(f"{name} knows no argument {', '.join(transform.invalid_args)}")

@@ -74,7 +74,7 @@ def _id(image: str, where: str) -> str:
     path = PurePosixPath(image.lstrip("/"))
     if ".." in path.parts or (len(path.parts) > 1 and path.parent.name != _PHOTO_FOLDER):
         raise BadListError(
-            f"{where}: {image!r} lies in a folder, but the photos of VOC's layout lie in "
+            f"{where}: {image!r} is in a folder, but the photos of VOC's layout are in "
             f"{_PHOTO_FOLDER} itself: write the id alone, or use data=folder, which has subfolders"
         )
     name = image_id(path.name)

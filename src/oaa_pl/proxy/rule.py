@@ -28,7 +28,7 @@ class ProxyRule:
     """Thresholds of a proxy label, each in [0, 1]; the release's are in `conf/proxy/release.yaml`.
 
     Attributes:
-        foreground: attention below this is no evidence of its class.
+        foreground: attention below this is not evidence of its class.
         conflict: pixels where more than one channel, background included, is above this are
             ignored.
         salient_background: background pixels at least this salient are ignored.

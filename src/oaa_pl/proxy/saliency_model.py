@@ -83,7 +83,7 @@ class SaliencyModel:
         least, most = answer.min(), answer.max()
         if not np.isfinite([least, most]).all():
             raise WeightsError(
-                f"saliency.model '{self.path}' answers with values that are no numbers; give the "
+                f"saliency.model '{self.path}' answers with values that are not finite; give the "
                 f"file of another model, or saliency.mean and saliency.std as it was trained with"
             )
         if most <= least:
