@@ -156,6 +156,7 @@ def test_every_experiment_trains_oaa_plus_with_the_loss_that_was_chosen(
     last = trained[-1].loss
     assert (last.name, last.function.key.get("threshold")) == (loss, threshold)
     assert chosen_method(cfg).loss == last.name
+    assert chosen_method(cfg).name == cfg.methods[-1]
     assert len(set(cfg.methods)) == len(cfg.methods)
 
 

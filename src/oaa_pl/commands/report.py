@@ -20,6 +20,7 @@ from oaa_pl.report.curves import IouCurve, mean_curve
 from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
 from oaa_pl.report.growth import growth_caption
 from oaa_pl.report.markdown import markdown_tables
+from oaa_pl.report.methods import methods
 from oaa_pl.report.page import ReportData, RunFacts, build_page
 from oaa_pl.report.pictures import heat_overlay, label_overlay
 from oaa_pl.report.results import collect
@@ -142,14 +143,14 @@ def _curves(cfg: DictConfig, run: Run) -> dict[str, IouCurve]:
 
 def _training_rows(parts: Configured, train: Source) -> Iterator[GridRow]:
     """Training images: maps, proxy label and prediction, beside the truth if there is one."""
-    run, methods = parts.run, parts.value("methods")
+    run, compared = parts.run, parts.value("methods")
     readers = {
         one.short: StoreReader(run.attention(name) / "store")
         for name, one in methods().items()
         if not (one.control or one.ablation) and (run.attention(name) / "done.json").is_file()
     }
-    last = _last_finished(methods, run.labels)
-    trained = _last_finished(methods, run.segmenter)
+    last = _last_finished(compared, run.labels)
+    trained = _last_finished(compared, run.segmenter)
     segment = None
     if trained:
         checkpoint = run.segmenter(trained) / LAST

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
 from oaa_pl.config.methods import chosen_method
 from oaa_pl.config.recipe import Recipe
@@ -143,6 +144,16 @@ class Configured:
         }
 
     @property
+    def fusions(self) -> dict[str, str]:
+        """Name of the rule that fuses each accumulated method's maps.
+
+        Raises:
+            ConfigError: if one is not a fusion.
+        """
+        stores = self.value("fusion.stores")
+        return {method: _fusion_name(method, node) for method, node in stores.items()}
+
+    @property
     def loss(self) -> Loss:
         """Of the integral model."""
         name, method = self.value("loss.name"), self.value("loss.method")
@@ -211,6 +222,18 @@ class Configured:
         """
         for key in ("crf", "label.crf"):
             self.recipe(key)()
+
+
+def _fusion_name(method: str, node: Any) -> str:
+    if isinstance(node, str):
+        return node  # of an older record
+    # Making it makes it known to the stores, by its name.
+    fusion = Recipe(node)()
+    if not isinstance(fusion, Fusion):
+        raise ConfigError(
+            f"fusion.stores.{method} must be an attention.fusion.Fusion, got {fusion!r}"
+        )
+    return fusion.name
 
 
 def run_of(values: Mapping[str, Any]) -> Run:

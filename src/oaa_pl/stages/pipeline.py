@@ -6,9 +6,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from oaa_pl.config.methods import method_in
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
-from oaa_pl.report.methods import method_of
+from oaa_pl.report.methods import Method
 from oaa_pl.stages.attention import AttentionStage, Maps
 from oaa_pl.stages.classifier import ClassifierStage
 from oaa_pl.stages.configured import Configured
@@ -47,7 +48,11 @@ class Pipeline:
 
     @property
     def method(self) -> str:
-        """The one that is chosen; by default the last of `methods`."""
+        """The one that is chosen: by `method=NAME`, else the last of those that are compared.
+
+        Raises:
+            ConfigError: if there is no such method.
+        """
         return self.parts.method
 
     def stages(self) -> list[Stage]:
@@ -56,21 +61,20 @@ class Pipeline:
         Raises:
             ConfigError: if a method is unknown, or its store is not fed by the classifier.
         """
-        methods, fusions = self.methods, self._fusions
+        methods, fusions = self.methods, self.parts.fusions
         for method in methods:
-            if method_of(method).source == "store" and method not in fusions:
+            if self._method(method).source == "store" and method not in fusions:
                 raise ConfigError(
                     f"methods has {method}, but fusion feeds {list(fusions)}; "
                     "say fusion=both, or leave it out of methods"
                 )
         stages: list[Stage] = [self.classifier()]
         for method in methods:
-            one = method_of(method)
-            if one.source in ("classifier", "tags"):
+            loss = self._method(method).loss
+            if loss is not None:
+                stages.append(Pipeline(self.parts.with_loss(loss)).integral())
+            if method not in fusions:
                 stages.append(self.attention(method))
-            elif one.loss is not None:
-                with_loss = Pipeline(self.parts.with_loss(one.loss))
-                stages += [with_loss.integral(), with_loss.attention(method)]
         stages += map(self.labels, methods)
         stages += map(self.segmenter, methods)
         return stages
@@ -109,13 +113,12 @@ class Pipeline:
         return None
 
     @property
-    def _fusions(self) -> dict[str, str]:
-        return dict(self.parts.value("fusion.stores"))
-
-    @property
     def _grid(self) -> tuple[int, int]:
         height, width = self.parts.value("store.grid")
         return height, width
+
+    def _method(self, name: str) -> Method:
+        return method_in(self.parts.values, name)
 
     def _shared(self, parts: Configured | None = None) -> dict[str, Any]:
         parts = parts or self.parts
@@ -128,7 +131,7 @@ class Pipeline:
         return ClassifierStage(
             **self._shared(), **parts.training("classifier"), net=parts.network("attention"),
             gate=parts.recipe("gate"), attention=parts.recipe("attention"),
-            fusions=self._fusions, grid=self._grid,
+            fusions=self.parts.fusions, grid=self._grid,
             **{name: parts.value(f"classifier.{name}") for name in own},
         )  # fmt: skip
 
@@ -148,7 +151,7 @@ class Pipeline:
             method: its name.
             made_by: the command that makes them, if another than usual.
         """
-        made_by = made_by or (_BY_CLASSIFIER if method in self._fusions else "")
+        made_by = made_by or (_BY_CLASSIFIER if method in self.parts.fusions else "")
         threshold = self.parts.threshold
         return Maps(**self._shared(), method=method, made_by=made_by, threshold=threshold)
 
@@ -158,21 +161,19 @@ class Pipeline:
         Raises:
             ConfigError: if the method has no model of its own.
         """
-        parts = self.parts
+        parts, one = self.parts, self._method(method)
         model: TrainedStage | None = None
         reading = parts.recipe("attention")
-        source = method_of(method).source
-        if source == "classifier":
+        if one.source == "classifier":
             model = self.classifier()
-        elif method == parts.loss.method:
-            model = self.integral()
+        elif one.loss is not None:
+            model = Pipeline(parts.with_loss(one.loss)).integral()
             # The record of an older run has one reading for all.
             reading = Recipe(parts.value("integral").get("attention", reading.key))
-        elif source != "tags":
+        elif one.source == "store":
             raise ConfigError(
-                f"method must be cam, tags or, with loss={parts.loss.name}, {parts.loss.method}; "
-                f"got {method!r}. Accumulated maps (oaa_max, oaa_mean) are made by "
-                f"'{_BY_CLASSIFIER}'"
+                f"method={method} has no model of its own: '{_BY_CLASSIFIER}' accumulates its "
+                "maps; say method=cam, or a method of an integral model"
             )
         return AttentionStage(
             **self._shared(), method=method, threshold=parts.threshold, grid=self._grid,
