@@ -14,6 +14,7 @@ from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
 from oaa_pl.config.methods import chosen_method
 from oaa_pl.config.recipe import Recipe
+from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
 from oaa_pl.runs.folders import Run
@@ -24,9 +25,7 @@ from oaa_pl.stages.views import views_of
 from oaa_pl.training.length import Length
 from oaa_pl.training.trainer_plan import TrainerPlan
 
-__all__ = ["Configured", "require_values", "run_of"]
-
-_ROLES = ("attention", "segmenter")
+__all__ = ["Configured", "run_of"]
 
 
 class Configured:
@@ -108,7 +107,7 @@ class Configured:
         Args:
             role: "attention" or "segmenter".
         """
-        own = ("weights", "mean", "std", "channels_last", *_ROLES)
+        own = ("weights", "mean", "std", "channels_last", "attention", "segmenter")
         return Network(
             self.recipe(f"net.{role}"), self.value("net.mean"), self.value("net.std"), role,
             self.value("net.weights"), self.value("net.channels_last"),
@@ -133,8 +132,7 @@ class Configured:
             part: "classifier", "integral" or "segmenter".
         """
         own = self.value(part)
-        names = ("epochs", "steps", "batch_size")
-        length = {name: self.value(f"{part}.{name}") for name in names}
+        length = {n: self.value(f"{part}.{n}") for n in ("epochs", "steps", "batch_size")}
         return {
             "optimizer": self.recipe(f"{part}.optimizer"),
             "schedule": self.recipe(f"{part}.schedule"),
@@ -250,17 +248,3 @@ def run_of(values: Mapping[str, Any]) -> Run:
         Path(values["runs"]), values["name"], values["seed"], variant=variant(),
         net=segmenter["net"], share=segmenter["fraction"], crf=not crf.endswith(".no_crf"),
     )  # fmt: skip
-
-
-def require_values(cfg: DictConfig) -> None:
-    """Refuse a data set of which a value without a default is not given.
-
-    Raises:
-        ConfigError: with the value's key.
-    """
-    # Not `missing_keys`: that fails where one value refers to another that is missing.
-    missing = [str(key) for key in cfg.data if OmegaConf.is_missing(cfg.data, key)]
-    if missing:
-        # Shortest first: the others refer to it.
-        key = f"data.{min(missing, key=len)}"
-        raise ConfigError(f"{key} is not set and has no default; say {key}=...")

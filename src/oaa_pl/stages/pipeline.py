@@ -161,22 +161,24 @@ class Pipeline:
         Raises:
             ConfigError: if the method has no model of its own.
         """
-        parts, one = self.parts, self._method(method)
+        one = self._method(method)
+        # The record names the loss of the model, by which `oaa store repair` finds it.
+        run = Pipeline(self.parts.with_loss(one.loss)) if one.loss is not None else self
         model: TrainedStage | None = None
-        reading = parts.recipe("attention")
+        reading = run.parts.recipe("attention")
         if one.source == "classifier":
             model = self.classifier()
         elif one.loss is not None:
-            model = Pipeline(parts.with_loss(one.loss)).integral()
+            model = run.integral()
             # The record of an older run has one reading for all.
-            reading = Recipe(parts.value("integral").get("attention", reading.key))
+            reading = Recipe(run.parts.value("integral").get("attention", reading.key))
         elif one.source == "store":
             raise ConfigError(
                 f"method={method} has no model of its own: '{_BY_CLASSIFIER}' accumulates its "
                 "maps; say method=cam, or a method of an integral model"
             )
         return AttentionStage(
-            **self._shared(), method=method, threshold=parts.threshold, grid=self._grid,
+            **run._shared(), method=method, threshold=self.parts.threshold, grid=self._grid,
             model=model, reading=reading if model else None,
         )  # fmt: skip
 
