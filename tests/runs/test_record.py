@@ -96,3 +96,13 @@ def test_other_files_of_the_same_name_are_told_apart_while_they_are_there(tmp_pa
     (stage / LAST).unlink()
     StageRecord(stage, {}, {"weights": "bb"}).begin(CONFIG)
     assert record(stage)["files"] == {"weights": "bb"}
+
+
+def test_another_number_of_processes_than_before_is_refused(tmp_path: Path) -> None:
+    stage = tmp_path / "stage"
+    StageRecord(stage, {}, processes=2).begin(CONFIG)
+    (stage / LAST).touch()
+    with pytest.raises(RunMismatchError, match="for 2 processes, asked for are 1"):
+        _ = StageRecord(stage, {}, processes=1).finished
+    for same in (2, None):
+        assert not StageRecord(stage, {}, processes=same).finished
