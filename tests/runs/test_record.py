@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from tests.commands.tiny import files
 
 from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.errors import RunMismatchError
+from oaa_pl.errors import RunMismatchError, StoreError
 from oaa_pl.runs.record import StageRecord, sweep
 
 CONFIG = OmegaConf.create({"seed": 0})
@@ -106,3 +106,12 @@ def test_another_number_of_processes_than_before_is_refused(tmp_path: Path) -> N
         _ = StageRecord(stage, {}, processes=1).finished
     for same in (2, None):
         assert not StageRecord(stage, {}, processes=same).finished
+
+
+def test_the_folder_is_free_when_the_block_ends_though_the_record_is_kept(tmp_path: Path) -> None:
+    with StageRecord(tmp_path / "stage", {"lr": 1}) as kept:
+        kept.begin(CONFIG)
+        with pytest.raises(StoreError, match="being written"):
+            StageRecord(tmp_path / "stage", {"lr": 1}).begin(CONFIG)
+    StageRecord(tmp_path / "stage", {"lr": 1}).begin(CONFIG)
+    assert not kept.finished
