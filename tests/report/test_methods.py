@@ -59,7 +59,8 @@ def test_the_page_colours_a_method_of_the_users_own(tmp_path: Path) -> None:
     (tmp_path / "noisy_or.yaml").write_text(NEW)
     read_methods_from([tmp_path])
     curves = {"noisy_or": IouCurve([0.1, 0.2], [30.0, 31.0])}
-    text = build_page(replace(report(), curves=curves), tmp_path / "index.html").read_text()
+    build_page(replace(report(), curves=curves), tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text()
     assert "--noisy_or: #112233;" in text
     assert "--noisy_or: #445566;" in text
     assert "OAA, noisy-or" in text
@@ -88,5 +89,5 @@ def test_a_file_that_is_not_a_method_is_refused(
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="one of cam, oaa_mean, .* got 'camm'"):
+    with pytest.raises(ConfigError, match=r"one of cam, oaa_mean, .* got 'camm'"):
         method_of("camm")

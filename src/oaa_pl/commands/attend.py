@@ -4,8 +4,7 @@ import logging
 
 from omegaconf import DictConfig
 
-from oaa_pl.config.methods import chosen_method
-from oaa_pl.stages.attend import attend_method
+from oaa_pl.stages.pipeline import Pipeline
 
 __all__ = ["run"]
 
@@ -13,5 +12,6 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Export the maps of the model behind `chosen_method(cfg).name`."""
-    log.info("%s: finished", attend_method(cfg, chosen_method(cfg).name))
+    """Export the maps of the model behind the chosen method."""
+    pipeline = Pipeline(cfg)
+    log.info("%s: finished", pipeline.attention(pipeline.method).run())

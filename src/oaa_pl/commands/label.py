@@ -4,8 +4,7 @@ import logging
 
 from omegaconf import DictConfig
 
-from oaa_pl.config.methods import chosen_method
-from oaa_pl.stages.label import label_method
+from oaa_pl.stages.pipeline import Pipeline
 
 __all__ = ["run"]
 
@@ -13,5 +12,6 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Make the proxy labels of `chosen_method(cfg).name`."""
-    log.info("%s: finished", label_method(cfg, chosen_method(cfg).name))
+    """Make the proxy labels of the chosen method."""
+    pipeline = Pipeline(cfg)
+    log.info("%s: finished", pipeline.labels(pipeline.method).run())

@@ -5,14 +5,14 @@ import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
@@ -21,9 +21,9 @@ from oaa_pl.callbacks.divergence import StopIfDiverged
 from oaa_pl.callbacks.early_stop import StopAtEpochEnd, TimeLimit
 from oaa_pl.callbacks.progress import StageProgress
 from oaa_pl.callbacks.throughput import Throughput
-from oaa_pl.config.compose import overridden
-from oaa_pl.data.datamodule import OaaDataModule
+from oaa_pl.stages.trained_stage import TrainedStage
 from oaa_pl.training.trainer import make_trainer
+from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = ["Pace", "time_steps", "untouched"]
 
@@ -57,43 +57,38 @@ def untouched() -> Iterator[None]:
         np.random.set_state(numpy)
 
 
-def time_steps(
-    cfg: DictConfig,
-    stage: DictConfig,
-    what: str,
-    make: Callable[[], tuple[LightningModule, OaaDataModule]],
-) -> Pace:
+def time_steps(stage: TrainedStage, trainer: TrainerPlan, what: str) -> Pace:
     """Train a new network for ten steps or 20 seconds, and keep nothing of it.
 
     Args:
-        cfg: the configuration; the trial uses the trainer's device and precision, in one process.
-        stage: the stage's part of the configuration.
+        stage: the stage. The trial has no pretrained weights, and constant targets.
+        trainer: gives device and precision; the trial runs in one process.
         what: the stage's name.
-        make: returns the network, without pretrained weights, and the stage's data.
 
     Returns:
         The median step.
 
     Raises:
-        ConfigError: if the trainer's configuration is invalid.
+        ConfigError: if the trainer's settings are invalid.
         KeyboardInterrupt: at Ctrl-C.
     """
-    one = {"devices": 1, "strategy": "auto", "accumulate_grad_batches": 1}
-    cfg = overridden(cfg, {"trainer": one, "logger": {"wandb": None}, "callbacks": []})
-    stage = overridden(stage, {"epochs": None, "steps": _STEPS})
+    one = trainer.changed(devices=1, strategy="auto", accumulate_grad_batches=1)
+    alone = replace(one, wandb=None, callbacks=())
     watch = _StopWatch()
     with untouched(), tempfile.TemporaryDirectory() as folder:
-        module, data = make()
-        trainer, _ = make_trainer(
-            cfg, stage, f"timing {what}", Path(folder), [watch], alone=True, limit_val_batches=0
-        )
+        module = stage.module(stage.net.unweighted.make(stage.classes))
+        data = stage.loaders(trial=True)
+        lightning, _ = make_trainer(
+            alone, (None, _STEPS), f"timing {what}", Path(folder), [watch],
+            seed=data.seed, alone=True, limit_val_batches=0,
+        )  # fmt: skip
         # Remove these callbacks: the trial keeps nothing, stops inside an epoch, may diverge
         # without pretrained weights, and shows no loss.
         kept = (Checkpoint, StopAtEpochEnd, StopIfDiverged, StageProgress, Throughput, TimeLimit)
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by its own
+        callbacks: list[Callback] = lightning.callbacks  # type: ignore[attr-defined]  # set by its own
         callbacks[:] = [one for one in callbacks if not isinstance(one, kept)]
         try:
-            trainer.fit(module, data)
+            lightning.fit(module, data)
         except SystemExit as leaving:  # Lightning leaves the process at Ctrl-C
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt(f"{what}: interrupted") from leaving
