@@ -173,6 +173,14 @@ def test_links_lead_to_files_and_headings(name: str) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_files_named_in_a_text_exist(name: str) -> None:
+    named = re.findall(r"`((?:\w+/)*\w+\.py|(?:conf|docs|tests|experiments)/[\w/.]+)`", PAGES[name])
+    places = (ROOT, ROOT / "src" / "oaa_pl", ROOT / "src" / "oaa_pl" / "nets")
+    wrong = [path for path in named if not any((place / path).exists() for place in places)]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("start", ["README.md", "docs/index.md"])
 def test_every_page_can_be_reached(start: str) -> None:
     folder = (ROOT / start).parent

@@ -7,7 +7,7 @@ Run it in the folder where `oaa reproduce` has finished: it reads `runs/syntheti
 
 It shows the first training photo that has this one tag, for each class that is named. Bird, cat and
 fish are three of the eight classes, chosen because the steps are easy to see. On the first boat
-every method fails; name the other classes to see them.
+all three maps fail: name the other classes to see them.
 """
 
 import sys

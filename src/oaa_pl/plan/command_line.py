@@ -1,4 +1,4 @@
-"""What this command line says of a run's time, and how it would say it otherwise."""
+"""The command line of a run, and the same line with other values."""
 
 import os
 import shlex
@@ -22,10 +22,10 @@ class CommandLine:
         name: of the run.
         input_size: of the attention networks, in pixels.
         crop_size: of the segmenter's training, in pixels.
-        segmenter_side: long side of its photos in pixels; None: they are not scaled by it.
-        freeze: blocks of the trunk that are not trained; None: this network does not say.
+        segmenter_side: long side of its photos in pixels; None: the data set has no such value.
+        freeze: number of frozen blocks of the trunk; None: the network has no such value.
         words: KEY=VALUE, as typed.
-        announces: whether this process tells the time.
+        announces: whether this process logs the estimated time.
     """
 
     name: str
@@ -52,11 +52,11 @@ class CommandLine:
         )  # fmt: skip
 
     def changed(self, changes: Mapping[str, object], name: str) -> str:
-        """The line with other values, and a name of its own: this run may have begun.
+        """The line with other values and another name, because this run may have started.
 
         Args:
             changes: values by key.
-            name: added to the run's.
+            name: added to the run's name.
         """
         new = {**changes, "name": f"{self.name}-{name}"}
         kept = [word for word in self.words if _key(word) not in new]
@@ -65,14 +65,14 @@ class CommandLine:
 
 
 def _one_of_many() -> bool:
-    """Whether another process says it: a later job of a sweep, a rank that something started."""
+    """Whether another process logs it: in a later job of a sweep, or one of several ranks."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 or int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         return True
     return in_sweep() and int(HydraConfig.get().job.num) > 0
 
 
 def _quoted(word: str) -> str:
-    """A word for the shell; Hydra's own single quotes are kept readable by double ones."""
+    """A word quoted for the shell. Around Hydra's single quotes, double ones stay readable."""
     return f'"{word}"' if "'" in word and not set(word) & set('"$`!\\') else shlex.quote(word)
 
 

@@ -1,7 +1,7 @@
-"""How long `oaa reproduce` will take on this machine, told before it starts.
+"""Estimate how long `oaa reproduce` will take on this machine, before it starts.
 
-Each kind of training is tried for ten steps and extrapolated; passes without training are taken
-from those. Nothing of the run is touched: no folder, no weights, no random generator.
+Try each kind of training for ten steps and extrapolate. Estimate passes without training from the
+same steps. Nothing of the run changes: no folder, no weights, no random generator.
 """
 
 import logging
@@ -34,19 +34,19 @@ log = logging.getLogger(__name__)
 Kind = TypeVar("Kind", bound=Stage)
 
 _WORTH_SAYING = 180.0  # seconds
-_FORWARD = 1 / 3  # of a training step: the backward pass costs about two forward passes
+_FORWARD = 1 / 3  # of a training step: a backward pass takes as long as two forward passes
 _CUE_PHOTOS = 3
 
 
 def announce(stages: Sequence[Stage], line: CommandLine) -> None:
-    """Say how long a run will take, and what would be quicker, if it takes minutes.
+    """Log how long a run will take and what would be quicker, if it takes minutes.
 
     Args:
         stages: of the run, in order, the classifier first.
         line: the command line of the run.
 
     Raises:
-        ConfigError: if a stage could not be trained as configured.
+        ConfigError: if a stage cannot be trained as configured.
     """
     if not line.announces:
         return
@@ -75,12 +75,12 @@ def estimated(stages: Sequence[Stage]) -> Schedule:
         stages: of the run, in order, the classifier first.
 
     Raises:
-        RunMismatchError: if the run's folder holds a classifier that was made from something else.
+        RunMismatchError: if the run's folder has a classifier that was made from other values.
     """
     (classifier,) = (stage for stage in stages if isinstance(stage, ClassifierStage))
     data, trainer = classifier.data, classifier.settled.trainer
     images, val = len(data.train.ids), data.val
-    # Another run in this folder is refused at once, not behind minutes of timing.
+    # Refuse another run in this folder now, not after minutes of timing.
     trained = classifier.record().finished
     parts: dict[str, float] = {}
     paces: dict[str, Pace] = {}
@@ -136,7 +136,7 @@ def _training(stage: TrainedStage, trainer: TrainerPlan, images: int, pace: Pace
 
 
 def _processes(trainer: TrainerPlan) -> int:
-    """Devices that share an epoch; several processes on one CPU are no quicker than one."""
+    """Devices that share an epoch. Several processes on one CPU count as one: no quicker."""
     devices = trainer.settings.get("devices", "auto")
     if trainer.settings.get("accelerator") == "cpu" or not torch.cuda.is_available():
         return 1
@@ -146,14 +146,14 @@ def _processes(trainer: TrainerPlan) -> int:
 
 
 def _pass(pace: Pace, images: int, batch_size: int) -> float:
-    """Seconds of one look at every image without learning."""
+    """Seconds of one pass over all images without training."""
     return images / batch_size * (_FORWARD * pace.computing + pace.loading)
 
 
 def _labelling(stages: Sequence[LabelStage]) -> float:
-    """Seconds of the proxy labels: the cue once for each photo, and the reading for each method."""
+    """Seconds of the proxy labels: one cue per photo, one decoded photo per photo and method."""
     train, recipe = stages[0].data.train, stages[0].background
-    if "cache" in recipe.key:  # neither read nor written: other photos lack it
+    if "cache" in recipe.key:  # most photos are not in the cache yet
         none = {"cache": None}
         recipe = replace(recipe, key={**recipe.key, **none}, values={**recipe.values, **none})
     workers = stages[0].workers or usable_cores()

@@ -1,4 +1,4 @@
-"""Schedules of a run that take less time, as command lines that can be typed."""
+"""Propose quicker schedules of a run, as command lines to type."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,9 @@ from oaa_pl.training.length import Length
 
 __all__ = ["Proposal", "Schedule", "length_of", "proposals"]
 
-_FROZEN = 0.75  # of a training's time, with the first two blocks of VGG-16 frozen
+_FROZEN = 0.75  # share of a training's time with the first two blocks of VGG-16 frozen
 _EPOCHS = {"classifier": 5, "integral": 2, "segmenter": 5}
-# What the tuning of table2_voc320 worked with; 300 steps of a classifier taught it nothing.
+# Steps of table2_voc320 after its tuning. A classifier learned nothing in 300 steps.
 _STEPS = {"classifier": 1320, "integral": 400, "segmenter": 400}
 _FACTOR = 0.71  # half the pixels: from the release's 224 px to the tuning's 160
 _LEAST_INPUT, _LEAST_CROP = 96, 97
@@ -25,13 +25,13 @@ _LEAST_INPUT, _LEAST_CROP = 96, 97
 
 @dataclass(frozen=True)
 class Schedule:
-    """A run's time.
+    """The estimated time of a run.
 
     Attributes:
-        parts: seconds of each stage, by its name: `classifier`, `integral <loss>`,
+        parts: name of a stage to seconds: `classifier`, `integral <loss>`,
             `attention maps`, `proxy labels`, `segmenter <method>`, `scores`.
-        paces: of the trainings that were tried: `classifier`, `integral`, `segmenter`.
-        images: N, of the training photos.
+        paces: of the timed trainings: `classifier`, `integral`, `segmenter`.
+        images: N, number of training photos.
     """
 
     parts: Mapping[str, float]
@@ -40,16 +40,16 @@ class Schedule:
 
     @property
     def seconds(self) -> float:
-        """Of the whole run."""
+        """Seconds of the whole run."""
         return sum(self.parts.values())
 
 
 class Proposal(NamedTuple):
-    """A quicker way, and what it costs.
+    """A quicker schedule.
 
     Attributes:
-        what: it changes, in words.
-        seconds: that it takes.
+        what: changes, in words.
+        seconds: of the whole run.
         command: the whole command line.
     """
 
@@ -59,11 +59,11 @@ class Proposal(NamedTuple):
 
 
 def length_of(stage: TrainedStage, images: int) -> Length:
-    """The length that a stage has in a run of so many photos.
+    """The length of a stage's training for a number of photos.
 
     Args:
-        stage: that trains.
-        images: N, of the training photos.
+        stage: a stage that trains.
+        images: N, number of training photos.
     """
     share = stage.fraction if isinstance(stage, SegmenterStage) else 1
     return stage.planned.for_images(max(1, round(images * share)), stage.part)
@@ -72,7 +72,7 @@ def length_of(stage: TrainedStage, images: int) -> Length:
 def proposals(
     trainings: Mapping[str, TrainedStage], line: CommandLine, schedule: Schedule
 ) -> Iterator[Proposal]:
-    """Quicker schedules, each quicker than the one before.
+    """Quicker schedules, each quicker than the previous one.
 
     Args:
         trainings: a stage of each kind that the run trains.
@@ -102,7 +102,7 @@ def proposals(
 
 
 def _smaller(line: CommandLine, factor: float) -> dict[str, object]:
-    """Smaller inputs of all networks; objects keep their share of them."""
+    """Smaller inputs of all networks. Objects keep their share of the input."""
     changes: dict[str, object] = {}
     side = _multiple(line.input_size * factor, 8)
     if _LEAST_INPUT <= side < line.input_size:
@@ -116,12 +116,12 @@ def _smaller(line: CommandLine, factor: float) -> dict[str, object]:
 
 
 def _frozen(line: CommandLine) -> dict[str, object]:
-    """The first two blocks of the trunk, which see edges and colours only, are not trained."""
+    """Do not train the first two blocks of the trunk, which see edges and colours only."""
     return {"net.freeze": 2} if line.freeze == 0 else {}
 
 
 def _shorter(trainings: Mapping[str, TrainedStage], images: int) -> dict[str, object]:
-    """Fewer epochs, but not so few steps that nothing is learned."""
+    """Fewer epochs, but still enough steps to learn something."""
     changes: dict[str, object] = {}
     for part, stage in trainings.items():
         length = length_of(stage, images)
@@ -135,7 +135,7 @@ def _shorter(trainings: Mapping[str, TrainedStage], images: int) -> dict[str, ob
 
 
 def _workers(trainings: Mapping[str, TrainedStage], schedule: Schedule) -> dict[str, object]:
-    """Processes that decode photos, where the training waits for them and is not on the CPU."""
+    """Processes that decode photos, if a training on a GPU waits for photos."""
     waits = any(pace.loading > pace.computing / 2 for pace in schedule.paces.values())
     none = any(stage.data.num_workers == 0 for stage in trainings.values())
     return {"loader.num_workers": 4} if waits and torch.cuda.is_available() and none else {}
@@ -147,7 +147,7 @@ def _seconds(
     schedule: Schedule,
     changes: Mapping[str, object],
 ) -> float:
-    """Time of the changed schedule: computing grows with pixels and epochs, loading with epochs."""
+    """Seconds after the changes: computing grows with pixels and epochs, loading with epochs."""
     total = 0.0
     for name, seconds in schedule.parts.items():
         kind = name.split()[0]

@@ -1,4 +1,4 @@
-"""A few steps of a stage's training, timed and thrown away."""
+"""Time a few steps of a stage's training, and keep nothing of it."""
 
 import random
 import signal
@@ -28,8 +28,8 @@ from oaa_pl.training.trainer_plan import TrainerPlan
 __all__ = ["Pace", "time_steps", "untouched"]
 
 _STEPS = 10
-_WARM_UP = 2  # steps that allocate and choose kernels; one of a slow machine's two
-_SECONDS = 20.0  # a slow machine needs no ten steps to be known
+_WARM_UP = 2  # steps that allocate memory and choose kernels; not counted
+_SECONDS = 20.0  # a slow machine needs fewer than ten steps
 
 
 class Pace(NamedTuple):
@@ -37,7 +37,7 @@ class Pace(NamedTuple):
 
     Attributes:
         computing: forward, backward and update of a batch.
-        loading: what the step waits for its batch before.
+        loading: waiting for the batch, before the step.
     """
 
     computing: float
@@ -46,7 +46,7 @@ class Pace(NamedTuple):
 
 @contextmanager
 def untouched() -> Iterator[None]:
-    """Leave every random generator as it was, whatever is drawn inside."""
+    """Restore every random generator at the end of the block."""
     python, numpy = random.getstate(), np.random.get_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     try:
@@ -58,19 +58,19 @@ def untouched() -> Iterator[None]:
 
 
 def time_steps(stage: TrainedStage, trainer: TrainerPlan, what: str) -> Pace:
-    """Train a fresh network for ten steps or 20 seconds, and forget it.
+    """Train a new network for ten steps or 20 seconds, and keep nothing of it.
 
     Args:
-        stage: whose network without weights is trained, on stand-ins for its targets.
-        trainer: its device and precision are used, one process of it.
+        stage: the stage. The trial has no pretrained weights, and constant targets.
+        trainer: gives device and precision; the trial runs in one process.
         what: the stage's name.
 
     Returns:
         The median step.
 
     Raises:
-        ConfigError: if the trainer's settings make no sense.
-        KeyboardInterrupt: if somebody pressed Ctrl-C.
+        ConfigError: if the trainer's settings are invalid.
+        KeyboardInterrupt: at Ctrl-C.
     """
     one = trainer.changed(devices=1, strategy="auto", accumulate_grad_batches=1)
     alone = replace(one, wandb=None, callbacks=())
@@ -82,8 +82,8 @@ def time_steps(stage: TrainedStage, trainer: TrainerPlan, what: str) -> Pace:
             alone, (None, _STEPS), f"timing {what}", Path(folder), [watch],
             seed=data.seed, alone=True, limit_val_batches=0,
         )  # fmt: skip
-        # Nothing is kept, a network without weights may diverge, and the trial stops inside an
-        # epoch: none of these is asked here, nor is a loss shown.
+        # Remove these callbacks: the trial keeps nothing, stops inside an epoch, may diverge
+        # without pretrained weights, and shows no loss.
         kept = (Checkpoint, StopAtEpochEnd, StopIfDiverged, StageProgress, Throughput, TimeLimit)
         callbacks: list[Callback] = lightning.callbacks  # type: ignore[attr-defined]  # set by its own
         callbacks[:] = [one for one in callbacks if not isinstance(one, kept)]
@@ -131,6 +131,6 @@ class _StopWatch(Callback):
 
     @property
     def pace(self) -> Pace:
-        """The median step behind the warm-up."""
+        """The median step after the warm-up."""
         counted = self.steps[min(_WARM_UP, len(self.steps) - 1) :]
         return Pace(*(statistics.median(part) for part in zip(*counted, strict=True)))
