@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
-from oaa_pl.config.methods import chosen_method
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
@@ -74,15 +73,6 @@ class Configured:
     def run(self) -> Run:
         """Folders of the run."""
         return run_of(self.values)
-
-    @property
-    def method(self) -> str:
-        """The method that `method=NAME` chooses; by default the last of `methods`.
-
-        Raises:
-            ConfigError: if there is no such method, or none to choose from.
-        """
-        return chosen_method(self._cfg).name
 
     @cached_property
     def data(self) -> Data:
@@ -154,8 +144,9 @@ class Configured:
     @property
     def loss(self) -> Loss:
         """Of the integral model."""
-        name, method = self.value("loss.name"), self.value("loss.method")
-        return Loss(name, method, self.recipe("loss.function"))
+        return Loss(
+            self.value("loss.name"), self.value("loss.method"), self.recipe("loss.function")
+        )
 
     def with_loss(self, name: str) -> "Configured":
         """The same run with another loss, as `loss=<name>` would make it."""
@@ -191,17 +182,20 @@ class Configured:
         changes += [{"segmenter": {"net": None, "weights": None}}]
         return Configured(overridden(self._cfg, *changes), self)
 
-    @cached_property
-    def segmenting(self) -> Segmenting:
-        """How a trained segmenter looks at photos.
+    @property
+    def views(self) -> dict[str, Any]:
+        """At which sizes and scales a trained segmenter looks at photos.
 
         Raises:
             ConfigError: if a value of `evaluate` is out of range.
         """
-        return Segmenting(
-            self.of_segmenter.network("segmenter"), self.trainer, views_of(self._cfg),
-            self.recipe("crf"),
-        )  # fmt: skip
+        return views_of(self._cfg)
+
+    @cached_property
+    def segmenting(self) -> Segmenting:
+        """How a trained segmenter looks at photos."""
+        net = self.of_segmenter.network("segmenter")
+        return Segmenting(net, self.trainer, self.views, self.recipe("crf"))
 
     @property
     def threshold(self) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from oaa_pl.config.methods import method_in
+from oaa_pl.config.methods import chosen_method, method_in
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.methods import Method
@@ -53,7 +53,7 @@ class Pipeline:
         Raises:
             ConfigError: if there is no such method.
         """
-        return self.parts.method
+        return chosen_method(self.parts.values).name
 
     def stages(self) -> list[Stage]:
         """All that the methods need, each behind what it reads.
@@ -80,10 +80,13 @@ class Pipeline:
         return stages
 
     def scored(self) -> list[Stage]:
-        """Every stage that can be scored, whether it is finished or not."""
+        """Every stage that can be scored; segmenters only where they are trained."""
         stages: list[Stage] = [self.classifier()]
         for method in self.methods:
-            stages += [self.maps(method), self.labels(method), self.segmenter(method)]
+            stages += [self.maps(method), self.labels(method)]
+            # A segmenter that cannot be trained like this is no reason to refuse other scores.
+            if (self.parts.run.segmenter(method) / "done.json").is_file():
+                stages.append(self.segmenter(method))
         return stages
 
     def score(self) -> int:
@@ -93,10 +96,10 @@ class Pipeline:
             Number of stages that have scores now.
 
         Raises:
-            ConfigError: if the CRF cannot be made.
+            ConfigError: if the CRF cannot be made, or a value of `evaluate` is out of range.
             StoreError: if another process writes the folder of a stage that has to be scored.
         """
-        stages = self.scored()
+        stages, _ = self.scored(), self.parts.views
         self.parts.recipe("crf")()  # or it would be missed after everything else is scored
         return sum(stage.score() for stage in stages)
 
