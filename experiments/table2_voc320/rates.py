@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.report.results import collect
-from oaa_pl.runs.recorded import recorded_config
-from oaa_pl.stages.configured import Configured, recorded_classes
+from oaa_pl.runs.recorded import recorded_classes, recorded_config
+from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.trained import segment_photo
 
 COLUMNS = (

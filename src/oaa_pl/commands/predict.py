@@ -21,8 +21,8 @@ from oaa_pl.proxy.palette import save_label
 from oaa_pl.proxy.png import save_png
 from oaa_pl.report.pictures import label_overlay
 from oaa_pl.runs.record import write_text
-from oaa_pl.runs.recorded import recorded_config, require_known
-from oaa_pl.stages.configured import Configured, recorded_classes, run_of
+from oaa_pl.runs.recorded import recorded_classes, recorded_config, require_known
+from oaa_pl.stages.configured import Configured, run_of
 from oaa_pl.stages.trained import label_photo
 from oaa_pl.stages.views import looked_at, named_keys
 

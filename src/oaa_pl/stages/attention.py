@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,7 +24,6 @@ from oaa_pl.proxy.resize import to_photo
 from oaa_pl.report.results import Row
 from oaa_pl.runs.record import StageRecord, read_key, write_json
 from oaa_pl.stages.stage import Stage
-from oaa_pl.stages.trained import ready, trained_net
 from oaa_pl.stages.trained_stage import TrainedStage
 from oaa_pl.store.base import AttentionStore
 from oaa_pl.store.layout import Header
@@ -47,29 +45,16 @@ class Maps(Stage):
         threshold: attention below it is background in `attention/miou`, in [0, 1].
     """
 
+    noun: ClassVar[str] = "attention"
+
     method: str
     made_by: str = ""
     threshold: float = 0.3
 
-    @property
-    @override
-    def title(self) -> str:
-        return f"attention of {self.method}"
-
-    @property
-    @override
-    def folder(self) -> Path:
-        return self.run_folders.attention(self.method)
-
-    @property
-    @override
-    def maker(self) -> str:
-        return self.made_by or f"oaa attend method={self.method}"
-
-    @property
-    @override
-    def noun(self) -> str:
-        return "attention"
+    def __post_init__(self) -> None:
+        self.title = f"attention of {self.method}"
+        self.folder = self.run_folders.attention(self.method)
+        self.maker = self.made_by or f"oaa attend method={self.method}"
 
     @override
     def key(self) -> dict[str, Any]:
@@ -139,10 +124,9 @@ class AttentionStage(Maps):
     model: TrainedStage | None = None
     reading: Recipe | None = None
 
-    @property
-    @override
-    def needs(self) -> tuple[Stage, ...]:
-        return () if self.model is None else (self.model,)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.needs = () if self.model is None else (self.model,)
 
     @override
     def key(self) -> dict[str, Any]:
@@ -173,12 +157,9 @@ class AttentionStage(Maps):
             if self.model is None or self.reading is None:
                 _everywhere(store)
             else:
-                net = trained_net(self.model.net, self.model.folder, len(pairs.classes))
-                export(
-                    ready(net, self.model.net, trainer),
-                    self.data.loaders(self.model.net, self.data.train),
-                    store, self.reading(), what=f"attend {self.method}",
-                )  # fmt: skip
+                photos = self.data.loaders(self.model.net, self.data.train)
+                read, what = self.reading(), f"attend {self.method}"
+                export(self.model.trained(trainer), photos, store, read, what=what)
             empty = int((store.state.max(axis=(1, 2, 3)) == 0).sum()) if len(pairs.pairs) else 0
             store.commit()
         return {"pairs": len(pairs.pairs), "empty": empty}

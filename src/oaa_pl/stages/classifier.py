@@ -5,7 +5,7 @@ Source: Jiang et al., ICCV 2019, sections 3.1 and 3.2.
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -34,11 +34,9 @@ from oaa_pl.report.results import Row
 from oaa_pl.runs.record import StageRecord
 from oaa_pl.stages.attention import export
 from oaa_pl.stages.pictures import CumulativePicture, watched_images
-from oaa_pl.stages.trained import ready, trained_net
 from oaa_pl.stages.trained_stage import TrainedStage
 from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
-from oaa_pl.training.precision import as_trained
 
 __all__ = ["ClassifierStage"]
 
@@ -60,6 +58,7 @@ class ClassifierStage(TrainedStage):
     """
 
     part: ClassVar[str] = "classifier"
+    noun: ClassVar[str] = "classifier"
 
     gate: Recipe
     attention: Recipe
@@ -69,30 +68,9 @@ class ClassifierStage(TrainedStage):
     keep_empty: bool = False
     fallback: str = "final_model"
 
-    @property
-    @override
-    def title(self) -> str:
-        return "classifier, accumulating attention"
-
-    @property
-    @override
-    def name(self) -> str:
-        return "classifier"
-
-    @property
-    @override
-    def folder(self) -> Path:
-        return self.run_folders.classifier
-
-    @property
-    @override
-    def maker(self) -> str:
-        return "oaa fit stage=classifier"
-
-    @property
-    @override
-    def noun(self) -> str:
-        return "classifier"
+    def __post_init__(self) -> None:
+        self.name, self.title = "classifier", "classifier, accumulating attention"
+        self.folder, self.maker = self.run_folders.classifier, "oaa fit stage=classifier"
 
     @override
     def own_key(self) -> dict[str, Any]:
@@ -135,17 +113,22 @@ class ClassifierStage(TrainedStage):
 
     @cached_property
     def accumulation(self) -> AttentionAccumulation:
-        """The callback that fills the stores."""
+        """The callback that fills the stores.
+
+        Raises:
+            ConfigError: if the last epoch is asked for, but the length is given in steps: the last
+                epoch's number is not known.
+        """
+        last, epochs = self.fallback == "last_epoch", self.length.epochs
+        if last and epochs is None:
+            raise ConfigError("classifier.fallback=last_epoch needs classifier.epochs, not steps")
         return AttentionAccumulation(
-            {
-                method: partial(MemmapStore, self._store(method), self._header(method), self.pairs)
-                for method in self.fusions
-            },
+            {method: self._opener(method) for method in self.fusions},
             gate=self.gate(),
             normalise=self.attention(),
             first_epoch=self.first_epoch,
             keep_empty=self.keep_empty,
-            fill_in_epoch=self._last_epoch() if self.fallback == "last_epoch" else None,
+            fill_in_epoch=int(epochs) - 1 if last else None,
         )
 
     @override
@@ -178,15 +161,11 @@ class ClassifierStage(TrainedStage):
             )
         # Not the training's loaders: under several processes they hold only this one's share.
         everything = self.data.loaders(self.net, self.photos)
-        net = ready(
-            trained_net(self.net, self.folder, self.classes), self.net, self.settled.trainer
-        )
+        net = self.trained(self.settled.trainer)
         for method in self.fusions:
             with self.maps_record(method, record) as of_method:
                 of_method.begin(self.config_text, classes=list(self.photos.classes))
-                with MemmapStore(
-                    self._store(method), self._header(method), self.pairs, resume=True
-                ) as store:
+                with self._opener(method)(resume=True) as store:
                     missing = store.missing()
                     export(
                         net, everything, store, self.attention(),
@@ -222,12 +201,9 @@ class ClassifierStage(TrainedStage):
                 f"{' and '.join(map(str, finished))} to train the classifier and the maps anew"
             )
 
-    def _store(self, method: str) -> Path:
-        return self.run_folders.attention(method) / "store"
-
-    def _header(self, method: str) -> Header:
-        """What the maps of a method mean."""
-        return Header(
+    def _opener(self, method: str) -> Callable[..., MemmapStore]:
+        """What opens the store of a method's maps."""
+        header = Header(
             classes=self.pairs.classes,
             fingerprint=self.pairs.fingerprint,
             grid=self.grid,
@@ -236,16 +212,9 @@ class ClassifierStage(TrainedStage):
             first_epoch=self.first_epoch,
             normalisation=self.attention.name,
         )
-
-    def _last_epoch(self) -> int:
-        """Number of the last epoch.
-
-        Raises:
-            ConfigError: if the length is given in steps: the last epoch's number is not known.
-        """
-        if self.length.epochs is None:
-            raise ConfigError("classifier.fallback=last_epoch needs classifier.epochs, not steps")
-        return int(self.length.epochs) - 1
+        return partial(
+            MemmapStore, self.run_folders.attention(method) / "store", header, self.pairs
+        )
 
     @property
     @override
@@ -263,8 +232,7 @@ class ClassifierStage(TrainedStage):
     @torch.no_grad()
     def measure(self, truth: Source) -> list[Row]:
         """Mean average precision on the validation photos."""
-        trainer = as_trained(self.trainer, self.folder, self.net.full_on_cpu)
-        net = ready(trained_net(self.net, self.folder, len(truth.classes)), self.net, trainer)
+        net = self.trained()
         device = next(net.parameters()).device
         metric = MeanAveragePrecision(len(truth.classes))
         with bar(len(truth.ids), "evaluate classifier") as progress:

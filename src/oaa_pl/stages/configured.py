@@ -3,7 +3,6 @@
 Below it nobody knows a key of the configuration: each part is handed what it uses.
 """
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +14,17 @@ from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
 from oaa_pl.config.methods import chosen_method
 from oaa_pl.config.recipe import Recipe
-from oaa_pl.errors import ConfigError, MissingInputError
+from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
 from oaa_pl.runs.folders import Run
 from oaa_pl.stages.integral import Loss
-from oaa_pl.stages.parts import Config, Data, Network
+from oaa_pl.stages.parts import Data, Network
 from oaa_pl.stages.trained import Segmenting
 from oaa_pl.stages.views import views_of
 from oaa_pl.training.length import Length
 from oaa_pl.training.trainer_plan import TrainerPlan
 
-__all__ = ["Configured", "recorded_classes", "require_values", "run_of"]
+__all__ = ["Configured", "require_values", "run_of"]
 
 _ROLES = ("attention", "segmenter")
 
@@ -87,11 +86,6 @@ class Configured:
         return chosen_method(self._cfg).name
 
     @cached_property
-    def config(self) -> Config:
-        """What stages write beside their records."""
-        return Config(self.values)
-
-    @cached_property
     def data(self) -> Data:
         """Photos and tags."""
         val, segmenter = (self.value("data").get(k) for k in ("val", "segmenter_train_transform"))
@@ -148,12 +142,6 @@ class Configured:
             "validate_every": own.get("validate_every"),
             "trainer": self.trainer,
         }
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Cells (h, w) of every cumulative map."""
-        height, width = self.value("store.grid")
-        return height, width
 
     @property
     def fusions(self) -> dict[str, str]:
@@ -276,16 +264,3 @@ def require_values(cfg: DictConfig) -> None:
         # Shortest first: the others refer to it.
         key = f"data.{min(missing, key=len)}"
         raise ConfigError(f"{key} is not set and has no default; say {key}=...")
-
-
-def recorded_classes(folder: Path) -> tuple[str, ...]:
-    """Names of the foreground classes that a stage was trained on.
-
-    Raises:
-        MissingInputError: if the stage's record is missing or has none.
-    """
-    path = folder / "stage.json"
-    try:
-        return tuple(map(str, json.loads(path.read_text(encoding="utf-8"))["classes"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MissingInputError(f"{path} does not name the classes ({error!r})") from error

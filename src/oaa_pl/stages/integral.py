@@ -5,7 +5,6 @@ Source: Jiang et al., ICCV 2019, section 3.3.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +19,6 @@ from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.modules.integral import IntegralAttention
 from oaa_pl.runs.record import read_key
 from oaa_pl.stages.attention import Maps
-from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained import start_from
 from oaa_pl.stages.trained_stage import TrainedStage
 
@@ -59,41 +57,18 @@ class IntegralStage(TrainedStage):
     """
 
     part: ClassVar[str] = "integral"
+    noun: ClassVar[str] = "integral model"
 
     loss: Loss
     maps: Maps
     grid: tuple[int, int]
     init: str = "net"
 
-    @property
-    @override
-    def title(self) -> str:
-        return f"integral attention model, {self.loss.name} loss"
-
-    @property
-    @override
-    def name(self) -> str:
-        return f"integral {self.loss.name}"
-
-    @property
-    @override
-    def folder(self) -> Path:
-        return self.run_folders.integral(self.loss.name)
-
-    @property
-    @override
-    def maker(self) -> str:
-        return f"oaa fit stage=integral loss={self.loss.name}"
-
-    @property
-    @override
-    def noun(self) -> str:
-        return "integral model"
-
-    @property
-    @override
-    def needs(self) -> tuple[Stage, ...]:
-        return (self.maps,)
+    def __post_init__(self) -> None:
+        loss = self.loss.name
+        self.name, self.title = f"integral {loss}", f"integral attention model, {loss} loss"
+        self.folder = self.run_folders.integral(loss)
+        self.maker, self.needs = f"oaa fit stage=integral loss={loss}", (self.maps,)
 
     @override
     def own_key(self) -> dict[str, Any]:

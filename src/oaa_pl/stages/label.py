@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from typing_extensions import override
@@ -47,41 +47,18 @@ class LabelStage(Stage):
         workers: processes; one per core if None.
     """
 
+    noun: ClassVar[str] = "labels"
+
     maps: Maps
     background: Recipe
     rule: Recipe
     crf: Recipe
     workers: int | None = None
 
-    @property
-    def method(self) -> str:
-        """Whose maps become labels."""
-        return self.maps.method
-
-    @property
-    @override
-    def title(self) -> str:
-        return f"proxy labels of {self.method}"
-
-    @property
-    @override
-    def folder(self) -> Path:
-        return self.run_folders.labels(self.method)
-
-    @property
-    @override
-    def maker(self) -> str:
-        return f"oaa label method={self.method}"
-
-    @property
-    @override
-    def noun(self) -> str:
-        return "labels"
-
-    @property
-    @override
-    def needs(self) -> tuple[Stage, ...]:
-        return (self.maps,)
+    def __post_init__(self) -> None:
+        self.method, self.needs = self.maps.method, (self.maps,)
+        self.title, self.maker = f"proxy labels of {self.method}", f"oaa label method={self.method}"
+        self.folder = self.run_folders.labels(self.method)
 
     @override
     def key(self) -> dict[str, Any]:

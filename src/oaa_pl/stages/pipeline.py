@@ -15,6 +15,7 @@ from oaa_pl.stages.classifier import ClassifierStage
 from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.integral import IntegralStage
 from oaa_pl.stages.label import LabelStage
+from oaa_pl.stages.parts import Config
 from oaa_pl.stages.segmenter import SegmenterStage
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained_stage import TrainedStage
@@ -111,12 +112,17 @@ class Pipeline:
                     return float(values[-1])
         return None
 
+    @property
+    def _grid(self) -> tuple[int, int]:
+        height, width = self.parts.value("store.grid")
+        return height, width
+
     def _method(self, name: str) -> Method:
         return method_in(self.parts.values, name)
 
     def _shared(self, parts: Configured | None = None) -> dict[str, Any]:
         parts = parts or self.parts
-        return {"run_folders": self.parts.run, "data": parts.data, "config": parts.config}
+        return {"run_folders": self.parts.run, "data": parts.data, "config": Config(parts.values)}
 
     def classifier(self) -> ClassifierStage:
         """Stage 1."""
@@ -125,7 +131,7 @@ class Pipeline:
         return ClassifierStage(
             **self._shared(), **parts.training("classifier"), net=parts.network("attention"),
             gate=parts.recipe("gate"), attention=parts.recipe("attention"),
-            fusions=parts.fusions, grid=parts.grid,
+            fusions=self.parts.fusions, grid=self._grid,
             **{name: parts.value(f"classifier.{name}") for name in own},
         )  # fmt: skip
 
@@ -135,7 +141,7 @@ class Pipeline:
         maps = self.maps(parts.value("integral.soft_labels"), _BY_CLASSIFIER)
         return IntegralStage(
             **self._shared(), **parts.training("integral"), net=parts.network("attention"),
-            loss=parts.loss, maps=maps, grid=parts.grid, init=parts.value("integral.init"),
+            loss=parts.loss, maps=maps, grid=self._grid, init=parts.value("integral.init"),
         )  # fmt: skip
 
     def maps(self, method: str, made_by: str = "") -> Maps:
@@ -170,7 +176,7 @@ class Pipeline:
                 "maps; say method=cam, or a method of an integral model"
             )
         return AttentionStage(
-            **self._shared(), method=method, threshold=parts.threshold, grid=parts.grid,
+            **self._shared(), method=method, threshold=parts.threshold, grid=self._grid,
             model=model, reading=reading if model else None,
         )  # fmt: skip
 

@@ -33,7 +33,6 @@ from oaa_pl.runs.record import StageRecord, read_key
 from oaa_pl.stages.label import LabelStage
 from oaa_pl.stages.pictures import ProxyPicture, watched_images
 from oaa_pl.stages.scores import how_scored, score_folder, write_scores
-from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained import Segmenting, label_photo, start_from
 from oaa_pl.stages.trained_stage import TrainedStage
 
@@ -54,46 +53,18 @@ class SegmenterStage(TrainedStage):
     """
 
     part: ClassVar[str] = "segmenter"
+    noun: ClassVar[str] = "segmenter"
 
     labels: LabelStage
     segmenting: Segmenting
     fraction: float = 1.0
     init: str = "net"
 
-    @property
-    @override
-    def title(self) -> str:
-        return f"segmenter on {self.method}"
-
-    @property
-    @override
-    def name(self) -> str:
-        return f"segmenter {self.method}"
-
-    @property
-    def method(self) -> str:
-        """Whose proxy labels are learned."""
-        return self.labels.method
-
-    @property
-    @override
-    def folder(self) -> Path:
-        return self.run_folders.segmenter(self.method)
-
-    @property
-    @override
-    def maker(self) -> str:
-        return f"oaa fit stage=segmenter method={self.method}"
-
-    @property
-    @override
-    def noun(self) -> str:
-        return "segmenter"
-
-    @property
-    @override
-    def needs(self) -> tuple[Stage, ...]:
-        return (self.labels,)
+    def __post_init__(self) -> None:
+        self.method, self.needs = self.labels.method, (self.labels,)
+        self.name, self.title = f"segmenter {self.method}", f"segmenter on {self.method}"
+        self.maker = f"oaa fit stage=segmenter method={self.method}"
+        self.folder = self.run_folders.segmenter(self.method)
 
     @cached_property
     def _photos(self) -> Source:
@@ -168,7 +139,7 @@ class SegmenterStage(TrainedStage):
     @property
     @override
     def scored_folder(self) -> Path:
-        return self.run_folders.segmentations(self.method)
+        return self.run_folders.segmentations(self.method)  # its own, or one beside it for a CRF's
 
     @property
     @override

@@ -3,8 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from oaa_pl.config.sources import pairs_of
 from oaa_pl.data.source import Source
@@ -26,36 +27,21 @@ class Stage(ABC):
         run_folders: of the run, one of which is the stage's.
         data: photos and tags.
         config: written beside the stage's record.
+        title: name for people.
+        folder: where it lies.
+        maker: the command that makes it, for errors of stages that need it.
+        needs: the stages whose results it reads.
     """
+
+    noun: ClassVar[str]  # of its input files, in the records of stages that need it
 
     run_folders: Run
     data: Data
     config: Config = field(default_factory=Config)
-
-    @property
-    @abstractmethod
-    def title(self) -> str:
-        """Name for people."""
-
-    @property
-    @abstractmethod
-    def folder(self) -> Path:
-        """Where it lies."""
-
-    @property
-    @abstractmethod
-    def maker(self) -> str:
-        """The command that makes it, for errors of those that need it."""
-
-    @property
-    @abstractmethod
-    def noun(self) -> str:
-        """What its input files are called in the records of stages that need it."""
-
-    @property
-    def needs(self) -> tuple["Stage", ...]:
-        """The stages whose results it reads."""
-        return ()
+    title: str = field(init=False)
+    folder: Path = field(init=False)
+    maker: str = field(init=False)
+    needs: tuple["Stage", ...] = field(init=False, default=())
 
     @abstractmethod
     def key(self) -> dict[str, Any]:
@@ -123,7 +109,7 @@ class Stage(ABC):
         for need in self.needs:
             read_done(need.folder, need.maker)
 
-    @property
+    @cached_property
     def pairs(self) -> Pairs:
         """The (image, class) pairs of the training photos."""
         return pairs_of(self.data.train)

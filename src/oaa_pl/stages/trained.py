@@ -26,7 +26,7 @@ from oaa_pl.training.precision import accelerator_of, as_trained, trained_precis
 from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = [
-    "Segmenting", "label_photo", "load_into", "ready", "segment_photo", "start_from", "trained_net",
+    "Segmenting", "label_photo", "load_into", "ready", "segment_photo", "start_from",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -53,20 +53,6 @@ class Segmenting:
     trainer: TrainerPlan
     views: Mapping[str, Any]
     crf: Recipe
-
-
-def trained_net(net: Network, folder: Path, classes: int) -> nn.Module:
-    """The trained attention network of a stage.
-
-    Args:
-        net: that was trained.
-        folder: the stage's folder.
-        classes: C.
-
-    Raises:
-        WeightsError: if the checkpoint is missing, damaged, or of another network.
-    """
-    return load_into(net.unweighted.make(classes), folder / LAST)
 
 
 def ready(module: nn.Module, net: Network, trainer: TrainerPlan) -> nn.Module:

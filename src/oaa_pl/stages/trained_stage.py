@@ -11,6 +11,7 @@ from pytorch_lightning import Callback
 from torch import nn
 from typing_extensions import override
 
+from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.config.factory import factory
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.data.datamodule import OaaDataModule
@@ -20,8 +21,9 @@ from oaa_pl.modules.stage import StageModule
 from oaa_pl.runs.record import StageRecord
 from oaa_pl.stages.parts import Network
 from oaa_pl.stages.stage import Stage
+from oaa_pl.stages.trained import load_into, ready
 from oaa_pl.training.length import Length
-from oaa_pl.training.precision import Settled, settle
+from oaa_pl.training.precision import Settled, as_trained, settle
 from oaa_pl.training.train import train
 from oaa_pl.training.trainer_plan import TrainerPlan
 
@@ -40,6 +42,7 @@ class TrainedStage(Stage):
         planned: length of the training, for any number of photos.
         trainer: what the run says of its trainings.
         validate_every: epochs; None or 0: no validation.
+        name: of its progress bar, its reports, its run on the dashboard.
     """
 
     part: ClassVar[str]  # of the configuration
@@ -50,11 +53,7 @@ class TrainedStage(Stage):
     planned: Length
     trainer: TrainerPlan = field(default_factory=TrainerPlan)
     validate_every: Any = None
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Name of the training: of its progress bar, its reports, its run on the dashboard."""
+    name: str = field(init=False)
 
     @abstractmethod
     def own_key(self) -> dict[str, Any]:
@@ -88,6 +87,19 @@ class TrainedStage(Stage):
         """What is left to do with the trained network; facts for `done.json`."""
         del record
         return {}
+
+    def trained(self, trainer: TrainerPlan | None = None) -> nn.Module:
+        """The trained network, ready to be asked: see `ready`.
+
+        Args:
+            trainer: its device and precision; as asked for, or as recorded, if None.
+
+        Raises:
+            WeightsError: if the checkpoint is missing, damaged, or of another network.
+        """
+        trainer = trainer or as_trained(self.trainer, self.folder, self.net.full_on_cpu)
+        module = load_into(self.net.unweighted.make(self.classes), self.folder / LAST)
+        return ready(module, self.net, trainer)
 
     @property
     def photos(self) -> Source:
