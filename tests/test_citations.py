@@ -51,16 +51,16 @@ CLAIMS = {
     "conf/segmenter/paper.yaml: Table 3 takes 0.2, 0.5, 0.8, 1.0 of the labelled images": [
         "different numbers of training images to train the segmentation network",
     ],
-    "experiments/photos/experiment.yaml: section 4.1, 15,000 iterations of 10 are 14 epochs": [
+    "conf/experiment/photos.yaml: section 4.1, 15,000 iterations of 10 are 14 epochs": [
         "terminated at 15,000 iterations",
     ],
-    "experiments/table2_voc320/experiment.yaml: section 4, saliency maps of [12] (DSS); here below":
+    "conf/experiment/table2_voc320.yaml: section 4, saliency maps of [12] (DSS); here below":
         ["saliency maps [12] to extract background cues", "Deeply supervised salient object"],
-    "experiments/table2_voc320/experiment.yaml: section 4.1, 30,000 iterations of 5 are 14": [
+    "conf/experiment/table2_voc320.yaml: section 4.1, 30,000 iterations of 5 are 14": [
         "30000 iterations in total",
     ],
-    "experiments/table2_voc320/experiment.yaml: section 4.1, at 2/3": ["after 20000 iterations"],
-    "experiments/voc12/experiment.yaml: section 4, saliency maps of [12] (DSS): data.saliency=...":
+    "conf/experiment/table2_voc320.yaml: section 4.1, at 2/3": ["after 20000 iterations"],
+    "conf/experiment/voc12.yaml: section 4, saliency maps of [12] (DSS): data.saliency=...":
         ["saliency maps [12] to extract background cues"],
 }  # fmt: skip
 """Where a `Paper:` stands and what it says: words of the paper's text that hold it."""
