@@ -16,6 +16,7 @@ __all__ = [
     "DownloadError",
     "EmptySplitError",
     "IncompleteDataError",
+    "JobsFailedError",
     "MissingImageError",
     "MissingInputError",
     "MissingMaskError",
@@ -108,6 +109,19 @@ class ConfigError(OaaError, ValueError):
 
 class DivergedError(OaaError, ArithmeticError):
     """The loss of a training is NaN or infinite."""
+
+
+class JobsFailedError(OaaError):
+    """Jobs of a sweep failed; the message names each of them with its reason.
+
+    Args:
+        message: the text.
+        defects: whether one of the reasons is a defect of the program.
+    """
+
+    def __init__(self, message: str, defects: bool = False) -> None:
+        super().__init__(message)
+        self.defects = defects
 
 
 class MissingInputError(OaaError, FileNotFoundError):
