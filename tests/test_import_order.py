@@ -100,7 +100,7 @@ def test_the_check_sees_an_import_against_the_order(room: str, source: str) -> N
 @pytest.mark.parametrize(
     ("room", "source"),
     [
-        ("store", "from oaa_pl.store.base import AttentionStore"),
+        ("store", "from oaa_pl.store.base import MapStore"),
         ("store", "from oaa_pl.errors import StoreError"),
         ("commands", "from oaa_pl import __version__"),
         ("losses", "import torch"),

@@ -1,8 +1,7 @@
-"""Checkpoint files that are whole or absent, and whether an exact resume can start from one."""
+"""Checkpoint files that are whole or absent."""
 
 import io
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
+from oaa_pl.callbacks.epoch_end import ends_an_epoch
 from oaa_pl.errors import OutputError
 
 __all__ = ["LAST", "AtomicCheckpointIO", "ends_an_epoch"]
@@ -46,13 +46,3 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 f"{final} cannot be written ({error.strerror}); free disk space, or choose "
                 "another run folder"
             ) from error
-
-
-def ends_an_epoch(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether Lightning saved a checkpoint behind an epoch's last batch.
-
-    Args:
-        checkpoint: its content.
-    """
-    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-    return bool(progress["is_last_batch"])

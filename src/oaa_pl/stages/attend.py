@@ -20,7 +20,7 @@ from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.stages import build
 from oaa_pl.stages.trained import load_net
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.training.precision import as_trained
@@ -106,7 +106,7 @@ def _model_of(cfg: DictConfig, method: str) -> Path | None:
     return model
 
 
-def _everywhere(store: AttentionStore) -> None:
+def _everywhere(store: MapStore) -> None:
     """Full attention to every tag, wherever in the photo: what the maps have to be better than."""
     image, category = store.pairs.pairs.T
     store.fill(image, category, np.ones((len(image), *store.header.grid), np.float32))
@@ -124,7 +124,7 @@ def attend(
     cfg: DictConfig,
     net: nn.Module,
     data: OaaDataModule,
-    store: AttentionStore,
+    store: MapStore,
     *,
     reading: DictConfig | None = None,
     only: NDArray[np.int64] | None = None,
