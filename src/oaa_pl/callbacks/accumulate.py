@@ -12,9 +12,9 @@ from typing_extensions import override
 
 from oaa_pl.attention.cam import class_attention
 from oaa_pl.attention.gate import beats_absent_classes
-from oaa_pl.callbacks.epoch_end import ends_an_epoch
 from oaa_pl.callbacks.generations import GENERATIONS
 from oaa_pl.callbacks.lightning import Callback, LightningModule, Trainer
+from oaa_pl.callbacks.resumable import ends_an_epoch
 from oaa_pl.callbacks.step import as_is, batch_fields, score_map_of
 from oaa_pl.callbacks.training_stores import StoreOpener, Stores, TrainingStores, openers_of
 from oaa_pl.errors import ConfigError, StoreError, StoreMismatchError

@@ -22,10 +22,9 @@ from oaa_pl.errors import (
     MissingImageError,
     MissingMaskError,
     OaaError,
-    OutputError,
     UnfitDataError,
 )
-from oaa_pl.files.atomic import put_whole
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.files.home import expanded_path
 from oaa_pl.files.image import is_there
 from oaa_pl.proxy.background import FolderCue
@@ -66,12 +65,7 @@ def run(cfg: DictConfig) -> None:
         samples += of_images.samples
     if samples:
         sheet = expanded_path(cfg.check.sheet)
-        try:
-            put_whole(sheet, jpeg(contact_sheet(samples)))
-        except OSError as error:
-            raise OutputError(
-                f"check.sheet: {sheet} cannot be written ({error.strerror}); give another path"
-            ) from error
+        write_whole(sheet, jpeg(contact_sheet(samples)))
         _line(f"{sheet}: contact sheet of {len(samples)} photos")
     if faults:
         raise UnfitDataError(

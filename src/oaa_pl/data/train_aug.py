@@ -24,10 +24,9 @@ from oaa_pl.errors import (
     IncompleteDataError,
     MissingImageError,
     MissingMaskError,
-    OutputError,
     first_few,
 )
-from oaa_pl.files.atomic import put_whole
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.machine import usable_cores
 from oaa_pl.proxy.palette import save_label
 
@@ -70,7 +69,7 @@ def write_list(voc: Path, ids: Sequence[str]) -> None:
     Raises:
         OutputError: if it cannot be written.
     """
-    _write(listed(voc, SPLIT), "".join(f"{name}\n" for name in ids).encode())
+    write_whole(listed(voc, SPLIT), "".join(f"{name}\n" for name in ids).encode())
 
 
 def check_photos(voc: Path, ids: Sequence[str]) -> None:
@@ -156,7 +155,7 @@ def sbd_mask(path: Path) -> NDArray[np.uint8]:
 def _make_mask(voc: Path, sbd: Path | None, name: str) -> str:
     own, made = voc / "SegmentationClass" / f"{name}.png", voc / MASKS / f"{name}.png"
     if own.is_file():
-        _write(made, own.read_bytes())
+        write_whole(made, own.read_bytes())
         return name
     source = (sbd or voc / "SBD") / "cls" / f"{name}.mat"
     mask = sbd_mask(source)
@@ -164,13 +163,3 @@ def _make_mask(voc: Path, sbd: Path | None, name: str) -> str:
     check_mask(mask, source, len(VOC_CLASSES), photo_size(photo))
     save_label(made, mask)
     return name
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        put_whole(path, content)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); free disk space, or make the folder "
-            "writable"
-        ) from error

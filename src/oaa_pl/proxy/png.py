@@ -6,8 +6,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from oaa_pl.errors import OutputError
-from oaa_pl.files.atomic import put_whole
+from oaa_pl.files.atomic import write_whole
 
 __all__ = ["save_png"]
 
@@ -28,10 +27,4 @@ def save_png(path: Path, image: Image.Image, notes: dict[str, str] | None = None
         text.add_text(key, value)
     content = io.BytesIO()
     image.save(content, format="PNG", pnginfo=text)
-    try:
-        put_whole(path, content.getvalue())
-    except OSError as error:
-        raise OutputError(
-            f"cannot write '{path}' ({error.strerror or error}); "
-            f"check that the folder is writable and the disk is not full"
-        ) from error
+    write_whole(path, content.getvalue())

@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from oaa_pl.errors import OutputError
-from oaa_pl.files.output import write_whole
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.proxy.palette import voc_palette
 from oaa_pl.report.curves import IouCurve, draw_curves
 from oaa_pl.report.effect_table import effect_table

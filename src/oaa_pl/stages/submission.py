@@ -17,8 +17,8 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
-from oaa_pl.errors import ConfigError, MissingInputError, OutputError
-from oaa_pl.files.atomic import put_whole
+from oaa_pl.errors import ConfigError, MissingInputError
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.proxy.palette import save_label
 from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import writing
@@ -105,10 +105,7 @@ def write_archive(
             entry = tarfile.TarInfo(f"{folder}/{name}.png")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    try:
-        put_whole(archive, buffer.getvalue())
-    except OSError as error:
-        raise OutputError(f"{archive} cannot be written ({error.strerror})") from error
+    write_whole(archive, buffer.getvalue())
 
 
 def _require_competition(competition: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.compose import overridden
 from oaa_pl.nets.precision import Precision, precision_of
 from oaa_pl.nets.processor import bfloat16_on
