@@ -69,7 +69,9 @@ def upward_imports(source: str, package: str) -> list[str]:
 
 def is_for_type_checkers(node: ast.stmt) -> bool:
     """Whether a statement is `if TYPE_CHECKING:`, without an `else`."""
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse
+    return (
+        isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse
+    )
 
 
 def test_a_file_imports_only_from_its_own_package_and_from_lower_layers() -> None:
@@ -82,7 +84,8 @@ def test_a_file_imports_only_from_its_own_package_and_from_lower_layers() -> Non
             tree = ast.parse(path.read_text("utf-8"))
             tree.body = [node for node in tree.body if not is_for_type_checkers(node)]
             wrong += [
-                f"{place}:{line}: imports {other} at once" for line, other in imported_packages(tree)
+                f"{place}:{line}: imports {other} at once"
+                for line, other in imported_packages(tree)
             ]
         elif package not in LAYER:
             wrong.append(f"{place}: {package} has no layer, add it to LAYERS")

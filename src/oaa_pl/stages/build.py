@@ -1,31 +1,30 @@
 """From a composed configuration to the objects of a stage: sources, networks, loaders."""
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from hydra.utils import instantiate
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
-from oaa_pl.config.compose import compose_group, overridden
+from oaa_pl.config.compose import overridden
+from oaa_pl.config.plain import plain
 from oaa_pl.config.sources import maps_of, pairs_of, require_values, sources, unsaid_classes
 from oaa_pl.config.trainer_key import import_callbacks, trainer_key
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.data.transforms import ViewTransform
-from oaa_pl.errors import ConfigError, MissingInputError
-from oaa_pl.nets.precision import InPrecision
-from oaa_pl.training.precision import accelerator_of, trained_precision
+from oaa_pl.errors import ConfigError
+from oaa_pl.prediction.network import for_segmenter, on_device, segmenter_net, without_weights
 
 __all__ = [
     "attention_net", "datamodule", "for_segmenter", "long_enough", "made_from", "maps_of",
-    "pairs_of", "require_extras", "require_values", "segmenter_net", "sources", "unsaid_classes",
+    "on_device", "pairs_of", "plain", "require_extras", "require_values", "segmenter_net",
+    "sources", "unsaid_classes", "without_weights",
 ]  # fmt: skip
 
 
@@ -33,29 +32,6 @@ def attention_net(cfg: DictConfig, classes: int) -> nn.Module:
     """The network of the classifier and of the integral model."""
     net: nn.Module = instantiate(cfg.net.attention)(num_classes=classes)
     return net
-
-
-def for_segmenter(cfg: DictConfig) -> DictConfig:
-    """The configuration with the segmenter's network in the place of the attention models'.
-
-    The paper's Table 1 trains two segmentation networks on the labels of one attention model.
-
-    Raises:
-        ConfigError: if there is no such network, or its trunk is to come from the classifier.
-    """
-    # `get`: the record of an older run has neither.
-    name, weights = cfg.segmenter.get("net"), cfg.segmenter.get("weights")
-    changes: list[dict[str, Any]] = []
-    if name is not None:
-        if cfg.segmenter.init != "net":
-            raise ConfigError(
-                f"segmenter.init={cfg.segmenter.init} takes the classifier's trunk, which "
-                f"segmenter.net={name} cannot take; say segmenter.init=net"
-            )
-        changes += [{"net": None}, {"net": compose_group("net", name)}]
-    if weights is not None:
-        changes += [{"net": {"weights": weights}}]
-    return overridden(cfg, *changes, {"segmenter": {"net": None, "weights": None}})
 
 
 def long_enough(cfg: DictConfig, stage: str, images: int) -> DictConfig:
@@ -84,12 +60,6 @@ def long_enough(cfg: DictConfig, stage: str, images: int) -> DictConfig:
     return overridden(cfg, {stage: None}, {stage: part})
 
 
-def segmenter_net(cfg: DictConfig, classes: int) -> nn.Module:
-    """The segmentation network, for C classes and the background."""
-    net: nn.Module = instantiate(cfg.net.segmenter)(num_classes=classes + 1)
-    return net
-
-
 def require_extras(cfg: DictConfig) -> None:
     """Refuse, before hours of training, a CRF that could not be made after them.
 
@@ -98,57 +68,6 @@ def require_extras(cfg: DictConfig) -> None:
     """
     for crf in (cfg.crf, cfg.label.crf):
         instantiate(crf)
-
-
-def on_device(cfg: DictConfig, net: nn.Module) -> nn.Module:
-    """A network ready to be asked: on the trainer's device, in its memory format and precision.
-
-    Args:
-        cfg: the configuration; its `trainer.precision` is the network's own.
-        net: images (B, 3, H, W) to maps (B, C, h, w).
-
-    Returns:
-        The same, not training; its answers are float32.
-
-    Raises:
-        ConfigError: if there is no such precision.
-    """
-    device = "cuda" if accelerator_of(cfg) == "cuda" else "cpu"
-    layout = torch.channels_last if cfg.net.channels_last else torch.contiguous_format
-    # Not `net.to(device, memory_format=...)`: its annotation knows only one of the two.
-    ready = net.to(device).to(memory_format=layout).eval()
-    return InPrecision(ready, trained_precision(cfg, device)).eval()
-
-
-def without_weights(cfg: DictConfig) -> DictConfig:
-    """The configuration of a network whose weights will come from a checkpoint.
-
-    A recorded configuration is resolved: each part of it names the weights' file for itself, which
-    may have gone since.
-    """
-    return overridden(cfg, {"net": _weightless(plain(cfg.net))})
-
-
-def _weightless(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {
-            key: "none" if key == "weights" and value is not None else _weightless(value)
-            for key, value in node.items()
-        }
-    return node
-
-
-def recorded_classes(folder: Path) -> tuple[str, ...]:
-    """Names of the foreground classes that a stage was trained on.
-
-    Raises:
-        MissingInputError: if the stage's record is missing or has none.
-    """
-    path = folder / "stage.json"
-    try:
-        return tuple(map(str, json.loads(path.read_text(encoding="utf-8"))["classes"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MissingInputError(f"{path} does not name the classes ({error!r})") from error
 
 
 def view_transform(cfg: DictConfig, name: str) -> ViewTransform:
@@ -216,11 +135,6 @@ def made_from(cfg: DictConfig, train: Source, *, net: str, **parts: Any) -> dict
         "shuffle": cfg.loader.shuffle,
         **{name: plain(part) for name, part in parts.items()},
     }
-
-
-def plain(part: Any) -> Any:
-    """A part of the configuration as plain, resolved values; anything else as it is."""
-    return OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
 
 
 def _without_paths(node: Any) -> Any:

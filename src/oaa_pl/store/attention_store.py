@@ -22,6 +22,7 @@ from oaa_pl.store.generation import committed, seal_of
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.store.named_maps import NamedMaps
+from oaa_pl.store.pairs import texts
 from oaa_pl.store.pending import Pending
 from oaa_pl.store.reader import StoreReader, read_identity
 
@@ -71,15 +72,15 @@ class AttentionStore(NamedMaps):
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
-        pairs = Pairs(ids, classes, labels)
+        pairs = Pairs(texts("ids", ids), texts("classes", classes), labels)
         header = Header(pairs.classes, pairs.fingerprint, grid, fusion)
         folder = Path(path)
         if (folder / "header.json").exists():
             found, its_pairs = read_identity(folder)
             its_pairs.require_same(pairs, folder)
             # What this object does not ask for stays as it is recorded: the gate, for example.
-            asked = {"grid": header.grid, "fusion": header.fusion}
-            found.require_same(replace(found, **asked), folder)
+            asked = replace(found, grid=header.grid, fusion=header.fusion)
+            found.require_same(asked, folder)
             header = found
         if resume and overwrite:
             raise StoreError("resume goes on from the maps that overwrite drops; give one of them")

@@ -112,7 +112,8 @@ class NamedMaps(ABC):
                 )
             image = image_named(self._pairs, key[0])
             category = category_named(self._pairs, image, key[1])
-            return self._maps().dense(image)[category]
+            one: NDArray[np.float32] = self._maps().dense(image)[category]
+            return one
         categories, attention = self._maps().maps(image_named(self._pairs, key))
         names = [self.classes[category] for category in categories]
         return dict(zip(names, attention, strict=True))
