@@ -26,9 +26,8 @@ LAYERS = (
     {"config"},
     {"runs"},
     {"training"},
-    {"prediction"},
     {"stages"},
-    {"plan"},
+    {"plan", "prediction"},
     {"commands"},
     {"__main__"},  # `python -m oaa_pl`
 )

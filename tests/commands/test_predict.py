@@ -16,8 +16,9 @@ from PIL import Image
 from tests.commands.tiny import files, oaa, require_refusal, words
 
 from oaa_pl.data.images import read_photo
-from oaa_pl.prediction.photo_labels import label_photo
 from oaa_pl.proxy.palette import load_label
+from oaa_pl.stages.configured import Configured
+from oaa_pl.stages.trained import label_photo
 
 CHECKPOINT = "runs/tiny/seed-0/segmenter/oaa_max/last.ckpt"
 
@@ -153,7 +154,8 @@ def by_hand(again: Path, photo: Path, **views: object) -> np.ndarray:
     """The recorded segmenter, looking in another way."""
     cfg = OmegaConf.load((again / CHECKPOINT).with_name("config.yaml"))
     cfg.evaluate.update(views)
-    return label_photo(cfg, again / CHECKPOINT, 20)(read_photo(photo))  # type: ignore[arg-type]
+    segmenting = Configured(cfg).segmenting  # type: ignore[arg-type]  # a mapping
+    return label_photo(segmenting, again / CHECKPOINT, 20)(read_photo(photo))
 
 
 @pytest.mark.parametrize(("word", "views"), [
@@ -194,7 +196,7 @@ def all_cats(photo: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 def test_a_crf_of_a_large_photo_is_computed_smaller_and_said_so(
     again: Path, holiday: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("oaa_pl.prediction.photo_labels._CRF_VALUES", 21 * 25 * 32)
+    monkeypatch.setattr("oaa_pl.stages.trained._CRF_VALUES", 21 * 25 * 32)
     crf = "crf._target_=tests.commands.test_predict.all_cats"
     with caplog.at_level(logging.INFO):
         mask = predicted(holiday, crf, output="refined")["cat.jpg.png"]

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +28,13 @@ def test_a_file_is_written_with_its_folders_and_nothing_beside_it(tmp_path: Path
 def test_a_function_may_write_the_content(tmp_path: Path) -> None:
     write_whole(tmp_path / "page.html", lambda file: file.write(b"new"))
     assert (tmp_path / "page.html").read_bytes() == b"new"
+
+
+def test_the_temporary_file_is_hidden_and_names_its_process(tmp_path: Path) -> None:
+    seen: list[str] = []
+    write_whole(tmp_path / "a", lambda _: seen.extend(path.name for path in tmp_path.iterdir()))
+    (name,) = seen
+    assert re.fullmatch(rf"\.[0-9a-f]{{16}}\.{os.getpid()}\.partial", name)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """A trained segmenter as a function, from its folder alone."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,21 +49,6 @@ def test_a_photo_becomes_the_mask_of_the_command_line(folder: Path, photo: Path)
     assert predictor.classes[7] == "cat"
     assert len(predictor.classes) == 20
     assert "cat" in repr(predictor)
-
-
-def test_loading_and_segmenting_needs_no_lightning(folder: Path, photo: Path) -> None:
-    unneeded = "'pytorch_lightning', 'lightning', 'wandb', 'albumentations', 'matplotlib'"
-    program = f"""
-import sys
-from oaa_pl import Predictor
-print(Predictor.load({str(folder)!r})({str(photo)!r}).shape)
-print([name for name in ({unneeded}) if name in sys.modules])
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["(50, 64)", "[]"]
 
 
 def test_a_photo_may_be_a_path_an_image_or_an_array(folder: Path, photo: Path) -> None:

@@ -5,14 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 from tests.commands.tiny import files
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.errors import RunMismatchError
 from oaa_pl.runs.record import StageRecord, sweep
 
-CONFIG = OmegaConf.create({"seed": 0})
+CONFIG = "seed: 0\n"
 NOBODY = 2**22 + 1  # above the highest process number of Linux
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
-from oaa_pl.config.plain import plain
+from oaa_pl.config.methods import chosen_method
+from oaa_pl.config.recipe import plain
 from oaa_pl.data.images import read_photo
 from oaa_pl.errors import BadImageError, ConfigError, MissingImageError, MissingInputError
 from oaa_pl.files.home import expanded_path
@@ -23,9 +24,9 @@ from oaa_pl.prediction.views import looked_at
 from oaa_pl.proxy.palette import save_label
 from oaa_pl.proxy.png import save_png
 from oaa_pl.report.pictures import label_overlay
-from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import write_text
 from oaa_pl.runs.recorded import require_known
+from oaa_pl.stages.configured import run_of
 
 __all__ = ["run"]
 
@@ -52,7 +53,7 @@ def run(cfg: DictConfig) -> None:
     output = expanded_path(cfg.predict.output)
     if not photos.is_dir():
         raise MissingInputError(f"predict.photos: {photos} is not a folder")
-    default = Run.of(cfg).segmenter(cfg.method) / LAST
+    default = run_of(cfg).segmenter(chosen_method(cfg).name) / LAST
     checkpoint = expanded_path(cfg.predict.checkpoint or default)
     predictor = _predictor(cfg, checkpoint)
     files = list(_files(photos, output.resolve()))

@@ -27,7 +27,7 @@ class OaaDataModule(LightningDataModule):
     | loader | source | order | adds |
     |---|---|---|---|
     | `train_dataloader` | train | shuffled, new each epoch | `soft_label`, `target` if given |
-    | `val_dataloader` | val | as listed | nothing |
+    | `val_dataloader` | val | as listed | `target` if given |
     | `predict_dataloader` | train | as listed | nothing |
 
     Every image of a source comes once an epoch, the last batch being smaller where need be.
@@ -45,6 +45,7 @@ class OaaDataModule(LightningDataModule):
         seed: of order and augmentation, 0 or more.
         soft_labels: index in `train` to cumulative attention, (C, h, w) in [0, 1]: integral stage.
         proxy_labels: index in `train` to label map, (H, W) in {0..C, 255}: segmenter stage.
+        val_labels: index in `val` to label map, to validate a segmenter.
         eval_batch_size: per process; None: `batch_size`.
         shuffle: whether training draws a new order every epoch; else it reads as listed.
 
@@ -65,6 +66,7 @@ class OaaDataModule(LightningDataModule):
         proxy_labels: Callable[[int], NDArray[np.uint8]] | None = None,
         eval_batch_size: int | None = None,
         shuffle: bool = True,
+        val_labels: Callable[[int], NDArray[np.uint8]] | None = None,
     ) -> None:
         super().__init__()
         eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
@@ -89,7 +91,11 @@ class OaaDataModule(LightningDataModule):
         self.seed = seed
         self.shuffle = shuffle
         self.train_set = PhotoDataset(train, train_transform, seed, soft_labels, proxy_labels)
-        self.val_set = None if val is None else PhotoDataset(val, eval_transform, seed)
+        self.val_set = (
+            None
+            if val is None
+            else PhotoDataset(val, eval_transform, seed, proxy_labels=val_labels)
+        )
         self.predict_set = PhotoDataset(train, eval_transform, seed)
 
     @override

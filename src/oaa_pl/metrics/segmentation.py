@@ -91,12 +91,13 @@ class SegmentationScore(Metric):
                 f"{int(self.foreign)} pixels have ids other than 0..{self.num_classes - 1} and "
                 f"{IGNORED} (ignored): correct the masks or the list of classes"
             )
-        confusion = self.confusion.double()
+        # On the CPU: Apple's GPUs have no float64.
+        confusion = self.confusion.cpu().double()
         hits = confusion.diagonal()
         labelled = confusion.sum()
-        total = labelled + self.abstained
+        total = labelled + self.abstained.cpu()
         return {
-            "miou": iou_per_class(self.confusion).nanmean(),
+            "miou": iou_per_class(self.confusion.cpu()).nanmean(),
             "precision": mean_ratio(hits, confusion.sum(0)),
             "recall": mean_ratio(hits, confusion.sum(1)),
             "coverage": labelled / total if total > 0 else torch.tensor(torch.nan),

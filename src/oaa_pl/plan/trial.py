@@ -5,14 +5,14 @@ import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
@@ -21,9 +21,9 @@ from oaa_pl.callbacks.divergence import StopIfDiverged
 from oaa_pl.callbacks.early_stop import StopAtEpochEnd, TimeLimit
 from oaa_pl.callbacks.progress import StageProgress
 from oaa_pl.callbacks.throughput import Throughput
-from oaa_pl.config.compose import overridden
-from oaa_pl.data.datamodule import OaaDataModule
+from oaa_pl.stages.trained_stage import TrainedStage
 from oaa_pl.training.trainer import make_trainer
+from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = ["Pace", "time_steps", "untouched"]
 
@@ -57,43 +57,38 @@ def untouched() -> Iterator[None]:
         np.random.set_state(numpy)
 
 
-def time_steps(
-    cfg: DictConfig,
-    stage: DictConfig,
-    what: str,
-    make: Callable[[], tuple[LightningModule, OaaDataModule]],
-) -> Pace:
+def time_steps(stage: TrainedStage, trainer: TrainerPlan, what: str) -> Pace:
     """Train a fresh network for ten steps or 20 seconds, and forget it.
 
     Args:
-        cfg: the configuration; its trainer's device and precision are used, one process of it.
-        stage: the stage's part of it.
+        stage: whose network without weights is trained, on stand-ins for its targets.
+        trainer: its device and precision are used, one process of it.
         what: the stage's name.
-        make: the network, which needs no weights, and the stage's data.
 
     Returns:
         The median step.
 
     Raises:
-        ConfigError: if the trainer's configuration makes no sense.
+        ConfigError: if the trainer's settings make no sense.
         KeyboardInterrupt: if somebody pressed Ctrl-C.
     """
-    one = {"devices": 1, "strategy": "auto", "accumulate_grad_batches": 1}
-    cfg = overridden(cfg, {"trainer": one, "logger": {"wandb": None}, "callbacks": []})
-    stage = overridden(stage, {"epochs": None, "steps": _STEPS})
+    one = trainer.changed(devices=1, strategy="auto", accumulate_grad_batches=1)
+    alone = replace(one, wandb=None, callbacks=())
     watch = _StopWatch()
     with untouched(), tempfile.TemporaryDirectory() as folder:
-        module, data = make()
-        trainer, _ = make_trainer(
-            cfg, stage, f"timing {what}", Path(folder), [watch], alone=True, limit_val_batches=0
-        )
+        module = stage.module(stage.net.unweighted.make(stage.classes))
+        data = stage.loaders(trial=True)
+        lightning, _ = make_trainer(
+            alone, (None, _STEPS), f"timing {what}", Path(folder), [watch],
+            seed=data.seed, alone=True, limit_val_batches=0,
+        )  # fmt: skip
         # Nothing is kept, a network without weights may diverge, and the trial stops inside an
         # epoch: none of these is asked here, nor is a loss shown.
         kept = (Checkpoint, StopAtEpochEnd, StopIfDiverged, StageProgress, Throughput, TimeLimit)
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by its own
+        callbacks: list[Callback] = lightning.callbacks  # type: ignore[attr-defined]  # set by its own
         callbacks[:] = [one for one in callbacks if not isinstance(one, kept)]
         try:
-            trainer.fit(module, data)
+            lightning.fit(module, data)
         except SystemExit as leaving:  # Lightning leaves the process at Ctrl-C
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt(f"{what}: interrupted") from leaving

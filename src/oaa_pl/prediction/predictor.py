@@ -1,6 +1,6 @@
 """A trained segmenter: photos to masks.
 
-What segmenting needs (torch, Hydra, OpenCV) is imported when a segmenter is loaded.
+What segmenting needs (torch, Hydra, OpenCV and more) is imported when a segmenter is loaded.
 
 Shapes: H x W pixels of a photo; C foreground classes.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
     from PIL import Image
 
-    from oaa_pl.prediction.photo_labels import LabelPhoto
+    from oaa_pl.stages.trained import LabelPhoto
 
     Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
@@ -86,11 +86,12 @@ class Predictor:
         """
         from oaa_pl.callbacks.resumable import LAST
         from oaa_pl.config.compose import compose_group
-        from oaa_pl.config.plain import plain
+        from oaa_pl.config.recipe import plain
         from oaa_pl.files.home import expanded_path
         from oaa_pl.prediction.recorded import recorded_segmenter
-        from oaa_pl.prediction.views import require_device, seen, views_of
+        from oaa_pl.prediction.views import require_device, seen
         from oaa_pl.runs.recorded import require_known
+        from oaa_pl.stages.views import views_of
 
         path = expanded_path(os.fspath(folder))
         checkpoint = path / LAST if path.is_dir() else path
@@ -130,9 +131,11 @@ class Predictor:
             WeightsError: if the checkpoint is missing, damaged, or of another network.
             ConfigError: if the CRF's extra is not installed, or there are more classes than ids.
         """
-        from oaa_pl.prediction.photo_labels import label_photo
+        from oaa_pl.stages.configured import Configured
+        from oaa_pl.stages.trained import label_photo
 
-        return cls(label_photo(cfg, checkpoint, len(classes)), classes)
+        segmenting = Configured(cfg).segmenting
+        return cls(label_photo(segmenting, checkpoint, len(classes)), classes)
 
     @overload
     def __call__(self, photos: "Photo") -> Mask: ...

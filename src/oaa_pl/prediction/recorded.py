@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.runs.recorded import recorded_config
+from oaa_pl.stages.configured import recorded_classes
 
 __all__ = ["RecordedSegmenter", "recorded_segmenter"]
 
@@ -43,7 +44,7 @@ def recorded_segmenter(checkpoint: Path, allow: Sequence[str] = ()) -> RecordedS
         raise ConfigError(
             f"{checkpoint} is not a segmenter's; give one that 'oaa fit stage=segmenter' made"
         )
-    return RecordedSegmenter(cfg, _classes(checkpoint.parent))
+    return RecordedSegmenter(cfg, recorded_classes(checkpoint.parent))
 
 
 def _is_segmenter(folder: Path) -> bool:
@@ -55,12 +56,3 @@ def _is_segmenter(folder: Path) -> bool:
         raise MissingInputError(
             f"{path} does not say what was trained ({error!r}); it belongs beside {LAST}"
         ) from error
-
-
-def _classes(folder: Path) -> tuple[str, ...]:
-    """Names of the foreground classes that a stage was trained on."""
-    path = folder / "stage.json"
-    try:
-        return tuple(map(str, json.loads(path.read_text(encoding="utf-8"))["classes"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MissingInputError(f"{path} does not name the classes ({error!r})") from error

@@ -17,6 +17,7 @@ from oaa_pl.report.curves import IouCurve, draw_curves
 from oaa_pl.report.effect_table import effect_table
 from oaa_pl.report.grid import GridRow, GrowthStrip, panel_names
 from oaa_pl.report.method_table import method_table, other_table
+from oaa_pl.report.methods import methods
 from oaa_pl.report.paper import TABLE_1, TABLE_3
 from oaa_pl.report.pictures import HEAT_STOPS, Picture, data_uri
 from oaa_pl.report.results import Row
@@ -130,6 +131,7 @@ def _render(data: ReportData, side: int) -> str:
         facts=data.facts,
         seeds=sorted({row.seed for row in data.rows}),
         datasets=sorted({row.dataset for row in data.rows}),
+        registry=list(methods().values()),
         methods=method_table(data.rows),
         effects=effect_table(data.rows),
         other_methods=other_methods,

@@ -1,47 +1,135 @@
 """Networks that an earlier stage has trained."""
 
+import logging
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.errors import ConfigError
-from oaa_pl.nets.checkpoint import load_into
-from oaa_pl.prediction.photo_labels import label_photo, segment_photo
-from oaa_pl.runs.folders import Run
-from oaa_pl.stages import build
+from oaa_pl.config.recipe import Recipe
+from oaa_pl.errors import ConfigError, WeightsError
+from oaa_pl.ids import IGNORED
+from oaa_pl.nets.bands import stretched_label
+from oaa_pl.nets.inference import SegmentPhoto
+from oaa_pl.nets.precision import InPrecision
+from oaa_pl.nets.trunk import trunk_stride
+from oaa_pl.stages.parts import Network
+from oaa_pl.training.precision import accelerator_of, as_trained, trained_precision
+from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = [
-    "label_photo", "load_into", "load_net", "segment_photo", "start_from",
+    "Segmenting", "label_photo", "load_into", "ready", "segment_photo", "start_from", "trained_net",
 ]  # fmt: skip
 
+log = logging.getLogger(__name__)
 
-def load_net(cfg: DictConfig, folder: Path, classes: int) -> nn.Module:
+LabelPhoto = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+# Values that a CRF gets, H x W x (C + 1): 0.3 GB, and five times as much while it infers. With 21
+# labels 3 megapixels; its widths are meant for photos of 500 px.
+_CRF_VALUES = 2**26
+
+
+@dataclass(frozen=True)
+class Segmenting:
+    """How a trained segmenter looks at photos.
+
+    Attributes:
+        net: its network.
+        trainer: its device and precision.
+        views: arguments of `SegmentPhoto`: `size`, `keep_shape`, `scales`, `flip`.
+        crf: what makes the CRF that refines its segmentations.
+    """
+
+    net: Network
+    trainer: TrainerPlan
+    views: Mapping[str, Any]
+    crf: Recipe
+
+
+def trained_net(net: Network, folder: Path, classes: int) -> nn.Module:
     """The trained attention network of a stage.
 
     Args:
-        cfg: the configuration that it was trained with.
+        net: that was trained.
         folder: the stage's folder.
         classes: C.
 
     Raises:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
     """
-    return load_into(build.attention_net(build.without_weights(cfg), classes), folder / LAST)
+    return load_into(net.unweighted.make(classes), folder / LAST)
 
 
-def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
+def ready(module: nn.Module, net: Network, trainer: TrainerPlan) -> nn.Module:
+    """A trained network ready to be asked: on its device, in its memory format and precision.
+
+    Args:
+        module: images (B, 3, H, W) to maps (B, C, h, w).
+        net: what made it.
+        trainer: its device; its precision is the network's own.
+
+    Returns:
+        The same, not training; its answers are float32.
+
+    Raises:
+        ConfigError: if there is no such precision.
+    """
+    device = "cuda" if accelerator_of(trainer.settings.get("accelerator")) == "cuda" else "cpu"
+    layout = torch.channels_last if net.channels_last else torch.contiguous_format
+    # Not `net.to(device, memory_format=...)`: its annotation knows only one of the two.
+    moved = module.to(device).to(memory_format=layout).eval()
+    return InPrecision(moved, trained_precision(trainer.precision, device)).eval()
+
+
+def load_into(net: nn.Module, path: Path, prefix: str = "net.") -> nn.Module:
+    """Load a stage's checkpoint, or the part of it below `prefix`, into a network.
+
+    Args:
+        net: of the same architecture as that part.
+        path: the checkpoint.
+        prefix: of the names in the checkpoint.
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        inner = {
+            name.removeprefix(prefix): value
+            for name, value in state.items()
+            if name.startswith(prefix)
+        }
+        net.load_state_dict(inner)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} does not exist; train the stage first") from error
+    except (  # all that a damaged or foreign file makes torch raise
+        OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.PickleError,
+    ) as error:  # fmt: skip
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{path} is no checkpoint of this network: {reason}") from error
+    return net
+
+
+def start_from(init: str, net: nn.Module, classifier: Path) -> nn.Module:
     """Give a stage's network its first weights.
 
     Release: every stage starts from the trunk that ImageNet trained. Where nothing was
     pretrained, the classifier's trunk, which has seen tags alone, can take that part.
 
     Args:
-        cfg: the configuration.
         init: "net" leaves the network as it is; "classifier_trunk" copies the trunk of this run's
             classifier, "classifier" the whole of it.
         net: a network with a `trunk`.
+        classifier: folder of the run's classifier.
 
     Returns:
         The same network.
@@ -50,7 +138,7 @@ def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
         ConfigError: if `init` is something else.
         WeightsError: if the classifier's checkpoint is missing, or of another network.
     """
-    checkpoint = Run.of(cfg).classifier / LAST
+    checkpoint = classifier / LAST
     if init == "classifier_trunk":
         load_into(net.get_submodule("trunk"), checkpoint, "net.trunk.")
     elif init == "classifier":
@@ -58,3 +146,72 @@ def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
     elif init != "net":
         raise ConfigError(f"init must be net, classifier or classifier_trunk, got {init!r}")
     return net
+
+
+def segment_photo(segmenting: Segmenting, checkpoint: Path, classes: int) -> SegmentPhoto:
+    """A trained segmenter as a function of a photo.
+
+    Args:
+        segmenting: how it looks at photos.
+        checkpoint: its file.
+        classes: C.
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+    """
+    net = segmenting.net
+    trainer = as_trained(segmenting.trainer, checkpoint.parent, net.full_on_cpu)
+    module = net.unweighted.make(classes)
+    load_into(module, checkpoint)
+    return SegmentPhoto(
+        ready(module, net, trainer),
+        net.mean,
+        net.std,
+        **segmenting.views,
+        multiple=trunk_stride(module),
+    )
+
+
+def label_photo(segmenting: Segmenting, checkpoint: Path, classes: int) -> LabelPhoto:
+    """A trained segmenter and its CRF as a function: photo to label (H, W).
+
+    A CRF needs all probabilities at once, so a photo that is large for its number of labels gets
+    it at a smaller size, and its label is brought to the photo.
+
+    Args:
+        segmenting: how it looks at photos.
+        checkpoint: its file.
+        classes: C.
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+        ConfigError: if the CRF's extra is not installed, or there are more classes than ids.
+    """
+    segment, crf = segment_photo(segmenting, checkpoint, classes), segmenting.crf()
+    if classes > IGNORED - 1:
+        raise ConfigError(f"a label map holds {IGNORED - 1} classes at most, got {classes}")
+    if segmenting.crf.name == "no_crf":
+        return segment.label
+
+    def label(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        size = photo.shape[0], photo.shape[1]
+        smaller = _within(size, classes + 1)
+        if smaller != size:
+            log.info("the CRF of %d x %d px is computed at %d x %d px", *size[::-1], *smaller[::-1])
+            shrunk = cv2.resize(photo, smaller[::-1], interpolation=cv2.INTER_AREA)
+            refined = crf(shrunk.astype(np.uint8, copy=False), segment(photo, smaller).numpy())
+            return stretched_label(torch.from_numpy(refined), size)
+        refined = crf(photo, segment(photo).numpy())
+        ids: NDArray[np.uint8] = refined.argmax(axis=0).astype(np.uint8)
+        return ids
+
+    return label
+
+
+def _within(size: tuple[int, int], labels: int) -> tuple[int, int]:
+    """The size at which a CRF of so many labels is computed: the photo's, or one that it can."""
+    height, width = size
+    if height * width * labels <= _CRF_VALUES:
+        return size
+    factor = (_CRF_VALUES / (height * width * labels)) ** 0.5
+    return max(1, int(height * factor)), max(1, int(width * factor))

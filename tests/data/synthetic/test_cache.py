@@ -49,11 +49,11 @@ def test_a_killed_drawing_leaves_nothing_that_looks_finished(
     def dies_at_the_second(*arguments: object) -> object:
         drawn.append(arguments)
         if len(drawn) == 2:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("at the second")
         return real(*arguments)  # type: ignore[arg-type]  # passed through unseen
 
     monkeypatch.setattr(cache, "draw_scene", dies_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="at the second"):
         drawn_folder(tmp_path / "killed", RECIPE)
     assert not list((tmp_path / "killed").iterdir())
     monkeypatch.setattr(cache, "draw_scene", real)
