@@ -22,7 +22,7 @@ CLAIMS = {
         "10,582 training images", "mini-batch size (5), weight decay (0.0002), and momentum (0.9)",
         "1e-3, which is divided by 10 after 20000 iterations", "30000 iterations in total",
     ],
-    "section 3.2, the first epoch's map begins it | Release: 1": [
+    "section 3.2, accumulation starts with the first epoch's map | Release: 1": [
         "at the first epoch", "to initialize the cumulative attention map",
     ],
     "Eq. (5).": ["maximum fusion strategy"],
@@ -40,12 +40,12 @@ CLAIMS = {
     "Eqs. (7)-(9), the mean per class over each region.": [
         "the total hybrid loss function",
     ],
-    "section 4.1, which leaves all but steps and batch to DeepLab (Chen "
-    "et al., TPAMI 2017).": [
+    "section 4.1 gives steps and batch; all else is DeepLab's (Chen et "
+    "al., TPAMI 2017).": [
         "DeepLab-LargeFOV", "a mini-batch of 10 images and terminated at 15,000 iterations",
         "All the other hyper-parameters are the same as [5]",
     ],
-    "Table 1 has ResNet-101 (resnet101) as well; null: as `net` says": [
+    "Table 1 has ResNet-101 (resnet101) too; null: same as `net`": [
         "both VGG16 [32] and ResNet-101",
     ],
     "Table 3 takes 0.2, 0.5, 0.8, 1.0 of the labelled images": [

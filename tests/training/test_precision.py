@@ -225,7 +225,7 @@ def test_one_that_cannot_be_is_refused_before_anything_is_made(
 ) -> None:
     said = oaa(command, *words(tiny_voc_once), f"trainer.precision={value}")
     require_refusal(said, f"trainer.precision={value} is not supported" if "-" in value else value)
-    require_refusal(said, "say one of auto" if "-" in value else "must be one of auto")
+    require_refusal(said, "use one of auto" if "-" in value else "must be one of auto")
     assert not files(empty)
 
 

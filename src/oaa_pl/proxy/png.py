@@ -1,4 +1,4 @@
-"""Writing a PNG, with notes in it, so that a reader finds the old file or the new one whole."""
+"""Write a PNG with notes, whole or not at all."""
 
 import io
 from pathlib import Path
@@ -12,11 +12,11 @@ __all__ = ["save_png"]
 
 
 def save_png(path: Path, image: Image.Image, notes: dict[str, str] | None = None) -> None:
-    """Write `image` to `path` in one step, making the folder if needed.
+    """Write `image` to `path`. A reader finds the old file or the whole new one.
 
     Args:
-        path: where to; an old file is replaced.
-        image: of any mode that PNG holds.
+        path: of the file. An old file is replaced; missing folders are made.
+        image: of any mode that PNG supports.
         notes: text entries stored beside the pixels.
 
     Raises:

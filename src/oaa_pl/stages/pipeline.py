@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from oaa_pl.config.methods import chosen_method, method_in
+from oaa_pl.config.methods import method_in
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.methods import Method
@@ -52,7 +52,7 @@ class Pipeline:
         Raises:
             ConfigError: if there is no such method.
         """
-        return chosen_method(self.parts.values).name
+        return self.parts.method
 
     def stages(self) -> list[Stage]:
         """All that the methods need, each behind what it reads.

@@ -113,5 +113,5 @@ def test_a_value_out_of_range_is_named(
 def test_a_root_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    with pytest.raises(OutputError, match=r"data\.root .* cannot take the synthetic data set"):
+    with pytest.raises(OutputError, match=r"data\.root .* cannot store the synthetic data set"):
         drawn_folder(blocked, RECIPE)
