@@ -22,6 +22,7 @@ __all__ = [
     "MissingMaskError",
     "MissingSplitError",
     "NoForegroundError",
+    "NoSuchMapError",
     "NonAffineTransformError",
     "OaaError",
     "OutputError",
@@ -146,6 +147,13 @@ class ShapeError(OaaError, ValueError):
 
 class StoreError(OaaError, OSError):
     """An attention store cannot be opened, is damaged, or is in use."""
+
+
+class NoSuchMapError(OaaError, KeyError, IndexError):
+    """An attention store has no such image or class, or the image has no such tag."""
+
+    # A KeyError shows its message in quotes.
+    __str__ = Exception.__str__
 
 
 class UnsupportedSystemError(OaaError, ImportError):
