@@ -286,7 +286,7 @@ INDEX = torch.arange(4)
 
 def fused(**given: Any) -> list[tuple[bytes, bytes]]:
     fed = stores()
-    accumulate(**{"stores": fed, "score_map": scores(1), "labels": LABELS, "index": INDEX} | given)
+    accumulate(**{"store": fed, "score_map": scores(1), "labels": LABELS, "index": INDEX} | given)
     return [snapshot(store) for store in fed]
 
 
@@ -351,6 +351,6 @@ def test_what_is_no_score_map_with_its_tags_is_refused_by_name(
     empty = [snapshot(store) for store in fed]
     with pytest.raises(ShapeError, match=message):
         accumulate(
-            **{"stores": fed, "score_map": scores(1), "labels": LABELS, "index": INDEX} | given
+            **{"store": fed, "score_map": scores(1), "labels": LABELS, "index": INDEX} | given
         )
     assert [snapshot(store) for store in fed] == empty

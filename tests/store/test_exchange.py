@@ -12,7 +12,7 @@ from tests.store.contract import GRID, PAIRS, batch, header_of, random_maps
 from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError
 from oaa_pl.store import exchange
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.exchange import FORMATS, export_maps, import_maps
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Pairs
 from oaa_pl.store.memory import MemoryStore
@@ -461,7 +461,7 @@ def test_what_exists_is_refused_and_left_alone(tmp_path: Path, target: str) -> N
 
 
 def test_an_imported_store_is_like_any_other(tmp_path: Path) -> None:
-    store: AttentionStore = some()
+    store: MapStore = some()
     export_maps(store, tmp_path / "maps", "npz")
     back = again(tmp_path / "maps", tmp_path / "store")
     export_maps(back, tmp_path / "more", "npz")

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor
 
+from oaa_pl.callbacks.lightning import LightningModule
 from oaa_pl.errors import ConfigError
 
 __all__ = ["as_is", "batch_fields", "score_map_of"]

@@ -25,7 +25,7 @@ from oaa_pl.report.results import Row
 from oaa_pl.runs.record import StageRecord, read_key, write_json
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained_stage import TrainedStage
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.training.precision import as_trained
@@ -165,7 +165,7 @@ class AttentionStage(Maps):
         return {"pairs": len(pairs.pairs), "empty": empty}
 
 
-def _everywhere(store: AttentionStore) -> None:
+def _everywhere(store: MapStore) -> None:
     """Full attention to every tag, wherever in the photo: what the maps have to be better than."""
     image, category = store.pairs.pairs.T
     store.fill(image, category, np.ones((len(image), *store.header.grid), np.float32))
@@ -175,7 +175,7 @@ def _everywhere(store: AttentionStore) -> None:
 def export(
     net: nn.Module,
     data: OaaDataModule,
-    store: AttentionStore,
+    store: MapStore,
     read: Callable[[Tensor], Tensor],
     *,
     only: NDArray[np.int64] | None = None,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from oaa_pl.errors import StoreError
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 
-__all__ = ["AttentionStore", "ImageMaps"]
+__all__ = ["ImageMaps", "MapStore"]
 
 Ints = NDArray[np.int64]
 
@@ -36,7 +36,7 @@ class ImageMaps(NamedTuple):
     attention: NDArray[np.float32]
 
 
-class AttentionStore(ABC):
+class MapStore(ABC):
     """Cumulative attention maps, one per present (image, class) pair.
 
     Attributes:

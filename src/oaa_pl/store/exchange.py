@@ -27,7 +27,7 @@ from PIL import Image
 
 from oaa_pl.errors import StoreError
 from oaa_pl.files.atomic import LONGEST_NAME
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.fresh import new_folder, new_store
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 
@@ -51,7 +51,7 @@ class _Found(NamedTuple):
 
 
 def export_maps(
-    store: AttentionStore,
+    store: MapStore,
     folder: Path,
     kind: str = "png",
     done: Callable[[int], object] = lambda _: None,

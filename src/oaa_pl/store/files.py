@@ -17,7 +17,7 @@ __all__ = ["checksum", "preallocate", "save_array", "sync_folder", "write_text"]
 
 _CHUNK = 1 << 22
 
-# Error numbers of file systems that have no reservation.
+# Error numbers of file systems that cannot reserve space.
 _CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 

@@ -67,6 +67,11 @@ class Pairs:
         return 1 if all(map(_version_1_holds, (*self.ids, *self.classes))) else 2
 
     @cached_property
+    def place_of(self) -> dict[str, int]:
+        """Place in the data set, 0..N-1, by image id."""
+        return {name: place for place, name in enumerate(self.ids)}
+
+    @cached_property
     def row_of(self) -> NDArray[np.int64]:
         """Row of each pair, -1 where the class is absent: (N, C)."""
         rows = np.full(self.labels.shape, -1, dtype=np.int64)

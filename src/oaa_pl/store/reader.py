@@ -8,7 +8,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from oaa_pl.errors import StoreError, first_few
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.generation import committed, open_generation
 from oaa_pl.store.layout import Header, Pairs
 
@@ -42,7 +42,7 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
     return header, pairs
 
 
-class StoreReader(AttentionStore):
+class StoreReader(MapStore):
     """A read-only handle on a store's newest (or a given) generation.
 
     A generation never changes, so a reader never meets a half-written row. A handle may be
