@@ -220,7 +220,7 @@ class StoreContract:
             store.fuse(*batch(pair), random_maps(1))
 
     def test_index_and_category_must_be_alike(self, store: MapStore) -> None:
-        with pytest.raises(StoreError, match="1-d, alike"):
+        with pytest.raises(StoreError, match="1-d, of one length"):
             store.fuse(np.array([0, 0]), np.array([1]), random_maps(2))
 
     @pytest.mark.parametrize("value", [np.nan, -0.01, 1.01, np.inf])
@@ -231,7 +231,7 @@ class StoreContract:
         before = snapshot(store)
         maps = random_maps(2)
         maps[1, 1, 1] = value
-        with pytest.raises(StoreError, match=r"must lie in \[0, 1\]"):
+        with pytest.raises(StoreError, match=r"must be in \[0, 1\]"):
             getattr(store, how)(*batch((2, 0), (2, 2)), maps)
         assert snapshot(store) == before
 

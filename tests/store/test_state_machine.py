@@ -329,7 +329,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             attention = attention[:, 1:]
         for accumulate in (self.ranks[0].fuse, self.ranks[0].fill):
-            with pytest.raises(StoreError, match=r"has no tag|alike|must lie in|must be"):
+            with pytest.raises(StoreError, match=r"has no tag|of one length|must be in|must be"):
                 accumulate(*batch(*pairs), attention)
 
     @step(maps=batches(), fallback=batches())

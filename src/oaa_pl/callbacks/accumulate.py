@@ -107,17 +107,17 @@ class AttentionAccumulation(Callback):
             )
         if not all(saved.values()):
             raise StoreMismatchError(
-                "the checkpoint was written where its maps were not at hand (by a process that had "
-                "failed, or after a training in spawned processes); resume one that was written "
-                "during the training"
+                "the checkpoint was written where its maps were not available (by a process that "
+                "had failed, or after a training in spawned processes); resume one that was "
+                "written during the training"
             )
         finished = 0 <= trainer.max_steps <= checkpoint["global_step"]
         if not (self.resume_inside_epoch or finished or ends_an_epoch(checkpoint)):
             raise ConfigError(
                 "the checkpoint was saved in the middle of an epoch, from where no data loader can "
-                "go on exactly. Resume one that was saved at an epoch's end, as "
-                "ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True) does; or go on "
-                "inexactly with AttentionAccumulation(resume_inside_epoch=True)"
+                "continue exactly. Resume one that was saved at an epoch's end, as "
+                "ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True) does; or "
+                "continue inexactly with AttentionAccumulation(resume_inside_epoch=True)"
             )
         self._stores.committed = {name: (number, seal) for name, (number, seal) in saved.items()}
         self._resumed = True
@@ -231,7 +231,7 @@ def _warn_of_checkpoints_inside_epochs(trainer: Trainer) -> None:
         if steps or getattr(callback, "_train_time_interval", None):
             log.warning(
                 "%s writes checkpoints inside epochs. A training that accumulates attention is not "
-                "resumed from those, since no data loader can go on exactly. To be able to resume, "
-                "add ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True)",
+                "resumed from those, since no data loader can continue exactly. To be able to "
+                "resume, add ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True)",
                 type(callback).__name__,
             )

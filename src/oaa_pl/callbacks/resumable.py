@@ -12,7 +12,7 @@ LAST = "last.ckpt"
 def ends_an_epoch(checkpoint: Mapping[str, Any]) -> bool:
     """Whether Lightning saved a checkpoint after an epoch's last batch.
 
-    Only from there a training goes on exactly.
+    Only from there a training can be resumed exactly.
 
     Args:
         checkpoint: its content.

@@ -49,12 +49,12 @@ class TrainingStores:
         self._named: dict[str, NamedGenerations] = {}
 
     def open(self, trainer: Trainer, *, overwrite: bool, goes_on: bool) -> None:
-        """Open every store: as committed if the training goes on, else empty.
+        """Open every store: as committed if the training continues, else empty.
 
         Args:
             trainer: of the training.
-            overwrite: begin anew where a store holds maps.
-            goes_on: whether the training goes on from what `committed` names.
+            overwrite: start without maps where a store holds some.
+            goes_on: whether the training continues from what `committed` names.
 
         Raises:
             StoreNotEmptyError: if a store holds maps, and nothing says what shall become of them.
@@ -158,7 +158,7 @@ def openers_of(given: Stores) -> dict[str, StoreOpener]:
 
 
 def _checkpoint_folders(trainer: Trainer) -> set[Path]:
-    """Folders of a training's checkpoints, also of those that no store's record has yet."""
+    """Folders of a training's checkpoints, also of the ones that no store's record has yet."""
     # Not by class: both packages of Lightning have one of their own.
     named = [getattr(callback, "dirpath", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]  # a plain attribute
     folders = {Path(folder) for folder in named if folder}

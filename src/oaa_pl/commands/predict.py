@@ -34,15 +34,15 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Segment every photo of a folder; what is no photo is named and left out.
+    """Segment every photo of a folder; a file that is not a photo is named and left out.
 
     Writes `<output>/masks/<name>.png` (palette, ids 0..C), `<output>/overlays/<name>.png` and
-    `<output>/classes.txt`. The segmenter's folder is enough, wherever it lies: it records the
+    `<output>/classes.txt`. The segmenter's folder is enough, wherever it is: it records the
     network, its classes and how it looks at photos. What the command line names about the last
     (`evaluate.*`, `crf`, `trainer`) is taken in place of what is recorded.
 
     Raises:
-        ConfigError: if no folder of photos is given, the checkpoint is no segmenter's, or the
+        ConfigError: if no folder of photos is given, the checkpoint is not a segmenter's, or the
             command line names what cannot be changed.
         MissingInputError: if the folder or the checkpoint does not exist.
         BadImageError: if not one file could be read.
@@ -84,7 +84,7 @@ def _files(photos: Path, output: Path) -> Iterator[Path]:
 
     def walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
         real = folder.resolve()
-        if real == output:  # if it lies among the photos, it is none of them
+        if real == output:  # the output of an earlier call, among the photos
             return
         if real in above:
             log.warning("skipped: %s is a link back to %s, which is read already", folder, real)

@@ -62,7 +62,7 @@ class Predictor:
         device: str = "recorded",
         allow: Sequence[str] = (),
     ) -> Self:
-        """Load a segmenter from its folder, wherever it lies now.
+        """Load a segmenter from its folder, wherever it is now.
 
         The folder may come from a stranger: nothing in its files is executed, and its record may
         ask for our networks only.

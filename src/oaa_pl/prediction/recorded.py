@@ -15,7 +15,7 @@ __all__ = ["RecordedSegmenter", "recorded_segmenter"]
 
 
 class RecordedSegmenter(NamedTuple):
-    """What lies beside a segmenter's checkpoint.
+    """What a segmenter's folder records.
 
     Attributes:
         cfg: the configuration that it was trained with.
@@ -47,7 +47,7 @@ def recorded_segmenter(checkpoint: Path, allow: Sequence[str] = ()) -> RecordedS
 
 
 def _is_segmenter(folder: Path) -> bool:
-    """Whether a stage's folder says that a segmenter was trained in it, wherever it lies now."""
+    """Whether a stage's folder says that a segmenter was trained in it, wherever it is now."""
     path = folder / "stage.json"
     try:
         return "segmenter" in json.loads(path.read_text(encoding="utf-8"))["made_from"]

@@ -91,7 +91,7 @@ def require_device(accelerator: object, called: str = "trainer.accelerator") -> 
         called: the name of the value in an error.
 
     Raises:
-        ConfigError: if it is another one, or needs a GPU and there is none.
+        ConfigError: if it is another one, or needs a GPU that this machine lacks.
     """
     if accelerator not in _DEVICES:
         raise ConfigError(

@@ -110,7 +110,7 @@ def accumulate(
         maps, inside = undo_view(chosen, chosen_view, target.header.grid)
         # Interpolation may round a peak to just above 1.
         whole, shown = maps.clamp(0, 1).numpy(force=True), inside.numpy(force=True)
-        # A peak may lie between the cells of a coarse grid, or in padding: nothing is left of it.
+        # A peak may be between the cells of a coarse grid, or in padding: nothing is left of it.
         left = accepted & (keep_empty | whole.any(axis=(1, 2)))
         target.fuse(where[left], what[left], whole[left], shown[left], epoch)
         if fill_rejected:

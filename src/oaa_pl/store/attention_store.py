@@ -1,7 +1,6 @@
 """The attention store as most people use it: one object to accumulate into and to read from.
 
-It keeps a `MemmapStore` while it writes, and opens a `StoreReader` to read. Everything that they
-can do beyond this (several processes by hand, chosen generations) stays with them.
+It keeps a `MemmapStore` while it writes, and opens a `StoreReader` to read; these can do more.
 
 Shapes: N images, C foreground classes; h x w cells of the grid.
 """
@@ -83,7 +82,9 @@ class AttentionStore(NamedMaps):
             found.require_same(asked, folder)
             header = found
         if resume and overwrite:
-            raise StoreError("resume goes on from the maps that overwrite drops; give one of them")
+            raise StoreError(
+                "resume continues from the maps that overwrite drops; give one of them"
+            )
         self._begin(folder, header, pairs, resume=resume, overwrite=overwrite)
 
     @classmethod
@@ -107,7 +108,7 @@ class AttentionStore(NamedMaps):
         super().__init__(header, pairs)
         self.path = path
         self._resume, self._overwrite = resume, overwrite
-        self._goes_on = False  # whether this object has committed, so that it may go on with it
+        self._goes_on = False  # whether this object has committed, so that it may continue
         self._writer: MemmapStore | None = None
         self._reader: StoreReader | None = None
         self._read: tuple[int, str] | None = None  # generation and seal of the reader

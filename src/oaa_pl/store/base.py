@@ -177,7 +177,7 @@ class MapStore(ABC):
         known = (index >= 0) & (index < images) & (category >= 0) & (category < classes)
         if index.shape != category.shape or index.ndim != 1 or not known.all():
             raise StoreError(
-                f"index and category must be 1-d, alike, below {images} and {classes}; "
+                f"index and category must be 1-d, of one length, below {images} and {classes}; "
                 f"got {index} and {category}"
             )
         rows = self.pairs.row_of[index, category]
@@ -196,7 +196,7 @@ class MapStore(ABC):
         # Written so that NaN fails it too.
         if count and not (attention.min() >= 0 and attention.max() <= 1):
             raise StoreError(
-                f"attention must lie in [0, 1], got {attention.min()} to {attention.max()}"
+                f"attention must be in [0, 1], got {attention.min()} to {attention.max()}"
             )
         return attention
 

@@ -73,7 +73,7 @@ def category_named(pairs: Pairs, image: int, category: Any) -> int:
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
-    """A question after the names that are spelt alike, else the first names."""
-    if alike := difflib.get_close_matches(name, names):
-        return f"; did you mean {' or '.join(map(repr, alike))}?"
+    """A question after similar names, else the first names."""
+    if similar := difflib.get_close_matches(name, names):
+        return f"; did you mean {' or '.join(map(repr, similar))}?"
     return f"; it has {first_few(names)}"

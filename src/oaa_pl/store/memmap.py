@@ -48,14 +48,14 @@ class MemmapStore(MapStore):
         pairs: the present (image, class) pairs.
         rank: this process's number; rank 0 alone commits.
         world_size: number of processes that accumulate.
-        keep: newest generations to keep, beside those that a commit is told are needed. Two, so
+        keep: newest generations to keep, beside the ones that a commit is given as needed. Two, so
             that the checkpoint on disk keeps the one it names while the next is being written.
-        resume: go on from the newest generation; from nothing if there is none.
+        resume: continue from the newest generation; from nothing if there are no generations.
         overwrite: start from nothing. The first commit replaces what the folder holds: until then
             nothing is lost, and `roll_back` can still go back to any of it.
 
     Attributes:
-        opened_at: the generation that `resume` goes on from; 0 if it starts from nothing.
+        opened_at: the generation that `resume` continues from; 0 if it starts from nothing.
         replaces: whether the first commit is still to replace what the folder holds.
 
     Raises:
@@ -77,7 +77,9 @@ class MemmapStore(MapStore):
         overwrite: bool = False,
     ) -> None:
         if resume and overwrite:
-            raise StoreError("resume goes on from the maps that overwrite drops; give one of them")
+            raise StoreError(
+                "resume continues from the maps that overwrite drops; give one of them"
+            )
         if not 0 <= rank < world_size:
             raise StoreError(f"rank must be in 0..{world_size - 1} (world_size - 1), got {rank}")
         if header.fingerprint != pairs.fingerprint:
@@ -185,8 +187,8 @@ class MemmapStore(MapStore):
         if seal is not None and self.seal(generation) != seal:
             raise StoreMismatchError(
                 f"{self.path} has another generation {generation} than the checkpoint names: a "
-                "later run has gone back and made it anew; resume from that run's checkpoint, or "
-                "start a new run"
+                "later run has rolled back and made it again; resume from that run's checkpoint, "
+                "or start a new run"
             )
         if self.rank > 0 or generation == 0:
             self.state[:], self.rows[:] = 0, 0
@@ -229,7 +231,7 @@ class MemmapStore(MapStore):
     @override
     def __getstate__(self) -> dict[str, object]:
         raise StoreError(
-            f"{self.path} has one writer, which cannot be handed to another process; hand over "
+            f"{self.path} has one writer, which cannot be pickled for another process; pass "
             "StoreReader(path), or open the store there"
         )
 

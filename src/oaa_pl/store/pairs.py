@@ -110,7 +110,7 @@ class Pairs:
 
         Raises:
             StoreError: if a line names no id or an unknown class, then with file and line; or if
-                the pairs are none, or would have been written in another version.
+                the pairs are not valid, or would have been written in another version.
         """
         place = {name: c for c, name in enumerate(classes)}
         lines = text.split("\n")
@@ -207,7 +207,7 @@ def _version_1_holds(word: str) -> bool:
 
 
 def _json_words(line: str) -> list[str]:
-    """The texts of a line of version 2; an empty id if it is no such line."""
+    """The texts of a line of version 2; an empty id if it is another line."""
     try:
         words = json.loads(line)
     except (ValueError, RecursionError):

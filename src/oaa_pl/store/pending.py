@@ -1,4 +1,4 @@
-"""A warning where maps are lost because nobody committed them."""
+"""A warning where maps are lost because they were not committed."""
 
 import logging
 import os

@@ -19,7 +19,7 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
     """Header and pairs of the store in a folder.
 
     Raises:
-        StoreError: if there is none, it is damaged, or it cannot be read.
+        StoreError: if the folder has no store, or it is damaged, or it cannot be read.
     """
     try:
         # As bytes: reading as text would take one kind of line end for another.
@@ -90,7 +90,7 @@ class StoreReader(MapStore):
         self.state, self.rows = open_generation(self.path, self.generation, self.header, count)
 
     def require_complete(self) -> None:
-        """Refuse to go on where pairs have neither an accepted nor a fallback map.
+        """Refuse a store in which pairs have neither an accepted nor a fallback map.
 
         Raises:
             StoreError: if there are such pairs; the first few are named.
