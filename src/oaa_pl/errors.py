@@ -30,6 +30,7 @@ __all__ = [
     "StoreMismatchError",
     "StoreNotEmptyError",
     "UnfitDataError",
+    "UnfitNetworkError",
     "UnknownClassError",
     "UnsupportedSystemError",
     "UntaggedImageError",
@@ -84,6 +85,10 @@ class UntaggedImageError(OaaError, ValueError):
 
 class UnfitDataError(OaaError, ValueError):
     """`oaa data check` found faults that a training would stop at."""
+
+
+class UnfitNetworkError(OaaError, ValueError):
+    """A network has no form in which its scores can be told cell by cell."""
 
 
 class UnknownClassError(OaaError, ValueError):
