@@ -120,16 +120,16 @@ def find_pieces(calls: Sequence[Call], logits: Tensor, network: str) -> Pieces:
         if is_nothing(call.module) and not isinstance(call.module, nn.Identity):
             continue  # a pooled grid of its own: the cells before it are finer
         trail = _Trail([c for c in calls[place + 1 :] if not _is_part(c, call)], logits)
-        of = _of_tokens if call.output.ndim == 3 else _of_cells
-        found = of(call, calls[:place], trail, names)
+        if call.output.ndim == 3:
+            found = _of_tokens(call, calls[:place], trail, names)
+        else:
+            found = _of_cells(call, trail, names)
         if found is not None:
             return found
     raise UnfitNetworkError(_why_not(network, calls, spatial))
 
 
-def _of_cells(
-    call: Call, before: Sequence[Call], trail: _Trail, names: dict[nn.Module, str]
-) -> Pieces | None:
+def _of_cells(call: Call, trail: _Trail, names: dict[nn.Module, str]) -> Pieces | None:
     for layout, grid in (
         ("channels first", call.output),
         ("channels last", call.output.movedim(3, 1)),

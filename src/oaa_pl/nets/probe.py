@@ -126,7 +126,7 @@ def record_calls(model: nn.Module, image: Tensor) -> tuple[list[Call], Tensor]:
     calls: dict[str, list[Call]] = {}
     names = {module: name for name, module in model.named_modules()}
 
-    def note(module: nn.Module, arguments: tuple[Any, ...], keywords: Any, output: Any) -> None:
+    def note(module: nn.Module, _: Any, output: Any) -> None:
         if isinstance(output, Tensor) and module in before:
             call = Call(names[module], module, before.pop(module), output.clone())
             calls.setdefault(names[module], []).append(call)
@@ -138,7 +138,7 @@ def record_calls(model: nn.Module, image: Tensor) -> tuple[list[Call], Tensor]:
 
     before: dict[nn.Module, Tensor] = {}
     handles = [m.register_forward_pre_hook(note_input) for m in names]
-    handles += [m.register_forward_hook(note, with_kwargs=True) for m in names]
+    handles += [m.register_forward_hook(note) for m in names]
     devices = [image.device] if image.device.type == "cuda" else []
     try:
         with (

@@ -182,7 +182,7 @@ def _pooled_alone(features: Tensor, side: tuple[int, int]) -> Callable[[Tensor],
 
 
 def _keep(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-    def keep(module: nn.Module, arguments: Any, output: Tensor) -> None:
+    def keep(_: nn.Module, __: Any, output: Tensor) -> None:
         seen[name] = output
 
     return keep
