@@ -1,4 +1,4 @@
-# Every target but `help` and `clean` first brings .venv up to date, and does nothing if it is.
+# Every target except `help` and `clean` first updates .venv if necessary.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,12 +9,12 @@ NOTEBOOK_STAMP := $(VENV)/.notebooks-up-to-date
 DATA ?= synthetic
 DATA_DIR ?=
 ARGS ?=
-# DATA=synthetic, the embedded data set, is what `oaa reproduce` runs when nothing is said.
+# DATA=synthetic, the embedded data set, is the default of `oaa reproduce`.
 EXPERIMENT := $(if $(filter-out synthetic,$(DATA)),experiment=$(DATA))
-# Quoted for the configuration, and again for the shell: a path may hold blanks, commas, quotes.
+# Quote for the configuration and again for the shell: a path may have blanks, commas, quotes.
 quote := '
 DATA_ROOT := $(if $(DATA_DIR),'data.root="$(subst $(quote),'\'',$(DATA_DIR))"')
-# Experiments on photos that somebody must say the folder of; those of full size can fill it themselves.
+# Experiments that need a folder of photos. At full size, `oaa data` can fill the folder.
 NEED_DATA_DIR := $(filter voc12 table%,$(DATA))
 
 # albumentations otherwise asks its server for a newer release at every import.
@@ -30,14 +30,14 @@ help: ## This list
 
 setup: $(STAMP) ## Make .venv with the versions of constraints.txt (about 6 GB with a CUDA build of torch)
 
-reproduce: data-dir $(STAMP) ## Run every stage, skipping finished ones: DATA=voc12 DATA_DIR=path for real photos
+reproduce: data-dir $(STAMP) ## Run every stage, skip finished ones: DATA=voc12 DATA_DIR=path for real photos
 	$(if $(filter voc12 %_voc12,$(DATA)),$(BIN)/oaa data $(EXPERIMENT) $(DATA_ROOT) $(ARGS))
 	$(BIN)/oaa reproduce $(EXPERIMENT) $(DATA_ROOT) $(ARGS)
 
 data-dir:
 ifneq ($(NEED_DATA_DIR),)
 ifeq ($(DATA_DIR),)
-	@echo "DATA=$(DATA) needs DATA_DIR=path, a folder: where VOC 2012 lies, or (voc12) shall go" >&2; exit 2
+	@echo "DATA=$(DATA) needs DATA_DIR=path, the folder of VOC 2012, or (voc12) a folder to download it to" >&2; exit 2
 endif
 endif
 
@@ -76,7 +76,7 @@ smoke: $(STAMP) ## The whole pipeline at toy size, in seconds
 bench: $(STAMP) ## Speed of data loading, training steps and the store
 	$(BIN)/python benchmarks/throughput.py $(ARGS)
 
-# tqdm's advice to install widgets, with a path of this machine, is no part of a tour.
+# Hide tqdm's advice to install widgets, which shows a path of this machine.
 notebooks: export PYTHONWARNINGS := ignore:IProgress not found
 notebooks: $(NOTEBOOK_STAMP) ## Execute the tours in notebooks/
 	$(BIN)/python -m nbconvert --to notebook --execute --ExecutePreprocessor.record_timing=False --inplace notebooks/*.ipynb
@@ -85,11 +85,11 @@ clean: ## Remove caches and built files; keeps .venv, runs/ and data/
 	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp comes last, so a killed installation is taken up again. What pip was writing when it was
-# killed has no RECORD yet: pip would take such a package for installed, so it is dropped first.
+# The stamp comes last, so a killed installation continues at the next call. A package that pip was
+# writing has no RECORD yet. pip would count it as installed, so remove it first.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "oaa_pl needs Python 3.11 or newer; say which with: make setup PYTHON=python3.11" >&2; exit 1; }
+		{ echo "oaa_pl needs Python 3.11 or newer; choose one with: make setup PYTHON=python3.11" >&2; exit 1; }
 	@test ! -d $(VENV) || find $(VENV) -name '*.dist-info' -type d ! -exec test -e {}/RECORD \; \
 		-prune -exec rm -rf {} +
 	$(PYTHON) -m venv $(VENV)

@@ -1,5 +1,6 @@
 """Fixtures of all tests: a tiny VOC folder, and real material where the machine has it."""
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -38,6 +39,12 @@ def tally(pytestconfig: pytest.Config) -> Callable[[str, int], None]:
         pytestconfig.stash.setdefault(COUNTED, Counter())[what] += number
 
     return add
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests and modules stay to the end: a collection need not look at them each time.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(

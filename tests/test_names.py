@@ -49,7 +49,7 @@ def test_line_breaks_and_control_characters_are_in_no_name(name: str, fault: str
 
 
 def test_what_is_no_text_is_no_name() -> None:
-    assert name_fault(3) == "is no text but int"
+    assert name_fault(3) == "must be text, got int"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_is_no_text_is_no_name() -> None:
 def test_names_that_look_alike_cannot_both_be_classes(one: str, other: str, what: str) -> None:
     assert look(one) == look(other)
     assert what in likeness(one, other)
-    assert "write them alike" in class_fault([one, "cat", other])
+    assert "write them the same way" in class_fault([one, "cat", other])
 
 
 @pytest.mark.parametrize(("one", "other"), [("e", "é"), ("m2", "m²"), ("a-b", "ab"), ("1", "l")])

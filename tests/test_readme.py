@@ -1,24 +1,19 @@
-"""What the README shows must work as it stands there."""
+"""The pieces of Python in the README work as they are printed."""
 
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from oaa_pl.attention.gate import accept_all
-from oaa_pl.config.compose import register, root_of
 from oaa_pl.errors import StoreNotEmptyError
-from oaa_pl.report.markdown import markdown_tables
-from oaa_pl.report.results import read_results
 from oaa_pl.store.reader import StoreReader
 from oaa_pl.types import StepOutput
 
@@ -28,16 +23,6 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-
-
-def commands() -> list[list[str]]:
-    """The overrides of every `oaa COMMAND ...` in a shell block, multiruns by their first job."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    words = [shlex.split(line, comments=True) for line in lines if line.startswith("oaa ")]
-    return [
-        [word.split(",")[0] for word in line[2:] if "=" in word and word[0] != "-"]
-        for line in words
-    ]  # `check` of `oaa data check` is no override
 
 
 class Classifier(LightningModule):
@@ -140,25 +125,3 @@ def test_a_plain_loop_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(StoreNotEmptyError, match=r"resume=True.*overwrite=True"):
         exec(loop, scope)
     assert updates() == [1] * 3
-
-
-@pytest.mark.parametrize("overrides", commands(), ids=" ".join)
-def test_the_commands_fit_the_configuration(overrides: list[str]) -> None:
-    register()
-    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
-        assert compose("config", overrides).name
-
-
-def test_links_to_files_lead_somewhere() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
-@pytest.mark.parametrize("results", sorted(ROOT.glob("experiments/*/results.csv")), ids=str)
-def test_the_tables_of_the_readme_are_those_of_the_committed_results(results: Path) -> None:
-    name = results.parent.name
-    quoted = re.search(
-        rf"<!-- experiments/{name}/results.csv -->\n(.*?)<!-- end -->", README, re.DOTALL
-    )
-    assert quoted is not None, f"the README does not quote {name}"
-    assert quoted[1].strip() == markdown_tables(read_results(results)).strip()

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.report.results import collect
-from oaa_pl.stages import build
-from oaa_pl.stages.trained import recorded_config, segment_photo
+from oaa_pl.runs.recorded import recorded_classes, recorded_config
+from oaa_pl.stages.configured import Configured
+from oaa_pl.stages.trained import segment_photo
 
 COLUMNS = (
     "segmenter", "lr", "fast", "commit", "miou", "loss_first_epoch", "loss_last_epoch",
@@ -55,10 +56,10 @@ class Features:
 
 def measured(folder: Path) -> dict[str, Any]:
     """One row of `COLUMNS` for a segmenter's folder; shares in [0, 1]."""
-    cfg = recorded_config(folder / LAST, "data.val", "net.segmenter")
-    segment = segment_photo(cfg, folder / LAST, len(build.recorded_classes(folder)))
+    parts = Configured(recorded_config(folder / LAST, "data.val", "net.segmenter"))
+    segment = segment_photo(parts.segmenting, folder / LAST, len(recorded_classes(folder)))
     layers = [Features(segment.net.get_submodule(name)) for name in ("trunk", "head.1")]
-    _, val = build.sources(cfg)
+    val = parts.data.val
     if val is None:
         raise SystemExit(f"{folder}: no validation split")
     background = [

@@ -1,7 +1,7 @@
-"""Named errors: each says which argument, what was expected, what came and what to do.
+"""Named errors. A message says which argument, what was expected, what it got and what to do.
 
-Every error here is an `OaaError`, which the command line turns into one line and exit status 2;
-each also subclasses the builtin that a caller without this package would expect.
+Every error is an `OaaError`. The command line prints it as one line, with exit status 2. Each error
+also subclasses the builtin exception that other code would catch.
 """
 
 from collections.abc import Sequence
@@ -60,31 +60,31 @@ class MissingImageError(OaaError, FileNotFoundError):
 
 
 class DownloadError(OaaError, OSError):
-    """An archive of a data set could not be fetched; the message says how to fetch it by hand."""
+    """An archive of a data set could not be downloaded; the message says how to do it by hand."""
 
 
 class IncompleteDataError(OaaError, ValueError):
-    """A published data set is not whole: a count is not what it must be."""
+    """A published data set is incomplete: a count differs from the published one."""
 
 
 class BadImageError(OaaError, ValueError):
-    """An image file is empty, truncated or of no known format."""
+    """An image file is empty, truncated or in an unknown format."""
 
 
 class MissingMaskError(OaaError, FileNotFoundError):
-    """Evaluation asked for a mask that the data set does not have."""
+    """Evaluation needs a mask that the data set does not have."""
 
 
 class BadMaskError(OaaError, ValueError):
-    """A mask (or saliency map) has an id outside the classes, or another size than its photo."""
+    """A mask (or saliency map) has an unknown id, or not the size of its photo."""
 
 
 class UntaggedImageError(OaaError, ValueError):
-    """An image has no tag at all, so nothing can be attended."""
+    """An image has no tag, so it cannot be trained on."""
 
 
 class UnfitDataError(OaaError, ValueError):
-    """`oaa data check` found faults that a training would stop at."""
+    """`oaa data check` found faults that would stop a training."""
 
 
 class UnfitNetworkError(OaaError, ValueError):
@@ -100,7 +100,7 @@ class BadTagFileError(OaaError, ValueError):
 
 
 class NonAffineTransformError(OaaError, ValueError):
-    """A training transform moves pixels in a way that no affine view can undo."""
+    """A training transform moves pixels, and no affine view can undo it."""
 
 
 class WeightsError(OaaError, ValueError):
@@ -112,15 +112,15 @@ class ConfigError(OaaError, ValueError):
 
 
 class DivergedError(OaaError, ArithmeticError):
-    """A training's loss is no number any more."""
+    """The loss of a training is NaN or infinite."""
 
 
 class MissingInputError(OaaError, FileNotFoundError):
-    """A stage was asked for before the stage that makes its input."""
+    """An input is missing, such as the result of an earlier stage."""
 
 
 class RunMismatchError(OaaError, ValueError):
-    """A run folder was made with another configuration than the one asked for."""
+    """A run folder was made with another configuration than the current one."""
 
 
 class OutputError(OaaError, OSError):
@@ -132,7 +132,7 @@ class NoForegroundError(OaaError, ValueError):
 
 
 class ShapeError(OaaError, ValueError):
-    """A tensor has another shape or type than a border of this package takes."""
+    """A tensor does not have the expected shape or type."""
 
 
 class StoreError(OaaError, OSError):
@@ -152,7 +152,7 @@ class StoreNotEmptyError(StoreError, FileExistsError):
 
 
 def first_few(names: Sequence[str], most: int = 5) -> str:
-    """What a message shows of a list that may be long.
+    """The first names of a list, for a message.
 
     Example:
         >>> first_few(["a", "b", "c"], most=2)

@@ -4,7 +4,7 @@ Source: Jiang et al., "Integral Object Mining via Online Attention Accumulation"
 Equation numbers are the paper's.
 
 Shapes: B images, C foreground classes, H x W cells of the score map. Score maps are raw scores:
-the sigmoid is taken here, once, in log space.
+these functions apply the sigmoid themselves, once, in log space.
 """
 
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ def image_scores(score_map: Tensor) -> Tensor:
         score_map: raw class scores F, (B, C, H, W).
 
     Returns:
-        Raw scores, (B, C), in float32 whatever the map's precision: the gate compares them.
+        Raw scores, (B, C). Always float32, because the gate compares them.
     """
     return score_map.float().mean(dim=(2, 3))
 
@@ -45,7 +45,7 @@ def image_level_loss(score_map: Tensor, labels: Tensor) -> Tensor:
 
 
 def soft_label_cross_entropy(score_map: Tensor, soft_label: Tensor) -> Tensor:
-    """Multi-label cross-entropy against soft labels, Eq. (6): the ablation's baseline.
+    """Multi-label cross-entropy against soft labels, Eq. (6): the baseline of the ablation.
 
     Args:
         score_map: raw class scores, (B, C, H, W).
@@ -67,9 +67,9 @@ def soft_label_cross_entropy(score_map: Tensor, soft_label: Tensor) -> Tensor:
 def hybrid_loss(score_map: Tensor, soft_label: Tensor) -> Tensor:
     """Hybrid loss of the integral attention model, Eqs. (7)-(9).
 
-    Cells with any accumulated attention (p > 0) are only ever pushed up, harder as p grows; cells
-    with none are pushed down. Cross-entropy would instead settle each cell at q = p, so that all
-    cells with p < 0.5 end as background and the object shrinks.
+    The loss pushes up cells with accumulated attention (p > 0), harder as p grows, and pushes down
+    cells without (p = 0). Cross-entropy would instead settle each cell at q = p. Then all cells
+    with p < 0.5 would end as background, and the object would shrink.
 
     Args:
         score_map: raw class scores, (B, C, H, W).
@@ -95,13 +95,14 @@ def hybrid_loss(score_map: Tensor, soft_label: Tensor) -> Tensor:
 def pooled_hybrid_loss(score_map: Tensor, soft_label: Tensor, threshold: float = 0.0) -> Tensor:
     """Hybrid loss with both regions pooled over all classes of an image.
 
-    Release: the authors' code averages once over every class's cells, where Eqs. (7)-(8) average
-    per class; rare classes then weigh less. Its PyTorch version also calls p <= 0.001 empty.
+    Release: the authors' code averages once over the cells of all classes. Eqs. (7)-(8) average
+    per class. With pooling, rare classes weigh less. The PyTorch version also counts p <= 0.001 as
+    empty.
 
     Args:
         score_map: raw class scores, (B, C, H, W).
         soft_label: cumulative attention p in [0, 1], (B, C, H, W).
-        threshold: cells with p above it are enhanced, the others constrained; in [0, 1).
+        threshold: cells with p above it are enhanced, the others are constrained; in [0, 1).
 
     Returns:
         Scalar, in nats: mean over each pooled region, mean over images.
@@ -120,7 +121,7 @@ def _enhance_and_constrain(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Per-cell terms of Eqs. (7) and (8), and the enhance region N+; each (B, C, H, W)."""
     _check_same_shape(score_map, soft_label)
-    # The range of p is the store's promise: testing it here would stall the GPU each step.
+    # The store guarantees the range of p. A check here would make the GPU wait at each step.
     score_map, soft_label = score_map.float(), soft_label.float()
     gain = -soft_label * F.logsigmoid(score_map)  # Eq. (7)
     restraint = -F.logsigmoid(-score_map)  # Eq. (8): log(1 - q)
@@ -128,7 +129,7 @@ def _enhance_and_constrain(
 
 
 def _region_mean(values: Tensor, region: Tensor) -> Tensor:
-    """Mean of `values` over the cells of `region`, 0 if it has none: (B, C, H, W) -> (B, C)."""
+    """Mean of `values` over the cells of `region`, 0 without cells: (B, C, H, W) -> (B, C)."""
     total = values.where(region, 0).sum(dim=(2, 3))
     return total / region.sum(dim=(2, 3)).clamp(min=1)
 

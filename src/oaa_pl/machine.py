@@ -1,6 +1,6 @@
-"""What differs between the systems that this package runs on: Linux and macOS.
+"""Differences between the systems that this package runs on: Linux and macOS.
 
-Free of torch, so that worker processes start fast.
+Kept free of torch imports so that worker processes start fast.
 """
 
 import os
@@ -12,13 +12,13 @@ from oaa_pl.errors import UnsupportedSystemError
 
 __all__ = ["one_thread_each", "require_posix", "usable_cores"]
 
-# What the libraries below numpy, scipy and torch read when they are loaded: OpenMP, OpenBLAS, MKL
-# and Apple's Accelerate.
+# Environment variables that the libraries below numpy, scipy and torch read when they are loaded:
+# OpenMP, OpenBLAS, MKL and Apple's Accelerate.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def require_posix() -> None:
-    """Refuse a system whose files cannot be locked and mapped as the stores need it.
+    """Refuse a system that lacks the file locks and memory maps that stores need.
 
     Raises:
         UnsupportedSystemError: on Windows, whose Python has no POSIX record locks.
@@ -40,11 +40,10 @@ def usable_cores() -> int:
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Let processes that are started in the block compute with one thread each.
+    """Start processes in the block with one thread each.
 
-    A library reads these variables when it is loaded: this process, which has loaded its own, is
-    left as it is. Without them N processes on N cores would have N threads each, which wait for
-    one another by spinning.
+    Without it, N processes on N cores would have N threads each, and threads wait for each other by
+    spinning. This process keeps its threads: a library reads the variables only when it is loaded.
     """
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))

@@ -1,7 +1,7 @@
-"""Which words may be names of classes and images: the one place that knows.
+"""Rules for names of classes and images. No other file checks names.
 
-A name is any text that has something to see and no line break or control character. Two names that
-look alike, differing only in case, blanks or the encoding of accents, are a slip of the pen.
+A name is any visible text without line breaks and control characters. Two names that differ only in
+case, blanks or the encoding of accents count as a typing error.
 """
 
 import unicodedata
@@ -29,18 +29,18 @@ _BACKGROUND = "background"
 # Unicode's categories of control characters, line and paragraph separators, lone surrogates.
 _NOT_IN_A_NAME = ("Cc", "Zl", "Zp", "Cs")
 _UNSEEN = ("Cf", "Zs")  # zero-width and direction marks, blanks
-_VARIANTS = range(0xFE00, 0xFE10)  # U+FE0F and its kind: "as an emoji", "as text"
+_VARIANTS = range(0xFE00, 0xFE10)  # variation selectors, such as U+FE0F: "show as an emoji"
 
 
 def name_fault(name: object) -> str:
-    r"""Why something is no name of a class or an image; empty if it is one.
+    r"""Why a value cannot name a class or an image; empty if it can.
 
     Example:
         >>> name_fault("coffee maker"), name_fault("two\nlines")
         ('', 'has the control character U+000A')
     """
     if not isinstance(name, str):
-        return f"is no text but {type(name).__name__}"
+        return f"must be text, got {type(name).__name__}"
     for character in name:
         if unicodedata.category(character) in _NOT_IN_A_NAME:
             return f"has the control character U+{ord(character):04X}"
@@ -48,7 +48,7 @@ def name_fault(name: object) -> str:
 
 
 def look(name: str) -> str:
-    """What is left of a name without case, blanks, and the encoding of its accents.
+    """A name without case, blanks and encoding of accents, to find names that look alike.
 
     Example:
         >>> look("Coffee Maker") == look("coffeemaker")
@@ -63,12 +63,12 @@ def look(name: str) -> str:
 
 
 def same_text(name: str) -> str:
-    """A name with its accents in one encoding (NFC), for comparing what people see as equal."""
+    """A name with its accents in one encoding (NFC), to compare names that look equal."""
     return unicodedata.normalize("NFC", name)
 
 
 def likeness(one: str, other: str) -> str:
-    """In what two different names that look alike differ, both shown so that it can be seen."""
+    """How two names that look alike differ, as a part of a message that shows both."""
     if one.casefold() == other.casefold():
         return f"{one!r} and {other!r} differ only in case"
     if same_text(one) == same_text(other):
@@ -79,24 +79,24 @@ def likeness(one: str, other: str) -> str:
 
 
 def class_fault(classes: Sequence[str]) -> str:
-    """What is wrong with a list of classes, and what to do; empty if nothing is.
+    """What is wrong with a list of classes, and what to do; empty if it is fine.
 
     Args:
         classes: names of the foreground classes.
     """
     if not classes:
-        return "there is no class: name at least two"
+        return "there is no class: give at least two"
     if len(classes) > MOST_CLASSES:
         return (
-            f"there are {len(classes)} classes ({first_few(classes)}), at most {MOST_CLASSES} can "
-            "be told apart in a label of 8 bits: merge or leave out some"
+            f"there are {len(classes)} classes ({first_few(classes)}), expected {MOST_CLASSES} at "
+            "most, as labels have 8 bits: merge or leave out some"
         )
     for name in classes:
         if fault := name_fault(name):
             return f"the class {name!r} {fault}: rename it"
         if look(name) == _BACKGROUND:
             return (
-                f"{name!r} cannot be a class, since id 0 is the background already: leave it out "
+                f"{name!r} cannot be a class, because id 0 is the background: leave it out "
                 "of the tags and of the list of classes"
             )
     twice = [name for name, times in Counter(classes).items() if times > 1]
@@ -106,12 +106,12 @@ def class_fault(classes: Sequence[str]) -> str:
     seen: dict[str, str] = {}
     for name in classes:
         if (other := seen.setdefault(look(name), name)) != name:
-            return f"the classes {likeness(other, name)}: write them alike, or rename one"
+            return f"the classes {likeness(other, name)}: write them the same way, or rename one"
     return ""
 
 
 def file_fault(name: str) -> str:
-    """Why an id makes no file name inside a folder, for maps, labels and predictions; or empty.
+    """Why an id cannot be a file name (of maps, labels, predictions); empty if it can.
 
     Example:
         >>> file_fault("CON"), file_fault("../x")
@@ -125,14 +125,14 @@ def file_fault(name: str) -> str:
 
 
 def as_classes(values: Iterable[Any] | None) -> tuple[str, ...] | None:
-    """A list of class names as a configuration gives it: numbers are names as well.
+    """Class names from the configuration. Whole numbers are names too.
 
     Args:
-        values: names; None where the classes are to be found elsewhere.
+        values: names, or None if the classes come from the data set.
 
     Raises:
-        ConfigError: if it is no list, or an entry is neither text nor a whole number: YAML reads
-            `no`, `null` and `1.0` as other things than they look like.
+        ConfigError: if it is not a list, or an entry is neither text nor a whole number. (YAML
+            reads `no`, `null` and `1.0` as a boolean, nothing and a float.)
     """
     if values is None:
         return None
@@ -142,7 +142,7 @@ def as_classes(values: Iterable[Any] | None) -> tuple[str, ...] | None:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ConfigError(
-                f"data.classes has {value!r}, which is no text: write the name in quotes"
+                f"data.classes has {value!r}, which is not text: write the name in quotes"
             )
         names.append(str(value))
     return tuple(names)

@@ -299,3 +299,14 @@ def test_a_view_that_squeezes_the_image_to_a_line_is_refused() -> None:
     flat = torch.tensor([[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
     with pytest.raises(RuntimeError, match="singular"):
         invert_view(flat)
+
+
+@pytest.mark.parametrize(("beyond", "shown"), [(1e-5, True), (5e-3, False)])
+def test_a_centre_on_the_edge_of_the_view_is_inside_despite_rounding(
+    beyond: float, shown: bool
+) -> None:
+    scale = (1 + beyond) / 0.75  # brings the centres of the outermost of four cells to the edge
+    view = torch.tensor([[[scale, 0.0, 0.0], [0.0, scale, 0.0]]])
+    inside = undo_view(torch.ones(1, 4, 4), view, (4, 4))[1]
+    assert inside[0, 1:3, 1:3].all()
+    assert inside[0, 0].tolist() == [shown] * 4

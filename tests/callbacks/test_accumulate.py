@@ -26,6 +26,7 @@ from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.errors import ConfigError, StoreMismatchError, StoreNotEmptyError
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.generation import committed
+from oaa_pl.store.layout import ORIGIN_FALLBACK, ORIGIN_NONE
 from oaa_pl.store.reader import StoreReader
 from oaa_pl.types import Batch
 
@@ -43,6 +44,7 @@ class Watched(AttentionAccumulation):
 
     def on_train_end(self, *arguments: Any) -> None:
         self.updates = {name: store.rows["updates"].copy() for name, store in self.stores.items()}
+        self.rows = {name: store.rows.copy() for name, store in self.stores.items()}
 
 
 def watched(folder: Path, **settings: Any) -> Watched:
@@ -69,6 +71,31 @@ def test_epochs_before_the_first_are_not_accumulated(tmp_path: Path, first_epoch
     callback = watched(tmp_path, normalise=always_positive, first_epoch=first_epoch)
     fit(tmp_path, callback, max_epochs=3)
     assert set(callback.updates["mean"].tolist()) == {3 - first_epoch}
+
+
+def test_each_row_keeps_the_last_epoch_that_it_was_fused_in(tmp_path: Path) -> None:
+    callback = watched(tmp_path, normalise=always_positive)
+    fit(tmp_path, callback, max_epochs=3)
+    assert set(callback.rows["mean"]["last_epoch"].tolist()) == {2}
+
+
+@pytest.mark.parametrize(
+    ("epoch", "origin"), [(1, ORIGIN_FALLBACK), (7, ORIGIN_NONE), (None, ORIGIN_NONE)]
+)
+def test_rejected_maps_are_filled_in_in_that_epoch_alone(
+    tmp_path: Path, epoch: int | None, origin: int
+) -> None:
+    callback = watched(
+        tmp_path,
+        normalise=always_positive,
+        gate=lambda scores, labels: torch.zeros_like(labels),  # rejects every map
+        fill_in_epoch=epoch,
+    )
+    fit(tmp_path, callback, max_epochs=3)
+    for rows in callback.rows.values():
+        assert set(rows["origin"].tolist()) == {origin}
+        if epoch == 1:
+            assert set(rows["last_epoch"].tolist()) == {1}
 
 
 def test_accumulating_never_changes_the_training(tmp_path: Path) -> None:

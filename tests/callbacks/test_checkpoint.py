@@ -37,7 +37,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
 
 def test_a_folder_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot be written .*another run folder"):
+    with pytest.raises(OutputError, match=r"cannot be written .*choose another"):
         AtomicCheckpointIO().save_checkpoint({}, tmp_path / "file" / "run" / LAST)
 
 

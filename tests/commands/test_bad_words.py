@@ -28,7 +28,7 @@ from tests.commands.tiny import files, oaa, require_refusal, words
         (("fit", "net.attention.trunk.module.stride=3"), ("stride must be 2, 4 or 8",)),
         (("fit", "data.tags=guess"), ("tags must be one of", "'guess'")),
         (("fit", "data.fraction=2"), ("fraction", "2")),
-        (("attend", "method=oaa_max"), ("method must be cam, tags or", "'oaa_max'")),
+        (("attend", "method=oaa_max"), ("method=oaa_max has no model", "say method=cam")),
         (("attend", "method=oaa_plus_mce"), ("loss=hybrid",)),
         (("fit", "stage=integral"), ("attention/oaa_max", "oaa fit stage=classifier")),
         (("fit", "stage=segmenter"), ("labels/oaa_plus_hybrid", "oaa label method=")),

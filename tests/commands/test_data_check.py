@@ -291,7 +291,7 @@ def test_a_sheet_that_cannot_be_written_is_named(folder: Folder, empty: Path) ->
     (empty / "file").write_text("")
     said = folder.check("check.sheet=file/sheet.jpg")
     assert said.status == 2
-    assert "check.sheet: file/sheet.jpg cannot be written" in said.err
+    assert "file/sheet.jpg cannot be written" in said.err
 
 
 def test_help_is_a_page_of_its_own(empty: Path) -> None:

@@ -13,9 +13,11 @@ from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.commands import main as program
 from oaa_pl.commands.manual import COMMANDS, STORE
-from oaa_pl.commands.reproduce import steps
 from oaa_pl.config.compose import compose_group, register, root_of
+from oaa_pl.config.methods import chosen_method
 from oaa_pl.errors import BadImageError
+from oaa_pl.stages.integral import IntegralStage
+from oaa_pl.stages.pipeline import Pipeline
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
@@ -147,11 +149,14 @@ def test_every_experiment_trains_oaa_plus_with_the_loss_that_was_chosen(
     register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
-        cfg = compose("config", overrides=[choice, *f"experiment={experiment}".split()])
-        trained = [step for what, step in steps(cfg) if what.startswith("integral")]
-    last = trained[-1].args[0].loss  # type: ignore[attr-defined]  # a partial
-    assert (last.name, last.function.get("threshold")) == (loss, threshold)
-    assert cfg.method == last.method == cfg.methods[-1]
+        cfg = compose("config", overrides=[
+            choice, "data.root=x", "++data.tag_file=y", *f"experiment={experiment}".split(),
+        ])  # fmt: skip
+        trained = [one for one in Pipeline(cfg).stages() if isinstance(one, IntegralStage)]
+    last = trained[-1].loss
+    assert (last.name, last.function.key.get("threshold")) == (loss, threshold)
+    assert chosen_method(cfg).loss == last.name
+    assert chosen_method(cfg).name == cfg.methods[-1]
     assert len(set(cfg.methods)) == len(cfg.methods)
 
 

@@ -21,7 +21,7 @@ from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.errors import ConfigError
 from oaa_pl.nets.inference import SegmentPhoto
 from oaa_pl.proxy.palette import load_label
-from oaa_pl.stages import build
+from oaa_pl.stages.pipeline import Pipeline
 from oaa_pl.stages.views import views_of
 
 ORIENTATION = 0x0112
@@ -114,7 +114,7 @@ def test_from_photos_and_tags_to_masks_of_new_photos_as_the_command_proposes(
     # The first time somebody reads what it will take, and presses Ctrl-C.
     with monkeypatch.context() as patch, caplog.at_level(logging.INFO):
         patch.setattr("oaa_pl.plan.estimate._WORTH_SAYING", 0.0)
-        patch.setattr("oaa_pl.commands.reproduce.fit_classifier", stop)
+        patch.setattr("oaa_pl.stages.classifier.ClassifierStage.run", stop)
         assert oaa("reproduce", *where(folder), *TOY).status == 130
     assert not files(empty)
     lines = [record.getMessage().strip() for record in caplog.records]
@@ -262,17 +262,16 @@ def test_few_photos_get_more_epochs_so_that_there_are_enough_steps(
         "experiment=photos", "net=vgg16", "data.root=x", "data.tag_file=y",
         "classifier.least_steps=600",
     )  # fmt: skip
-    longer = build.long_enough(cfg, "classifier", images)  # in batches of five
-    assert longer.classifier.epochs == epochs
-    # What is recorded is what was done, so an older record and a newer one compare.
-    assert longer.classifier.keys() == cfg.classifier.keys() - {"least_steps"}
-    assert cfg.classifier.epochs == 15
+    planned = Pipeline(cfg).classifier().planned
+    assert planned.for_images(images, "classifier").epochs == epochs  # in batches of five
+    assert planned.epochs == 15
 
 
 def test_without_that_key_nothing_changes() -> None:
     cfg = composed("experiment=table2_voc320", "data.root=x")
-    for stage in ("classifier", "integral", "segmenter"):
-        assert build.long_enough(cfg, stage, 3) is cfg
+    pipeline = Pipeline(cfg)
+    for stage in (pipeline.classifier(), pipeline.integral(), pipeline.segmenter("oaa_max")):
+        assert stage.planned.for_images(3, stage.part) == stage.planned
 
 
 @pytest.mark.parametrize("least", ["-1", "many", "2.5", "true"])
@@ -281,4 +280,4 @@ def test_least_steps_that_are_no_number_are_refused(least: str) -> None:
         "experiment=photos", "data.root=x", "data.tag_file=y", f"segmenter.least_steps={least}"
     )
     with pytest.raises(ConfigError, match=r"segmenter\.least_steps must be a whole number or null"):
-        build.long_enough(cfg, "segmenter", 50)
+        Pipeline(cfg).segmenter("oaa_max").planned.for_images(50, "segmenter")

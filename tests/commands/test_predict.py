@@ -17,6 +17,7 @@ from tests.commands.tiny import files, oaa, require_refusal, words
 
 from oaa_pl.data.images import read_photo
 from oaa_pl.proxy.palette import load_label
+from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.trained import label_photo
 
 CHECKPOINT = "runs/tiny/seed-0/segmenter/oaa_max/last.ckpt"
@@ -153,7 +154,8 @@ def by_hand(again: Path, photo: Path, **views: object) -> np.ndarray:
     """The recorded segmenter, looking in another way."""
     cfg = OmegaConf.load((again / CHECKPOINT).with_name("config.yaml"))
     cfg.evaluate.update(views)
-    return label_photo(cfg, again / CHECKPOINT, 20)(read_photo(photo))  # type: ignore[arg-type]
+    segmenting = Configured(cfg).segmenting  # type: ignore[arg-type]  # a mapping
+    return label_photo(segmenting, again / CHECKPOINT, 20)(read_photo(photo))
 
 
 @pytest.mark.parametrize(("word", "views"), [

@@ -164,7 +164,7 @@ def test_an_output_that_cannot_be_written_is_named(empty: Path, holiday: Path, r
     (empty / "maps").write_text("in the way")
     said = oaa("saliency", red, f"saliency.photos={holiday}", "saliency.output=maps")
     assert said.status == 2
-    assert "cannot write 'maps/beach__cat.png'" in said.last
+    assert "maps/beach__cat.png cannot be written" in said.last
 
 
 def test_without_the_extra_it_is_named(

@@ -21,8 +21,9 @@ def unfinish(stage: Path = STAGE) -> None:
     "setting",
     [
         "+trainer.limit_train_batches=1",
-        "trainer.accumulate_grad_batches=2",
-        "+trainer.gradient_clip_val=0.1",
+        # That these count as well, tests/config/test_trainer_key.py checks without a training.
+        pytest.param("trainer.accumulate_grad_batches=2", marks=pytest.mark.slow),
+        pytest.param("+trainer.gradient_clip_val=0.1", marks=pytest.mark.slow),
     ],
 )
 def test_a_quick_try_is_not_taken_for_the_run_nor_resumed_as_it(

@@ -23,12 +23,12 @@ def of(stage: str, *overrides: str, steps: bool = True) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("optimizer", "schedule"),
     [
-        (ADAM, ()),
+        pytest.param(ADAM, (), marks=pytest.mark.slow),  # AdamW is the same and more
         (("optimizer._target_=torch.optim.AdamW", *ADAM[1:], "+optimizer.betas=[0.8,0.9]"), COSINE),
-        (ADAM, ONE_CYCLE),
+        pytest.param(ADAM, ONE_CYCLE, marks=pytest.mark.slow),
         (("optimizer._target_=torch.optim.SGD", "~optimizer.rates"), ONE_CYCLE),
         ((), COSINE),
-        ((), (*COSINE, "+schedule.T_max=${classifier.epochs}")),
+        pytest.param((), (*COSINE, "+schedule.T_max=${classifier.epochs}"), marks=pytest.mark.slow),
         ((), ("schedule._target_=torch.optim.lr_scheduler.PolynomialLR", "+schedule.power=0.9")),
     ],
     ids=["adam", "adamw cosine", "adam one-cycle", "sgd one-cycle", "cosine", "given", "poly"],

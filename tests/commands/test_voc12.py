@@ -160,7 +160,7 @@ class TestDryRun:
     def test_table_1_trains_a_resnet_101_on_the_same_labels(self, dry: Dry) -> None:
         weights = tame_resnet(dry.folder / "resnet101.safetensors")
         # A stand-in for the dense CRF, which is an extra.
-        crf = "crf=none crf._target_=tests.stages.test_evaluate.backwards"
+        crf = "crf=none crf._target_=tests.stages.test_scores.backwards"
         chosen = f"segmenter.net=resnet101 segmenter.weights={weights} {crf}"
         table_2 = dry.rows()
         made = dry.runs / "voc12/seed-0"

@@ -4,7 +4,6 @@ import inspect
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
@@ -18,12 +17,12 @@ PLAIN = {
 EARLY = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val/loss"}
 
 
-def config(*callbacks: dict[str, Any], **settings: Any) -> DictConfig:
-    return OmegaConf.create({"trainer": PLAIN | settings, "callbacks": list(callbacks)})
+def key(*callbacks: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    return trainer_key(PLAIN | settings, callbacks)
 
 
 def test_the_shipped_trainer_says_nothing() -> None:
-    assert trainer_key(config()) == {}
+    assert key() == {}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +42,7 @@ def test_the_shipped_trainer_says_nothing() -> None:
     ],
 )
 def test_spelling_a_default_changes_nothing(spelled: dict[str, Any]) -> None:
-    assert trainer_key(config(**spelled)) == {}
+    assert key(**spelled) == {}
 
 
 @pytest.mark.parametrize(
@@ -65,23 +64,21 @@ def test_spelling_a_default_changes_nothing(spelled: dict[str, Any]) -> None:
     ],
 )
 def test_what_changes_the_outcome_is_held(name: str, value: Any) -> None:
-    assert list(trainer_key(config(**{name: value}))) == [name]
+    assert list(key(**{name: value})) == [name]
 
 
 def test_one_batch_is_not_all_of_them() -> None:
-    one, half = (trainer_key(config(limit_train_batches=value)) for value in (1, 0.5))
+    one, half = (key(limit_train_batches=value) for value in (1, 0.5))
     assert one == {"limit_train_batches": 1}
     assert half == {"limit_train_batches": "50%"}
-    everything = trainer_key(config(overfit_batches=1.0))
-    assert everything != trainer_key(config(overfit_batches=1))
+    everything = key(overfit_batches=1.0)
+    assert everything != key(overfit_batches=1)
 
 
 def test_how_gradients_are_clipped_counts_where_they_are() -> None:
-    clipped = trainer_key(config(gradient_clip_val=1, gradient_clip_algorithm="value"))
+    clipped = key(gradient_clip_val=1, gradient_clip_algorithm="value")
     assert clipped == {"gradient_clip_val": 1, "gradient_clip_algorithm": "value"}
-    assert trainer_key(config(gradient_clip_val=1, gradient_clip_algorithm="norm")) == {
-        "gradient_clip_val": 1
-    }
+    assert key(gradient_clip_val=1, gradient_clip_algorithm="norm") == {"gradient_clip_val": 1}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +92,7 @@ def test_how_gradients_are_clipped_counts_where_they_are() -> None:
     ],
 )
 def test_where_it_runs_and_what_is_shown_does_not_count(elsewhere: dict[str, Any]) -> None:
-    assert trainer_key(config(**elsewhere)) == {}
+    assert key(**elsewhere) == {}
 
 
 def test_every_setting_of_lightning_counts_but_for_a_named_list() -> None:
@@ -103,7 +100,7 @@ def test_every_setting_of_lightning_counts_but_for_a_named_list() -> None:
     uncounted = {
         name
         for name, parameter in inspect.signature(Trainer.__init__).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and not trainer_key(config(**{name: "other"}))
+        if parameter.kind is parameter.KEYWORD_ONLY and not key(**{name: "other"})
     }
     assert uncounted == {
         "accelerator", "strategy", "devices", "num_nodes", "precision", "logger", "callbacks",
@@ -137,19 +134,17 @@ def test_a_callback_counts_unless_it_only_looks() -> None:
         {"_target_": f"{here}.Watcher"},
         {"_target_": f"{here}.OwnCheckpoint"},
     ]
-    cfg = config(*looking)
-    import_callbacks(cfg)
-    assert trainer_key(cfg) == {}
+    import_callbacks(looking)
+    assert key(*looking) == {}
     changing = [EARLY, {"_target_": f"{here}.Changer"}, {"_target_": "nowhere.to.be.Found"}]
     for callback in changing:
-        cfg = config(*looking, callback)
-        import_callbacks(cfg)
-        assert trainer_key(cfg) == {"callbacks": [callback]}
+        import_callbacks([*looking, callback])
+        assert key(*looking, callback) == {"callbacks": [callback]}
 
 
 def test_what_is_validated_counts_where_a_callback_may_look_at_it() -> None:
-    key = trainer_key(config(EARLY, limit_val_batches=3, val_check_interval=1.0))
-    assert key == {"limit_val_batches": 3, "callbacks": [EARLY]}
+    found = key(EARLY, limit_val_batches=3, val_check_interval=1.0)
+    assert found == {"limit_val_batches": 3, "callbacks": [EARLY]}
 
 
 @pytest.mark.parametrize(
@@ -171,4 +166,4 @@ def test_what_is_validated_counts_where_a_callback_may_look_at_it() -> None:
 def test_the_number_of_processes_is_known_where_it_is_said(
     settings: dict[str, Any], number: int | None
 ) -> None:
-    assert asked_processes(config(**settings)) == number
+    assert asked_processes(PLAIN | settings) == number

@@ -44,10 +44,10 @@ def test_a_mark_goes_before_the_declaration(tmp_path: Path) -> None:
         (b'<?xml version="1.0" encoding="GB2312"?><a>\xff\xff</a>', "'GB2312' that it declares"),
         (b'<?xml version="1.0" encoding="no-such"?><a/>', "'no-such' that it declares"),
         (b'<?xml version="1.0" encoding="hex"?><a/>', "'hex' that it declares"),
-        ("<a>狗</a>".encode("gb2312"), r"a\.xml:1: is no XML"),
-        (b"", r"a\.xml:1: is no XML"),
-        (b"\x00\x01", r"is no XML"),
-        (b'<!DOCTYPE a [<!ENTITY b "b">]><a>&c;</a>', r"a\.xml:1: is no XML"),
+        ("<a>狗</a>".encode("gb2312"), r"a\.xml:1: is not XML"),
+        (b"", r"a\.xml:1: is not XML"),
+        (b"\x00\x01", r"is not XML"),
+        (b'<!DOCTYPE a [<!ENTITY b "b">]><a>&c;</a>', r"a\.xml:1: is not XML"),
     ],
 )
 def test_what_is_not_in_its_encoding_is_named_with_file_and_encoding(

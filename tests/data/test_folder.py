@@ -173,7 +173,7 @@ def test_masks_may_lie_in_the_photos_subfolders(photos: Path, tmp_path: Path) ->
 
 def test_more_classes_than_a_label_can_tell_apart_are_refused(photos: Path, tmp_path: Path) -> None:
     tags = ";".join(f"class {n}" for n in range(255))
-    with pytest.raises(ConfigError, match=r"there are 255 classes .*, at most 254"):
+    with pytest.raises(ConfigError, match=r"there are 255 classes .*, expected 254 at most"):
         FolderSource(photos, write(tmp_path, f"a,{tags}\n"))
     fewer = FolderSource(photos, write(tmp_path, f"a,{tags.rpartition(';')[0]}\n"))
     assert len(fewer.classes) == 254

@@ -1,5 +1,7 @@
 """Coordinate ramps through every augmentation: the view must say where each pixel went."""
 
+import random
+
 import albumentations as A
 import cv2
 import numpy as np
@@ -83,6 +85,45 @@ def test_the_view_places_every_pixel_within_a_tenth_of_a_pixel(
         errors = misplacement(ramps(size), image, view)
         assert len(errors) > 200
         assert errors.max() < 0.1
+
+
+# Not where the library resizes or mirrors: there it places keypoints beside what the image shows.
+WITH_KEYPOINTS = (
+    "HorizontalFlip", "VerticalFlip", "Transpose", "RandomRotate90", "D4", "SquareSymmetry",
+    "RandomCrop", "RandomCrop padded", "CenterCrop", "CenterCrop padded", "RandomCropFromBorders",
+    "Pad", "PadIfNeeded", "PadIfNeeded random", "Affine scale", "Affine all", "Affine fitted",
+    "ShiftScaleRotate", "SafeRotate", "Rotate", "Rotate cropped",
+)  # fmt: skip
+
+
+def corners_by_keypoints(name: str, size: tuple[int, int], seed: int) -> tuple[np.ndarray, tuple]:
+    """Where the library says that the four corner pixels go, (4, 2), and the size of the result."""
+    height, width = size
+    pipeline = A.Compose(
+        PIPELINES[name], keypoint_params=A.KeypointParams("xy", remove_invisible=False)
+    )
+    generator = np.random.default_rng([2, seed])  # as `augment` seeds it
+    pipeline.set_random_state(generator, random.Random(int(generator.integers(2**63))))
+    corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]])
+    seen = pipeline(
+        image=ramps(size), mask=np.ones(size, np.uint8), keypoints=corners, drawn_moves={}
+    )
+    return seen["keypoints"], seen["image"].shape[:2]
+
+
+@pytest.mark.parametrize("name", WITH_KEYPOINTS)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_view_moves_the_corners_as_the_library_moves_keypoints(
+    name: str, size: tuple[int, int]
+) -> None:
+    transform = ViewTransform(PIPELINES[name], mean=(0, 0, 0), std=(1, 1, 1))
+    for seed in range(3):
+        view = transform.augment(ramps(size), (seed,))[1]
+        found, after = corners_by_keypoints(name, size, seed)
+        edge = 1 - 1 / np.array([size[1], size[0]])  # the corner pixels' centres
+        corners = np.array([[x, y, 1] for y in (-edge[1], edge[1]) for x in (-edge[0], edge[0])])
+        pixels = ((corners @ view.T)[:, :2] + 1) * (after[1] / 2, after[0] / 2) - 0.5
+        np.testing.assert_allclose(pixels, found, atol=1e-4)  # keypoints are float32
 
 
 def test_every_augmentation_that_is_let_through_is_tested() -> None:

@@ -70,10 +70,10 @@ def test_numbers_are_names_in_a_csv(tmp_path: Path) -> None:
         ("image:tags\na:cat\n", r"tags\.csv:1: expected the header"),
         ("image,tags\na,cat\nb,cat,dog\n", r"tags\.csv:3: expected 2 columns .*, got 3"),
         ("image,tags\na,cat\nb\n", r"tags\.csv:3: expected 2 columns .*, got 1"),
-        ('image,tags\na,"cat\n', r"tags\.csv:\d: is no CSV"),
-        ("image,tags\n,cat\n", r"tags\.csv:2: image '' is no path below"),
-        ("image,tags\n../a,cat\n", r"tags\.csv:2: image '../a' is no path below"),
-        ("image,tags\n/a,cat\n", r"tags\.csv:2: image '/a' is no path below"),
+        ('image,tags\na,"cat\n', r"tags\.csv:\d: is not a CSV"),
+        ("image,tags\n,cat\n", r"tags\.csv:2: image '' is not a path below"),
+        ("image,tags\n../a,cat\n", r"tags\.csv:2: image '../a' is not a path below"),
+        ("image,tags\n/a,cat\n", r"tags\.csv:2: image '/a' is not a path below"),
         ("image,tags\na,cat\nb,dog\na,dog\n", r"tags\.csv:4: image 'a' was on line 2 already"),
     ],
 )
@@ -125,7 +125,7 @@ def test_an_annotation_names_objects_not_their_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("<annotation>\n<object>", BadTagFileError, r"a\.xml:2: is no XML"),
+        ("<annotation>\n<object>", BadTagFileError, r"a\.xml:2: is not XML"),
         ("<a><object/></a>", BadTagFileError, r"a\.xml: an <object> has no <name>"),
         ("<a><object><name>cow</name></object></a>", UnknownClassError, r"a\.xml: unknown class"),
     ],
@@ -285,8 +285,8 @@ def test_another_case_than_the_lists_is_not_taken_but_proposed(tmp_path: Path) -
         ('"a\nb",dog\n', r"tags\.csv:3: image 'a\\nb' has the control character U\+000A"),
         ('a,"dog\ncat;x"\n', r"tags\.csv:3: the tag 'dog\\ncat' .* U\+000A"),
         ("a\u2028b,dog\n", r"tags\.csv:2: image 'a\\u2028b' has the control character U\+2028"),
-        ("..\\a,dog\n", "no path below the photo folder"),
-        (".,dog\n", "no path below the photo folder"),
+        ("..\\a,dog\n", "not a path below the photo folder"),
+        (".,dog\n", "not a path below the photo folder"),
     ],
 )
 def test_what_can_be_no_name_is_named_by_line(tmp_path: Path, rows: str, match: str) -> None:

@@ -96,13 +96,13 @@ def test_a_mask_of_another_size_than_its_photo_is_named(voc: Path, sbd: Path) ->
 def test_a_damaged_mask_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.mat"
     path.write_bytes(content)
-    with pytest.raises(BadMaskError, match=r"x\.mat is no mask of SBD"):
+    with pytest.raises(BadMaskError, match=r"x\.mat is not a mask of SBD"):
         sbd_mask(path)
 
 
 def test_a_file_without_segmentation_is_named(tmp_path: Path) -> None:
     savemat(tmp_path / "x.mat", {"GTinst": {"Segmentation": np.zeros((2, 2), dtype=np.uint8)}})
-    with pytest.raises(BadMaskError, match=r"is no mask of SBD \(KeyError: 'GTcls'\)"):
+    with pytest.raises(BadMaskError, match=r"is not a mask of SBD \(KeyError: 'GTcls'\)"):
         sbd_mask(tmp_path / "x.mat")
 
 

@@ -172,7 +172,7 @@ def test_what_is_no_transform_is_refused() -> None:
 
 @pytest.mark.parametrize("transform", [A.Normalize(), A.ToFloat(), A.ToTensorV2()])
 def test_normalisation_is_not_asked_for_twice(transform: A.BasicTransform) -> None:
-    with pytest.raises(ConfigError, match=f"{type(transform).__name__} must go"):
+    with pytest.raises(ConfigError, match=f"{type(transform).__name__} must be removed"):
         plain(transform)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from oaa_pl.errors import ConfigError
 from oaa_pl.files import file_names
-from oaa_pl.files.atomic import put_whole
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.files.file_names import require_file_names
 
 
@@ -18,7 +18,7 @@ def test_a_name_too_long_for_a_file_is_refused_up_front(tmp_path: Path) -> None:
 def test_a_name_as_long_as_the_disk_allows_is_written(tmp_path: Path) -> None:
     longest = "é" * 125
     require_file_names([longest], tmp_path)
-    put_whole(tmp_path / f"{longest}.png", b"label")
+    write_whole(tmp_path / f"{longest}.png", b"label")
     assert [path.name for path in tmp_path.iterdir()] == [f"{longest}.png"]
 
 

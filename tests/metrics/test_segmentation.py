@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,6 +12,7 @@ from tests.metrics.random_maps import (
     oracle_scores,
     random_ids,
 )
+from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from oaa_pl.errors import BadMaskError
 from oaa_pl.ids import IGNORED
@@ -24,6 +26,31 @@ def test_segmentation_scores_follow_their_definitions(seed: int) -> None:
     prediction, truth = random_ids(seed, (9, 7)), random_ids(seed + 1, (9, 7))
     metric.update(prediction, truth)
     assert computed(metric) == pytest.approx(oracle_scores(prediction, truth))
+
+
+@QUICK
+@given(SEEDS)
+def test_the_iou_of_each_class_is_torchmetrics_jaccard_index(seed: int) -> None:
+    metric = SegmentationScore(CLASSES)
+    prediction = random_ids(seed, (9, 7))
+    prediction, truth = prediction.where(prediction != IGNORED, 0), random_ids(seed + 1, (9, 7))
+    metric.update(prediction, truth)
+    theirs = multiclass_jaccard_index(prediction, truth, CLASSES, "none", ignore_index=IGNORED)
+    # NaN here is 0 there: a class in neither.
+    np.testing.assert_allclose(iou_per_class(metric.confusion).nan_to_num(0), theirs, atol=1e-6)
+
+
+@QUICK
+@given(SEEDS)
+def test_the_counts_are_those_of_a_loop_over_the_pixels(seed: int) -> None:
+    metric = SegmentationScore(CLASSES)
+    prediction, truth = random_ids(seed, (9, 7)), random_ids(seed + 1, (9, 7))
+    metric.update(prediction, truth)
+    counts = torch.zeros(CLASSES, CLASSES, dtype=torch.int64)
+    for seen, true in zip(prediction.flatten().tolist(), truth.flatten().tolist(), strict=True):
+        if IGNORED not in (seen, true):
+            counts[true, seen] += 1
+    assert torch.equal(metric.confusion, counts)
 
 
 def test_the_mean_iou_is_that_of_the_data_set_and_not_of_its_images() -> None:

@@ -15,6 +15,7 @@ from tests.modules.tiny import (
 from torch import Tensor, nn
 
 from oaa_pl.ids import IGNORED
+from oaa_pl.metrics import SegmentationScore
 from oaa_pl.modules.segmenter import Segmenter
 
 
@@ -25,7 +26,7 @@ def targets(ignored: float = 0.3) -> Tensor:
 
 
 def segmenter() -> Segmenter:
-    return Segmenter(TinyNet(classes=4, dropout=0), OPTIMIZER, SCHEDULE)
+    return Segmenter(TinyNet(classes=4, dropout=0), OPTIMIZER, SCHEDULE, num_classes=3)
 
 
 def oracle(logits: Tensor, target: Tensor) -> float:
@@ -62,7 +63,7 @@ def test_a_batch_that_is_ignored_altogether_teaches_nothing() -> None:
 def gradient(target: Tensor, change: Tensor) -> Tensor:
     """Of the head, on a network of single pixels whose image is changed where `change` is true."""
     torch.manual_seed(0)
-    module = Segmenter(SinglePixels(), OPTIMIZER, SCHEDULE)
+    module = Segmenter(SinglePixels(), OPTIMIZER, SCHEDULE, num_classes=3)
     batch = whole(target=target)
     batch["image"] = batch["image"].where(~change[:, None], 9.0)
     step_alone(module, batch).backward()
@@ -98,5 +99,33 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     log = module.log
     before = step_alone(module, batch).item()
     module.log = log  # type: ignore[method-assign]
-    quiet_trainer(tmp_path, max_epochs=10).fit(module, loader(target=targets()))
+    quiet_trainer(tmp_path, max_epochs=10).fit(
+        module, loader(target=targets()), loader(target=targets())
+    )
     assert step_alone(module, batch).item() < before - 0.02
+
+
+def test_validation_logs_the_miou_of_the_data_set(tmp_path: Path) -> None:
+    module, batch = segmenter(), whole(target=targets())
+    with torch.no_grad():
+        logits = torch.nn.functional.interpolate(
+            module.eval()(batch["image"]), (8, 8), mode="bilinear", align_corners=False
+        )
+    score = SegmentationScore(4)
+    score.update(logits.argmax(dim=1), batch["target"])
+    trainer = quiet_trainer(tmp_path)
+    for _ in range(2):  # a second validation starts from nothing
+        trainer.validate(module, loader(target=targets()), verbose=False)
+        found = float(trainer.callback_metrics["val/miou"])
+        assert found == pytest.approx(float(score.compute()["miou"]))
+
+
+def test_copies_that_pad_the_processes_do_not_count(tmp_path: Path) -> None:
+    found = []
+    for wrong in (targets(), torch.zeros_like(targets())):
+        target, repeat = targets(), torch.arange(6) > 3
+        target[repeat] = wrong[repeat]
+        trainer = quiet_trainer(tmp_path)
+        trainer.validate(segmenter(), loader(target=target, repeat=repeat), verbose=False)
+        found.append(float(trainer.callback_metrics["val/miou"]))
+    assert found[0] == found[1]

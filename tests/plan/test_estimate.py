@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 from tests.commands.tiny import files, oaa, words
 
 from oaa_pl.config.compose import register, root_of
 from oaa_pl.errors import RunMismatchError
 from oaa_pl.plan import estimate, quicker, trial
+from oaa_pl.plan.command_line import CommandLine
 from oaa_pl.plan.trial import Pace
 from oaa_pl.report.page import duration
+from oaa_pl.stages.pipeline import Pipeline
+from oaa_pl.stages.stage import Stage
+from oaa_pl.stages.trained_stage import TrainedStage
 from oaa_pl.store.reader import StoreReader
+from oaa_pl.training.trainer_plan import TrainerPlan
 
 # As `oaa` itself does: advice about loader workers and logging intervals, and a loader of
 # validation photos that not every stage asks for.
@@ -28,10 +32,22 @@ pytestmark = [
 ]
 
 
-def composed(root: Path, *more: str) -> DictConfig:
+def run_of(root: Path, *more: str) -> tuple[list[Stage], CommandLine]:
+    """Stages and command line of `oaa reproduce`."""
     register()
     with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
-        return compose("config", [*words(root), *more])
+        pipeline = Pipeline(compose("config", [*words(root), *more]))
+    return pipeline.stages(), CommandLine.of(pipeline.parts.values)
+
+
+def stages_of(root: Path, *more: str) -> list[Stage]:
+    return run_of(root, *more)[0]
+
+
+def proposed(
+    stages: list[Stage], line: CommandLine, schedule: quicker.Schedule
+) -> list[quicker.Proposal]:
+    return list(quicker.proposals(estimate.trainings_of(stages), line, schedule))
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -43,7 +59,7 @@ def paces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every step takes 2 s, and waits half a second for its photos; which stages were tried."""
     tried: list[str] = []
 
-    def known(cfg: DictConfig, stage: DictConfig, what: str, make: object) -> Pace:
+    def known(stage: TrainedStage, trainer: TrainerPlan, what: str) -> Pace:
         tried.append(what)
         return Pace(computing=2.0, loading=0.5)
 
@@ -83,7 +99,7 @@ def test_a_trial_touches_no_file_and_no_random_generator(empty: Path, tiny_voc_o
     undisturbed = drawn()
     for generator in (random.seed, np.random.seed, torch.manual_seed):
         generator(3)
-    schedule = estimate.estimated(composed(tiny_voc_once), ["cross_entropy", "hybrid"])
+    schedule = estimate.estimated(stages_of(tiny_voc_once))
     assert drawn() == undisturbed
     assert not files(empty)
     assert schedule.paces.keys() == {"classifier", "integral", "segmenter"}
@@ -93,9 +109,9 @@ def test_a_trial_touches_no_file_and_no_random_generator(empty: Path, tiny_voc_o
 def test_the_time_is_steps_times_the_trial_s_step(
     empty: Path, tiny_voc_once: Path, paces: list[str]
 ) -> None:
-    cfg = composed(tiny_voc_once, "classifier.validate_every=null", "integral.epochs=null",
-                   "integral.steps=7")  # fmt: skip
-    parts = estimate.estimated(cfg, ["cross_entropy", "hybrid"]).parts
+    stages = stages_of(tiny_voc_once, "classifier.validate_every=null", "integral.epochs=null",
+                       "integral.steps=7")  # fmt: skip
+    parts = estimate.estimated(stages).parts
     # Four photos in batches of two, two epochs: four steps of 2.5 s.
     assert parts["classifier"] == pytest.approx(10)
     assert parts["integral hybrid"] == parts["integral cross_entropy"] == pytest.approx(17.5)
@@ -106,11 +122,11 @@ def test_the_time_is_steps_times_the_trial_s_step(
 def test_what_is_finished_costs_nothing_and_is_not_tried(
     again: Path, tiny_voc_once: Path, paces: list[str]
 ) -> None:
-    cfg = composed(tiny_voc_once)
-    assert estimate.estimated(cfg, ["cross_entropy", "hybrid"]).seconds == 0
+    stages = stages_of(tiny_voc_once)
+    assert estimate.estimated(stages).seconds == 0
     assert paces == []
     (again / "runs/tiny/seed-0/segmenter/cam/done.json").unlink()
-    parts = estimate.estimated(cfg, ["cross_entropy", "hybrid"]).parts
+    parts = estimate.estimated(stages).parts
     assert parts["segmenter cam"] == pytest.approx(10)
     assert paces == ["segmenter"]
 
@@ -119,7 +135,7 @@ def test_a_short_run_starts_without_a_word(
     empty: Path, tiny_voc_once: Path, paces: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        estimate.announce(composed(tiny_voc_once, "estimate=true"), ["hybrid"])
+        estimate.announce(*run_of(tiny_voc_once, "estimate=true"))
     assert told(caplog) == ["timing ten steps of each training; estimate=false starts without"]
     assert paces
 
@@ -127,18 +143,19 @@ def test_a_short_run_starts_without_a_word(
 def test_who_does_not_want_to_know_does_not_wait(
     empty: Path, tiny_voc_once: Path, paces: list[str]
 ) -> None:
-    estimate.announce(composed(tiny_voc_once, "estimate=false"), ["hybrid"])
+    estimate.announce(*run_of(tiny_voc_once, "estimate=false"))
     assert paces == []
 
 
 def test_a_long_run_is_told_with_what_would_be_quicker(
     empty: Path, tiny_voc_once: Path, paces: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    cfg = composed(tiny_voc_once, "estimate=true", "classifier.epochs=200", "data.input_size=224")
+    more = ("estimate=true", "classifier.epochs=200", "data.input_size=224")
+    stages, line = run_of(tiny_voc_once, *more)
     with caplog.at_level(logging.INFO):
-        estimate.announce(cfg, ["hybrid"])
+        estimate.announce(stages, line)
     lines = told(caplog)
-    assert lines[1].startswith(f"about {duration(estimate.estimated(cfg, ['hybrid']).seconds)}")
+    assert lines[1].startswith(f"about {duration(estimate.estimated(stages).seconds)}")
     assert "classifier 16 min 40 s" in lines[1]  # 400 steps, and validation
     assert sum(line.strip().startswith("oaa reproduce") for line in lines) >= 1
 
@@ -146,14 +163,14 @@ def test_a_long_run_is_told_with_what_would_be_quicker(
 def test_each_proposal_is_quicker_than_the_one_before_and_than_the_run(
     empty: Path, tiny_voc_once: Path
 ) -> None:
-    cfg = composed(tiny_voc_once, "data.input_size=224", "classifier.epochs=15",
-                   "segmenter.epochs=15", "data.crop_size=321")  # fmt: skip
+    stages, line = run_of(tiny_voc_once, "data.input_size=224", "classifier.epochs=15",
+                          "segmenter.epochs=15", "data.crop_size=321")  # fmt: skip
     parts = {"classifier": 1000.0, "integral hybrid": 500.0, "segmenter cam": 1500.0}
     pace = Pace(1.0, 0.25)
     schedule = quicker.Schedule(
         parts, dict.fromkeys(("classifier", "integral", "segmenter"), pace), images=10_000
     )
-    found = list(quicker.proposals(cfg, schedule))
+    found = proposed(stages, line, schedule)
     times = [schedule.seconds, *(one.seconds for one in found)]
     assert times == sorted(times, reverse=True)
     # From 224 to 160 px the computing of a step shrinks with the pixels, the loading does not; a
@@ -164,9 +181,9 @@ def test_each_proposal_is_quicker_than_the_one_before_and_than_the_run(
 
 
 def test_no_proposal_of_few_photos_leaves_too_few_steps(empty: Path, tiny_voc_once: Path) -> None:
-    cfg = composed(tiny_voc_once, "data.input_size=224", "classifier.epochs=900")
+    stages, line = run_of(tiny_voc_once, "data.input_size=224", "classifier.epochs=900")
     schedule = quicker.Schedule({"classifier": 1000.0}, {"classifier": Pace(1.0, 0.0)}, images=50)
-    quickest = shlex.split(list(quicker.proposals(cfg, schedule))[-1].command)
+    quickest = shlex.split(proposed(stages, line, schedule)[-1].command)
     # 25 batches of two an epoch: 1,320 steps in 53 epochs. The segmenter's two epochs stay as said.
     assert "classifier.epochs=53" in quickest
     assert not any(word.startswith("segmenter.epochs") for word in quickest)
@@ -174,9 +191,12 @@ def test_no_proposal_of_few_photos_leaves_too_few_steps(empty: Path, tiny_voc_on
 
 def test_every_proposal_has_a_name_of_its_own(empty: Path, tiny_voc_once: Path) -> None:
     """Whoever stops a run behind its first checkpoint may start a proposal, and then the other."""
-    cfg = composed(tiny_voc_once, "data.input_size=224", "classifier.epochs=15")
+    stages, line = run_of(tiny_voc_once, "data.input_size=224", "classifier.epochs=15")
     schedule = quicker.Schedule({"classifier": 1000.0}, {"classifier": Pace(1.0, 0.0)}, 10_000)
-    commands = [shlex.split(one.command) for one in quicker.proposals(cfg, schedule)]
+    commands = [
+        shlex.split(one.command)
+        for one in quicker.proposals(estimate.trainings_of(stages), line, schedule)
+    ]
     assert [[word for word in command if word.startswith("name=")] for command in commands] == [
         ["name=tiny-quicker"], ["name=tiny-quickest"],
     ]  # fmt: skip
@@ -185,9 +205,9 @@ def test_every_proposal_has_a_name_of_its_own(empty: Path, tiny_voc_once: Path) 
 def test_a_folder_of_another_run_is_refused_before_anything_is_timed(
     again: Path, tiny_voc_once: Path, paces: list[str]
 ) -> None:
-    cfg = composed(tiny_voc_once, "classifier.epochs=3")
+    stages = stages_of(tiny_voc_once, "classifier.epochs=3")
     with pytest.raises(RunMismatchError, match=r"was made with classifier\.epochs=2"):
-        estimate.estimated(cfg, ["hybrid"])
+        estimate.estimated(stages)
     assert paces == []
 
 
@@ -203,7 +223,7 @@ def test_a_slow_machine_is_not_kept_waiting(
         return pace.fget(self)  # type: ignore[attr-defined, no-any-return]  # a property's function
 
     monkeypatch.setattr(trial._StopWatch, "pace", property(counting))
-    estimate.estimated(composed(tiny_voc_once, "methods=[oaa_max]"), [])
+    estimate.estimated(stages_of(tiny_voc_once, "methods=[oaa_max]"))
     assert counted == [2, 2]
 
 
@@ -211,7 +231,7 @@ def test_other_processes_of_a_job_do_not_repeat_it(
     empty: Path, tiny_voc_once: Path, paces: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    estimate.announce(composed(tiny_voc_once, "estimate=true"), ["hybrid"])
+    estimate.announce(*run_of(tiny_voc_once, "estimate=true"))
     assert paces == []
 
 
@@ -221,13 +241,13 @@ def test_the_printed_command_is_one_that_can_be_typed(
 ) -> None:  # fmt: skip
     """Typed into a shell, it composes; and what it changes stands once."""
     monkeypatch.setattr(estimate, "_WORTH_SAYING", 0.0)
-    monkeypatch.setattr("oaa_pl.commands.reproduce.fit_classifier", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("oaa_pl.stages.classifier.ClassifierStage.run", lambda *_, **__: 1 / 0)
     plain = [
         word
         for word in words(tiny_voc_once)
         if not re.match("estimate|data.input_size|segmenter.ep", word)
     ]
-    with caplog.at_level(logging.INFO), pytest.raises(ZeroDivisionError):
+    with caplog.at_level(logging.INFO), pytest.raises(ZeroDivisionError, match="by zero"):
         oaa("reproduce", *plain, "data.input_size=224", "methods=[oaa_max]", "segmenter.epochs=1")
     commands = [line.strip() for line in told(caplog) if line.strip().startswith("oaa ")]
     typed = shlex.split(commands[-1])[2:]

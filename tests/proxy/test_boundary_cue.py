@@ -96,7 +96,7 @@ def test_a_damaged_map_is_made_again(
 
 def test_a_cache_that_cannot_be_written_is_a_named_error(tmp_path: Path, photo: np.ndarray) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match=r"cannot write '.*a.png'"):
+    with pytest.raises(OutputError, match=r"a\.png cannot be written"):
         cue(tmp_path / "file")("a", photo)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from tests.proxy.tiny_onnx import save_model
@@ -120,6 +121,6 @@ def test_it_is_built_from_its_configuration(tmp_path: Path) -> None:
 
 
 def test_without_a_model_it_says_how_to_give_one(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match=r"saliency.model is not set") as raised:
+    with pytest.raises(InstantiationException, match=r"saliency\.model is not set") as raised:
         configured(tmp_path, None)
     assert isinstance(raised.value.__cause__, ConfigError)

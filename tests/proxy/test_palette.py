@@ -77,7 +77,7 @@ def test_only_ids_are_saved(tmp_path: Path, label: np.ndarray) -> None:
 
 def test_a_path_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").mkdir()
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written"):
         save_label(tmp_path / "a.png", np.zeros((2, 2), np.uint8))
 
 

@@ -205,3 +205,10 @@ def test_refined_evidence_decides_the_class_and_raw_evidence_what_is_ignored() -
     expected = np.array([[[0.1, 0.1, 0.95]], [[0.7, 0.95, 0]], [[0.5, 0.92, 0]]])
     for evidence in seen:
         np.testing.assert_allclose(evidence, expected, atol=1e-6)
+
+
+def test_evidence_exactly_at_the_conflict_threshold_is_no_conflict() -> None:
+    half = replace(RULE, conflict=0.5, salient_background=1.0)
+    attention, background = np.full((1, 2, 2), 0.75), np.array([[0.5, 0.5], [0.5, 0.25]])
+    label = proxy_of(attention, np.array([2]), background, half)
+    assert label.tolist() == [[3, 3], [3, 255]]  # 1 - 0.25 of background is above it

@@ -90,7 +90,7 @@ def test_other_processes_can_have_a_copy(tmp_path: Path) -> None:
         ({"channels": 1}, r"takes .*1, 1, 'h', 'w'.* expected one float input .*\(1, 3, h, w\)"),
         ({"channel": None}, r"shape \(1, 3, 8, 8\), expected one map \(1, 1, h, w\)"),
         ({"then": ["Flatten"]}, r"shape \(1, 64\), expected one map"),
-        ({"then": ["Log"]}, "values that are no numbers"),
+        ({"then": ["Log"]}, "values that are not finite"),
     ],
 )
 def test_a_network_of_another_kind_is_named(
@@ -113,7 +113,7 @@ def test_a_file_that_is_no_network_is_named(tmp_path: Path, content: bytes) -> N
     needs_the_extra()
     path = save_model(tmp_path / "tiny.onnx")
     path.write_bytes(path.read_bytes()[:150] if content == b"half" else content)
-    with pytest.raises(WeightsError, match=r"tiny.onnx' is no ONNX file that can be run"):
+    with pytest.raises(WeightsError, match=r"tiny.onnx' cannot be run as an ONNX file"):
         SaliencyModel(path, 8, MEAN, STD)
 
 
@@ -127,7 +127,7 @@ def test_a_missing_file_is_named_with_what_to_do(
 
 
 def test_without_a_path_it_says_how_to_give_one() -> None:
-    with pytest.raises(ConfigError, match=r"saliency.model is not set; say saliency.model="):
+    with pytest.raises(ConfigError, match=r"saliency.model is not set; give saliency.model="):
         SaliencyModel(None, 320, MEAN, STD)
 
 

@@ -68,11 +68,11 @@ def test_the_releases_loss_stands_for_oaa_plus_where_there_is_no_other() -> None
         row(method, "proxy/miou_hard", value)
         for method, value in (("oaa_max", 40.0), ("oaa_plus_pooled", 43.0))
     ]
-    pooled = cells(markdown_tables(rows), "OAA+ pooled hybrid − OAA maximum")
+    pooled = cells(markdown_tables(rows), "OAA+ pooled − OAA maximum")
     assert pooled[1:] == ["+1.0", "–", "+3.0", "–"]
     text = markdown_tables([*rows, row("oaa_plus_hybrid", "proxy/miou_hard", 41.0)])
     assert cells(text, "OAA+ hybrid − OAA maximum")[3] == "+1.0"
-    assert "pooled hybrid −" not in text
+    assert "pooled −" not in text
 
 
 def test_a_measurement_that_stands_twice_is_refused() -> None:

@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
 from oaa_pl.runs.inputs import cue_files, weight_files
 
 
-def cue(**background: object) -> DictConfig:
-    return OmegaConf.create(background)
+def cue(**background: object) -> dict[str, object]:
+    return background
 
 
 def maps(folder: Path, levels: dict[str, int]) -> Path:
@@ -23,12 +21,12 @@ def test_weights_are_their_content_wherever_they_lie(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        return weight_files(OmegaConf.create({"net": {"weights": str(path)}}))
+        return weight_files(str(path))
 
     first = known("a/w.pth", b"one")
     assert first == known("b/w.pth", b"one") != known("c/w.pth", b"two")
     for word in ("imagenet", "none", str(tmp_path / "gone.pth")):
-        assert weight_files(OmegaConf.create({"net": {"weights": word}})) == {}
+        assert weight_files(word) == {}
 
 
 def test_saliency_maps_are_told_apart_by_their_content(tmp_path: Path) -> None:

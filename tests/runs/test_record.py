@@ -5,14 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 from tests.commands.tiny import files
 
 from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.errors import RunMismatchError
+from oaa_pl.errors import RunMismatchError, StoreError
 from oaa_pl.runs.record import StageRecord, sweep
 
-CONFIG = OmegaConf.create({"seed": 0})
+CONFIG = "seed: 0\n"
 NOBODY = 2**22 + 1  # above the highest process number of Linux
 
 
@@ -96,3 +95,22 @@ def test_other_files_of_the_same_name_are_told_apart_while_they_are_there(tmp_pa
     (stage / LAST).unlink()
     StageRecord(stage, {}, {"weights": "bb"}).begin(CONFIG)
     assert record(stage)["files"] == {"weights": "bb"}
+
+
+def test_another_number_of_processes_than_before_is_refused(tmp_path: Path) -> None:
+    stage = tmp_path / "stage"
+    StageRecord(stage, {}, processes=2).begin(CONFIG)
+    (stage / LAST).touch()
+    with pytest.raises(RunMismatchError, match="for 2 processes, asked for are 1"):
+        _ = StageRecord(stage, {}, processes=1).finished
+    for same in (2, None):
+        assert not StageRecord(stage, {}, processes=same).finished
+
+
+def test_the_folder_is_free_when_the_block_ends_though_the_record_is_kept(tmp_path: Path) -> None:
+    with StageRecord(tmp_path / "stage", {"lr": 1}) as kept:
+        kept.begin(CONFIG)
+        with pytest.raises(StoreError, match="being written"):
+            StageRecord(tmp_path / "stage", {"lr": 1}).begin(CONFIG)
+    StageRecord(tmp_path / "stage", {"lr": 1}).begin(CONFIG)
+    assert not kept.finished

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from oaa_pl.commands.report import _growth
+from oaa_pl.config.sources import pairs_of
 from oaa_pl.data.voc import VocSource
 from oaa_pl.proxy.palette import save_label
 from oaa_pl.report.grid import GridRow
 from oaa_pl.report.pictures import heat_overlay, label_overlay
 from oaa_pl.runs.folders import Run
-from oaa_pl.stages.build import pairs_of
 from oaa_pl.stages.figures import _attention_over_training, _segmentations, _side_by_side
 from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore

@@ -93,6 +93,30 @@ def test_a_map_with_no_positive_value_is_rejected() -> None:
     assert store.missing().tolist() == [[0, 1], [2, 0], [2, 2]]
 
 
+def test_a_map_with_its_only_peak_in_the_padding_is_not_fused() -> None:
+    fed = stores()
+    zoomed_out = torch.tensor([[[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]])  # the photo is the middle half
+    image, category = (int(n) for n in PAIRS.pairs[0])
+    score_map = torch.full((1, 3, 8, 8), -1.0)
+    score_map[0, category, 0, 0] = 300.0  # trusted, by its mean
+    taken = accumulate(fed, score_map, LABELS[[image]], torch.tensor([image]), zoomed_out)
+    assert bool(taken[0, category])
+    for store in fed:
+        assert store.rows["updates"].sum() == 0
+
+
+def test_attention_above_1_is_stored_as_1() -> None:
+    fed = stores()
+    index = torch.arange(4)
+    accumulate(
+        fed, scores(1), LABELS, index, gate=accept_all,
+        normalise=lambda score_map: torch.full_like(score_map, 1.01),
+    )  # fmt: skip
+    for store in fed:
+        peaks = [store.dense(image).max() for image in range(4)]
+        assert max(peaks) == pytest.approx(1, abs=1e-6)
+
+
 def test_the_release_accepts_a_map_with_no_positive_value() -> None:
     (store, _) = stores()
     score_map = -scores(3).abs()

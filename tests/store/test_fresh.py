@@ -6,7 +6,9 @@ from oaa_pl.errors import StoreError
 from oaa_pl.store.fresh import new_folder
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("a"), KeyboardInterrupt("a"), StoreError("a")])
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("spoilt"), KeyboardInterrupt("spoilt"), StoreError("spoilt")]
+)
 def test_an_error_while_a_folder_is_made_leaves_nothing(
     tmp_path: Path, error: BaseException
 ) -> None:
@@ -15,7 +17,7 @@ def test_an_error_while_a_folder_is_made_leaves_nothing(
             (folder / "half").write_text("half")
             raise error
 
-    with pytest.raises(type(error), match="a"):
+    with pytest.raises(type(error), match=r"^spoilt$"):
         spoil()
     assert list(tmp_path.iterdir()) == []
 

@@ -193,3 +193,18 @@ def test_sweeping_removes_the_halves_and_nothing_else(store: Path) -> None:
     assert sorted(entry.name for entry in store.iterdir()) == ["generations", "header.json"]
     assert [entry.name for entry in (store / "generations").iterdir()] == ["000007"]
     opened(store)
+
+
+def test_a_generation_is_on_the_disk_before_and_after_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    rename = Path.rename
+    monkeypatch.setattr(
+        generation_file, "sync_folder", lambda folder: steps.append(f"sync {folder.name}")
+    )
+    monkeypatch.setattr(
+        Path, "rename", lambda self, to: steps.append(f"rename {self.name}") or rename(self, to)
+    )
+    write_generation(tmp_path, 3, *content())
+    assert steps == ["sync 000003.partial", "rename 000003.partial", "sync generations"]

@@ -448,10 +448,10 @@ class StoreMachine(RuleBasedStateMachine):
 
         def wait() -> None:
             if len(waits) == late:
-                raise Killed
+                raise Killed("in a barrier")
             waits.append(commit(self.ranks[:-1]))
 
-        with pytest.raises(Killed):
+        with pytest.raises(Killed, match="in a barrier"):
             self.ranks[-1].commit(wait)
         if late:
             self.model_commits(max(self.kept, default=0) + 1)

@@ -12,15 +12,26 @@ Shapes: K maps of h x w cells. `inside` is true for the cells that the training 
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from oaa_pl.errors import ConfigError
+
 __all__ = ["FUSIONS", "Fusion", "Maximum", "RunningMean"]
 
 Maps = NDArray[np.float32]
 Inside = NDArray[np.bool_]
+
+
+FUSIONS: dict[str, "Fusion"] = {}
+"""Every rule by its name: each subclass of `Fusion` that was imported."""
+
+
+def _path(rule: type) -> str:
+    return f"{rule.__module__}.{rule.__qualname__}"
 
 
 class Fusion(ABC):
@@ -32,9 +43,25 @@ class Fusion(ABC):
         dtype: of the state.
     """
 
-    name: str
+    name: ClassVar[str]
     planes: int
     dtype: np.dtype[np.generic]
+
+    @override
+    def __init_subclass__(cls) -> None:
+        """Make a rule known by its name, so that stores can be opened.
+
+        Raises:
+            ConfigError: if another rule has the name.
+        """
+        super().__init_subclass__()
+        known = FUSIONS.get(cls.name)
+        if known is not None and _path(type(known)) != _path(cls):
+            raise ConfigError(
+                f"fusion {_path(cls)} is named {cls.name!r}, as {_path(type(known))} is; give it "
+                "another name"
+            )
+        FUSIONS[cls.name] = cls()
 
     @abstractmethod
     def update(self, state: np.ndarray, attention: Maps, inside: Inside) -> np.ndarray:
@@ -108,6 +135,3 @@ class RunningMean(Fusion):
         count = np.maximum(state[:, 1], 1).astype(np.float64)
         mean: Maps = (state[:, 0] / (count * self.steps)).astype(np.float32)
         return mean
-
-
-FUSIONS: dict[str, Fusion] = {fusion.name: fusion for fusion in (Maximum(), RunningMean())}

@@ -1,9 +1,8 @@
-"""Checkpoint files that are whole or absent, and whether an exact resume can start from one."""
+"""Checkpoint files that are complete or absent, and whether an exact resume can start from one."""
 
 import io
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
-from oaa_pl.errors import OutputError
+from oaa_pl.files.atomic import write_whole
 
 __all__ = ["LAST", "AtomicCheckpointIO", "ends_an_epoch"]
 
@@ -19,7 +18,7 @@ LAST = "last.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write a checkpoint beside its final name, flush it to disk, and rename it.
+    """Write a checkpoint that is complete or absent.
 
     A SIGKILL leaves the previous checkpoint, never half of one.
     """
@@ -28,24 +27,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        final = Path(path)
-        partial = final.with_name(f".{final.name}.partial")
+        # Through memory: on a full disk torch's own writer raises an error without a reason.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        try:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(buffer.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(final)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink()
-            raise OutputError(
-                f"{final} cannot be written ({error.strerror}); free disk space, or choose "
-                "another run folder"
-            ) from error
+        write_whole(Path(path), buffer.getbuffer(), durable=True)
 
 
 def ends_an_epoch(checkpoint: Mapping[str, Any]) -> bool:

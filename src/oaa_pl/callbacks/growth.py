@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from oaa_pl.attention.view import undo_view
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.types import Batch, StepOutput
 
 __all__ = ["AttentionGrowth"]
@@ -77,8 +78,5 @@ class AttentionGrowth(Callback):
         arrays = {f"attention-{image}": maps for image, maps in self._seen.items()}
         for image in sorted(self.images):
             arrays[f"cumulative-{image}"] = store.maps(image).attention.astype(np.float16)
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"epoch-{trainer.current_epoch:03d}.npz"
-        partial = path.with_name(f".{path.name}")  # hidden from whoever lists the epochs
-        np.savez(partial, allow_pickle=False, **arrays)
-        partial.replace(path)
+        write_whole(path, lambda file: np.savez(file, allow_pickle=False, **arrays))

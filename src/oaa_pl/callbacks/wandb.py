@@ -2,9 +2,10 @@
 
 import netrc
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
 from pytorch_lightning.loggers import WandbLogger
 
 from oaa_pl.errors import ConfigError
@@ -23,7 +24,7 @@ def has_key() -> bool:
         return False
 
 
-def wandb_logger(settings: DictConfig, folder: Path, name: str) -> WandbLogger:
+def wandb_logger(settings: Mapping[str, Any], folder: Path, name: str) -> WandbLogger:
     """A logger of one stage's training.
 
     Args:
@@ -34,7 +35,7 @@ def wandb_logger(settings: DictConfig, folder: Path, name: str) -> WandbLogger:
     Raises:
         ConfigError: if `offline` is something else.
     """
-    offline = settings.offline
+    offline = settings["offline"]
     if offline == "auto":
         offline = os.environ.get("WANDB_MODE") == "offline" or not has_key()
     if not isinstance(offline, bool):
@@ -43,9 +44,9 @@ def wandb_logger(settings: DictConfig, folder: Path, name: str) -> WandbLogger:
     return WandbLogger(
         name=name,
         save_dir=folder,
-        project=settings.project,
-        entity=settings.entity,
-        tags=list(settings.tags or []),
+        project=settings["project"],
+        entity=settings["entity"],
+        tags=list(settings["tags"] or []),
         # A resumed stage is a new run of the same name: W&B cannot go on with an offline one.
         offline=offline,
     )

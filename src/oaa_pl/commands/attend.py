@@ -4,7 +4,7 @@ import logging
 
 from omegaconf import DictConfig
 
-from oaa_pl.stages.attend import attend_method
+from oaa_pl.stages.pipeline import Pipeline
 
 __all__ = ["run"]
 
@@ -12,5 +12,6 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Export the maps of the model behind `cfg.method`."""
-    log.info("%s: finished", attend_method(cfg, cfg.method))
+    """Export the maps of the model behind the chosen method."""
+    pipeline = Pipeline(cfg)
+    log.info("%s: finished", pipeline.attention(pipeline.method).run())

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.progress import bar
+from oaa_pl.config.recipe import plain
+from oaa_pl.config.sources import unsaid_classes
 from oaa_pl.data.check import Cue, Findings, check_images, check_lists
 from oaa_pl.data.folder import FolderSource
 from oaa_pl.data.listing import Listing, of_folder, of_source, of_voc
@@ -22,15 +24,14 @@ from oaa_pl.errors import (
     MissingImageError,
     MissingMaskError,
     OaaError,
-    OutputError,
     UnfitDataError,
 )
-from oaa_pl.files.atomic import put_whole
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.files.home import expanded_path
 from oaa_pl.files.image import is_there
 from oaa_pl.proxy.background import FolderCue
 from oaa_pl.report.contact_sheet import contact_sheet, jpeg
-from oaa_pl.stages import build
+from oaa_pl.stages.configured import require_values
 
 __all__ = ["run"]
 
@@ -45,7 +46,7 @@ def run(cfg: DictConfig) -> None:
         UnfitDataError: if a training, or its scores, would stop at something.
         OutputError: if the contact sheet cannot be written.
     """
-    build.require_values(cfg)
+    require_values(cfg)
     listings = _listings(cfg)
     everything = [image.photo for listing in listings for image in listing.images]
     faults, samples, pictures = 0, [], []
@@ -66,12 +67,7 @@ def run(cfg: DictConfig) -> None:
         samples += of_images.samples
     if samples:
         sheet = expanded_path(cfg.check.sheet)
-        try:
-            put_whole(sheet, jpeg(contact_sheet(samples)))
-        except OSError as error:
-            raise OutputError(
-                f"check.sheet: {sheet} cannot be written ({error.strerror}); give another path"
-            ) from error
+        write_whole(sheet, jpeg(contact_sheet(samples)))
         _line(f"{sheet}: contact sheet of {len(samples)} photos")
     if faults:
         raise UnfitDataError(
@@ -85,14 +81,14 @@ def _listings(cfg: DictConfig) -> list[Listing]:
     train = _listed(cfg.data.train, {})
     if train is None or cfg.data.val is None:
         return [] if train is None else [train]
-    more = build.unsaid_classes(cfg.data.val, train.classes) if train.classes else {}
+    more = unsaid_classes(cfg.data.val, train.classes) if train.classes else {}
     val = _listed(cfg.data.val, more)
     return [train] if val is None else [train, val]
 
 
 def _listed(node: DictConfig, more: dict[str, Any]) -> Listing | None:
     """The data set, opened if it can be; else what its list says, with the reason why it cannot."""
-    values = {key: value for key, value in build.plain(node).items() if key[0] != "_"} | more
+    values = {key: value for key, value in plain(node).items() if key[0] != "_"} | more
     made_by = get_object(node._target_)
     of_a_folder = _is_of(made_by, FolderSource)
     try:

@@ -2,48 +2,50 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
-from pathlib import Path
 
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.results import collect
-from oaa_pl.runs.folders import Run
-from oaa_pl.stages import build
-from oaa_pl.stages.classifier import fit_classifier
-from oaa_pl.stages.evaluate import evaluate_run
-from oaa_pl.stages.integral import fit_integral
-from oaa_pl.stages.segmenter import fit_segmenter
+from oaa_pl.stages.pipeline import Pipeline
+from oaa_pl.stages.stage import Stage
 
 __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
 
-def run(cfg: DictConfig) -> None:
+def run(cfg: DictConfig) -> float | None:
     """Train the stage that `cfg.stage` names, and add its scores to the results.
 
     So that a sweep's jobs can be compared without a second command. Without true masks and a
     validation split there is nothing to score.
 
+    Returns:
+        The run's `optimized_metric`, for a sweeper; None if it was not scored.
+
     Raises:
         ConfigError: if there is no such stage, or a CRF cannot be made.
     """
-    stages: Mapping[str, Callable[[], Path]] = {
-        "classifier": partial(fit_classifier, cfg),
-        "integral": partial(fit_integral, cfg),
-        "segmenter": partial(fit_segmenter, cfg, cfg.method),
+    pipeline, name = Pipeline(cfg), cfg.stage
+    makers: Mapping[str, Callable[[], Stage]] = {
+        "classifier": pipeline.classifier,
+        "integral": pipeline.integral,
+        "segmenter": lambda: pipeline.segmenter(pipeline.method),
     }
-    if cfg.stage not in stages:
-        raise ConfigError(f"stage must be one of {', '.join(stages)}, got {cfg.stage!r}")
-    build.require_extras(cfg)
-    log.info("%s: finished", stages[cfg.stage]())
-    _add_scores(cfg)
+    if name not in makers:
+        raise ConfigError(f"stage must be one of {', '.join(makers)}, got {name!r}")
+    pipeline.parts.require_extras()
+    stage = makers[name]()
+    log.info("%s: finished", stage.run())
+    return _scores(pipeline, stage)
 
 
 @rank_zero_only  # under `ddp` every process runs this command
-def _add_scores(cfg: DictConfig) -> None:
-    if evaluate_run(cfg):
-        collect(Run.of(cfg).home)
+def _scores(pipeline: Pipeline, stage: Stage) -> float | None:
+    if not pipeline.score():
+        return None
+    collect(pipeline.parts.run.home)
+    own = pipeline.metric([stage])
+    return pipeline.metric(pipeline.scored()) if own is None else own

@@ -4,7 +4,7 @@ import logging
 
 from omegaconf import DictConfig
 
-from oaa_pl.stages.label import label_method
+from oaa_pl.stages.pipeline import Pipeline
 
 __all__ = ["run"]
 
@@ -12,5 +12,6 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Make the proxy labels of `cfg.method`."""
-    log.info("%s: finished", label_method(cfg, cfg.method))
+    """Make the proxy labels of the chosen method."""
+    pipeline = Pipeline(cfg)
+    log.info("%s: finished", pipeline.labels(pipeline.method).run())

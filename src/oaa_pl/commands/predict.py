@@ -12,16 +12,17 @@ from PIL import Image
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
+from oaa_pl.config.methods import chosen_method
+from oaa_pl.config.recipe import plain
 from oaa_pl.data.images import read_photo
 from oaa_pl.errors import BadImageError, ConfigError, MissingImageError, MissingInputError
 from oaa_pl.files.home import expanded_path
 from oaa_pl.proxy.palette import save_label
 from oaa_pl.proxy.png import save_png
 from oaa_pl.report.pictures import label_overlay
-from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import write_text
-from oaa_pl.runs.recorded import recorded_config, require_known
-from oaa_pl.stages import build
+from oaa_pl.runs.recorded import recorded_classes, recorded_config, require_known
+from oaa_pl.stages.configured import Configured, run_of
 from oaa_pl.stages.trained import label_photo
 from oaa_pl.stages.views import looked_at, named_keys
 
@@ -50,10 +51,10 @@ def run(cfg: DictConfig) -> None:
     output = expanded_path(cfg.predict.output)
     if not photos.is_dir():
         raise MissingInputError(f"predict.photos: {photos} is not a folder")
-    default = Run.of(cfg).segmenter(cfg.method) / LAST
+    default = run_of(cfg).segmenter(chosen_method(cfg).name) / LAST
     checkpoint = expanded_path(cfg.predict.checkpoint or default)
     trained, classes = _trained_with(cfg, checkpoint)
-    label = label_photo(trained, checkpoint, len(classes))
+    label = label_photo(Configured(trained).segmenting, checkpoint, len(classes))
     files = list(_files(photos, output.resolve()))
     read = 0
     with bar(len(files), "predict") as progress:
@@ -122,7 +123,7 @@ def _trained_with(cfg: DictConfig, checkpoint: Path) -> tuple[DictConfig, tuple[
             f"{checkpoint} does not exist; first run 'oaa fit stage=segmenter', or say "
             "predict.checkpoint=<file>"
         )
-    allow, keys = build.plain(cfg.allow_targets), named_keys()
+    allow, keys = plain(cfg.allow_targets), named_keys()
     if not isinstance(allow, list):
         raise ConfigError(f"allow_targets must be a list such as [mynet,timm], got {allow!r}")
     recorded = recorded_config(checkpoint, "net.segmenter", allow=allow)
@@ -130,7 +131,7 @@ def _trained_with(cfg: DictConfig, checkpoint: Path) -> tuple[DictConfig, tuple[
         raise ConfigError(
             f"{checkpoint} is not a segmenter's; give one that 'oaa fit stage=segmenter' made"
         )
-    classes = build.recorded_classes(checkpoint.parent)
+    classes = recorded_classes(checkpoint.parent)
     trained = looked_at(recorded, cfg, keys)
     if not any(key == "crf" or key.startswith("crf.") for key in keys):
         require_known(trained.crf, checkpoint.parent / "config.yaml", allow)

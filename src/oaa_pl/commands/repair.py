@@ -1,19 +1,20 @@
 """`oaa store repair`: recompute the damaged rows of a store with the model that made it."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.generations import generations_in
+from oaa_pl.config.sources import pairs_of
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import MissingInputError, StoreError, StoreMismatchError
 from oaa_pl.runs.recorded import recorded_config
-from oaa_pl.stages import build
-from oaa_pl.stages.attend import attend, reading_of
-from oaa_pl.stages.trained import load_into
+from oaa_pl.stages.attention import export
+from oaa_pl.stages.configured import Configured
+from oaa_pl.stages.trained import load_into, ready
 from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.generation import committed
 from oaa_pl.store.layout import Header, Pairs
@@ -63,7 +64,8 @@ def repair(path: Path, checkpoint: Path | None = None) -> Findings:
     with MemmapStore(path, header, pairs, overwrite=True) as store:
         store.state[:], store.rows[:] = found.state, found.rows
         if model is not None:
-            attend(*model, store, only=pairs.pairs[found.damaged], what="repair")
+            net, data, read = model
+            export(net, data, store, read, only=pairs.pairs[found.damaged], what="repair")
         store.commit(needed=known)
     return found
 
@@ -107,8 +109,8 @@ def _resumed_from(path: Path) -> int | None:
 
 def _model(
     path: Path, header: Header, pairs: Pairs, checkpoint: Path | None
-) -> tuple[DictConfig, nn.Module, OaaDataModule]:
-    """Configuration, network and photos that make a store's maps."""
+) -> tuple[nn.Module, OaaDataModule, Callable[[Tensor], Tensor]]:
+    """Network, photos and reading that make a store's maps."""
     parts = ("net.attention", "attention", "integral.attention", "data")
     if checkpoint is not None:
         if not checkpoint.is_file():
@@ -124,18 +126,18 @@ def _model(
             f"{path} lies in no finished run, which would tell the model that made it; say which "
             "with checkpoint=..."
         )
-    # What is read from the model is the store's own matter from here on.
-    cfg.attention = reading_of(cfg, path.resolve().parent.name)
-    kind = cfg.attention._target_.rpartition(".")[2]
-    if header.normalisation not in (kind, "unknown"):
+    made, method = Configured(cfg), path.resolve().parent.name
+    # How the model's score map is read is the store's own matter.
+    reading = made.recipe("integral.attention" if method == made.loss.method else "attention")
+    if header.normalisation not in (reading.name, "unknown"):
         raise StoreMismatchError(
-            f"{checkpoint} makes maps by {kind}, {path} holds maps by {header.normalisation}; give "
-            "another checkpoint"
+            f"{checkpoint} makes maps by {reading.name}, {path} holds maps by "
+            f"{header.normalisation}; give another checkpoint"
         )
-    train, _ = build.sources(cfg)
-    pairs.require_same(build.pairs_of(train), path)
-    net = load_into(build.attention_net(build.without_weights(cfg), len(train.classes)), checkpoint)
-    return cfg, net, build.datamodule(cfg, train, None, cfg.loader.eval_batch_size)
+    train, net = made.data.train, made.network("attention")
+    pairs.require_same(pairs_of(train), path)
+    module = load_into(net.unweighted.make(len(train.classes)), checkpoint)
+    return ready(module, net, made.trainer), made.data.loaders(net, train), reading()
 
 
 def _stage_of(cfg: DictConfig, path: Path) -> Path:

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,13 @@ from oaa_pl.report.curves import IouCurve, mean_curve
 from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
 from oaa_pl.report.growth import growth_caption
 from oaa_pl.report.markdown import markdown_tables
+from oaa_pl.report.methods import methods
 from oaa_pl.report.page import ReportData, RunFacts, build_page
 from oaa_pl.report.pictures import heat_overlay, label_overlay
 from oaa_pl.report.results import collect
 from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import sweep, write_text
-from oaa_pl.stages import build
+from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.figures import write_figures
 from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
 from oaa_pl.stages.trained import segment_photo
@@ -38,10 +39,6 @@ log = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 
-_PANEL_OF = {
-    "cam": "CAM", "oaa_mean": "mean", "oaa_max": "max", "oaa_plus_hybrid": "OAA+",
-    "oaa_plus_pooled": "OAA+ pooled",
-}  # fmt: skip
 _FRAMES = 9
 
 
@@ -63,7 +60,8 @@ def write_report(cfg: DictConfig) -> Path:
         MissingInputError: if nothing was scored yet.
         ConfigError: if `evaluate.threshold` is out of range.
     """
-    run = Run.of(cfg)
+    parts = Configured(cfg)
+    run = parts.run
     require_threshold(cfg.evaluate.threshold)  # the page marks and states it
     # The results and the page belong to no stage, so no stage's start clears up after a kill.
     sweep(run.home, ".*")
@@ -72,15 +70,15 @@ def write_report(cfg: DictConfig) -> Path:
         rows = [row for row in collect(run.home) if row.experiment == run.experiment]
     except MissingInputError:
         rows = []  # without masks there are pictures only; `_facts` refuses an empty run
-    train, val = build.sources(cfg)
+    train, val = parts.data.sources
     page = run.root.parent / "report" / "index.html"  # the variants of a sweep have one each
     sizes = {train.split: len(train.ids)}
     if val is not None:
         sizes[val.split] = len(val.ids)
-    grid = [*_training_rows(cfg, run, train), *_validation_rows(cfg, run, val)]
+    grid = [*_training_rows(parts, train), *_validation_rows(cfg, run, val)]
     data = ReportData(
         title=f"{run.experiment}: from tags to masks",
-        facts=_facts(cfg, run, train, sizes),
+        facts=_facts(parts, cfg, train, sizes),
         rows=rows,
         curves=_curves(cfg, run),
         fixed_threshold=cfg.evaluate.threshold,
@@ -93,11 +91,12 @@ def write_report(cfg: DictConfig) -> Path:
         write_text(page.parent / "table.md", markdown_tables(rows))
     if grid:
         save_contact_sheet(page.parent / "grid.png", grid)
-    write_figures(cfg, train, val, page.parent)
+    write_figures(run, train, val, page.parent)
     return page
 
 
-def _facts(cfg: DictConfig, run: Run, train: Source, sizes: dict[str, int]) -> RunFacts:
+def _facts(parts: Configured, cfg: DictConfig, train: Source, sizes: dict[str, int]) -> RunFacts:
+    run = parts.run
     seconds: dict[str, float] = {}
     record: dict[str, object] = {}
     commits: dict[str, None] = {}
@@ -109,6 +108,7 @@ def _facts(cfg: DictConfig, run: Run, train: Source, sizes: dict[str, int]) -> R
         commits |= dict.fromkeys(leg["commit"] for leg in (*made.get("earlier", []), made))
     if not record:
         raise MissingInputError(f"{run.root} has no finished stage; run 'oaa reproduce' first")
+    slow = parts.network("attention").full_on_cpu
     return RunFacts(
         experiment=cfg.name,
         dataset=train.name,
@@ -120,7 +120,7 @@ def _facts(cfg: DictConfig, run: Run, train: Source, sizes: dict[str, int]) -> R
         settings={
             "network": cfg.net.name,
             "input": f"{cfg.data.input_size} px",
-            "precision": str(as_trained(cfg, run.classifier).trainer.precision),
+            "precision": str(as_trained(parts.trainer, run.classifier, slow).precision),
             "background cue": cfg.background._target_.rpartition(".")[2],
             "gate": cfg.gate._target_.rpartition(".")[2],
             "threshold of attention/miou": f"{cfg.evaluate.threshold}, fixed beforehand",
@@ -141,19 +141,21 @@ def _curves(cfg: DictConfig, run: Run) -> dict[str, IouCurve]:
     return {method: mean_curve(curves) for method, curves in found.items()}
 
 
-def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow]:
+def _training_rows(parts: Configured, train: Source) -> Iterator[GridRow]:
     """Training images: maps, proxy label and prediction, beside the truth if there is one."""
+    run, compared = parts.run, parts.value("methods")
     readers = {
-        name: StoreReader(run.attention(method) / "store")
-        for method, name in _PANEL_OF.items()
-        if (run.attention(method) / "done.json").is_file()
+        one.short: StoreReader(run.attention(name) / "store")
+        for name, one in methods().items()
+        if not (one.control or one.ablation) and (run.attention(name) / "done.json").is_file()
     }
-    last = _last_finished(cfg, run.labels)
-    trained = _last_finished(cfg, run.segmenter)
-    segment = (
-        segment_photo(cfg, run.segmenter(trained) / LAST, len(train.classes)) if trained else None
-    )
-    for index in spread(len(train.ids), cfg.report.images):
+    last = _last_finished(compared, run.labels)
+    trained = _last_finished(compared, run.segmenter)
+    segment = None
+    if trained:
+        checkpoint = run.segmenter(trained) / LAST
+        segment = segment_photo(parts.segmenting, checkpoint, len(train.classes))
+    for index in spread(len(train.ids), parts.value("report.images")):
         photo = train.photo(index)
         size = (photo.shape[0], photo.shape[1])
         panels: dict[str, Picture] = {"photo": photo}
@@ -172,7 +174,7 @@ def _training_rows(cfg: DictConfig, run: Run, train: Source) -> Iterator[GridRow
 
 def _validation_rows(cfg: DictConfig, run: Run, val: Source | None) -> Iterator[GridRow]:
     """Validation images: predictions of the segmenter, beside the truth if there is one."""
-    last = _last_finished(cfg, run.segmentations, "metrics.csv")
+    last = _last_finished(cfg.methods, run.segmentations, "metrics.csv")
     if val is None or last is None:
         return
     for index in spread(len(val.ids), cfg.report.images // 2):
@@ -185,10 +187,10 @@ def _validation_rows(cfg: DictConfig, run: Run, val: Source | None) -> Iterator[
 
 
 def _last_finished(
-    cfg: DictConfig, folder_of: Callable[[str], Path], marker: str = "done.json"
+    methods: Sequence[str], folder_of: Callable[[str], Path], marker: str = "done.json"
 ) -> str | None:
     """The last method, in the order of the paper's table, that has finished a stage."""
-    finished = (m for m in reversed(cfg.methods) if (folder_of(m) / marker).is_file())
+    finished = (m for m in reversed(methods) if (folder_of(m) / marker).is_file())
     return next(finished, None)
 
 

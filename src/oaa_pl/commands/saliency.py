@@ -14,7 +14,7 @@ from oaa_pl.files.home import expanded_path
 from oaa_pl.proxy.kept_maps import to_levels
 from oaa_pl.proxy.png import save_png
 from oaa_pl.proxy.saliency_model import SaliencyModel
-from oaa_pl.stages import build
+from oaa_pl.stages.configured import Configured
 
 __all__ = ["run"]
 
@@ -75,7 +75,7 @@ def _map(output: Path, name: str) -> Path:
 
 def _of_training(cfg: DictConfig) -> dict[str, Path]:
     """The configured data set's training photos, by id."""
-    train, _ = build.sources(cfg)
+    train = Configured(cfg).data.train
     return {name: train.photo_path(index) for index, name in enumerate(train.ids)}
 
 

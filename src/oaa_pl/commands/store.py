@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands.repair import advice, repair
 from oaa_pl.config.compose import run_job
+from oaa_pl.config.sources import pairs_of
 from oaa_pl.errors import ConfigError, MissingInputError, StoreError
 from oaa_pl.files.home import expanded_path
-from oaa_pl.stages import build
+from oaa_pl.stages.configured import Configured
 from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.exchange import FORMATS, export_maps, import_maps
 from oaa_pl.store.generation import committed
@@ -144,7 +145,7 @@ def take_in(paths: Sequence[Path], options: Sequence[str]) -> None:
         )
 
     def of_other_code(cfg: DictConfig) -> None:
-        pairs = build.pairs_of(build.sources(cfg)[0])
+        pairs = pairs_of(Configured(cfg).data.train)
         grid = tuple(cfg.store.grid)
         header = Header(pairs.classes, pairs.fingerprint, grid, "maximum", normalisation="unknown")
         _take_in(folder, path, header, pairs)

@@ -21,10 +21,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from typing_extensions import override
 
+from oaa_pl.config.methods import read_users_methods
 from oaa_pl.config.paths import expand_paths
 from oaa_pl.config.words import as_hydra_reads
 from oaa_pl.errors import ConfigError
 from oaa_pl.files.home import expanded
+from oaa_pl.files.installed import root_of
 
 __all__ = [
     "ExperimentSource",
@@ -39,22 +41,6 @@ __all__ = [
 
 _GROUP = "experiment"
 _FILE = "experiment.yaml"
-
-
-def root_of(folder: str) -> Path:
-    """Where `conf` or `experiments` lies: inside the installed package, or beside `src`.
-
-    Args:
-        folder: "conf" or "experiments".
-
-    Raises:
-        ConfigError: if it is in neither place: the installation is incomplete.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for parent in (package, package.parents[1]):
-        if (parent / folder).is_dir():
-            return parent / folder
-    raise ConfigError(f"the installation of oaa_pl has no folder {folder!r}; install it again")
 
 
 class ExperimentSource(FileConfigSource):
@@ -128,6 +114,7 @@ def run_job(job: Callable[[DictConfig], None], overrides: Sequence[str]) -> None
             return
         try:
             expand_paths(cfg)
+            read_users_methods()
             job(cfg)
         except BaseException as error:
             failed.append(error)  # Hydra would print an error of its own above ours

@@ -1,4 +1,4 @@
-"""What makes a stage's optimiser or schedule, from its configuration."""
+"""What makes a stage's optimiser or schedule, from its recipe."""
 
 import inspect
 from collections.abc import Callable
@@ -6,33 +6,32 @@ from functools import partial
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
+from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.modules.stock import missing
 
 __all__ = ["factory"]
 
 
-def factory(node: DictConfig, name: str) -> Callable[..., Any]:
+def factory(recipe: Recipe, name: str) -> Callable[..., Any]:
     """What makes a stage's optimiser or schedule: a function of ours, or a class of PyTorch.
 
     Args:
-        node: its configuration.
-        name: of the node, for errors.
+        recipe: of the function or class.
+        name: its key in the configuration, for errors.
 
     Raises:
         ConfigError: if it cannot be imported, takes no such values, or lacks one.
     """
     try:
-        made: Callable[..., Any] = instantiate(node, _partial_=True, _convert_="all")
+        made: Callable[..., Any] = recipe.bound()
     except InstantiationException as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise ConfigError(f"{name}: {reason}; say a _target_ that Python can import") from error
     if not isinstance(made, partial):
-        raise ConfigError(f"{name} must be a mapping with a _target_, got {node!r}")
-    known = inspect.signature(made.func).parameters
+        raise ConfigError(f"{name} must be a mapping with a _target_, got {recipe.key!r}")
+    known, target = inspect.signature(made.func).parameters, recipe.key["_target_"]
     open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values())
     foreign = [value for value in made.keywords if value not in known and not open_ended]
     # A null says nothing, and Hydra's `~` could not take it out.
@@ -42,9 +41,9 @@ def factory(node: DictConfig, name: str) -> Callable[..., Any]:
     if foreign := [value for value in foreign if value not in silent]:
         without = " ".join(f"~{name}.{value}" for value in foreign)
         raise ConfigError(
-            f"{name}: {node['_target_']} takes no {', '.join(foreign)}; leave out with {without}"
+            f"{name}: {target} takes no {', '.join(foreign)}; leave out with {without}"
         )
     if lacking := missing(made, schedule=name.endswith(".schedule")):
         needed = " ".join(f"+{name}.{value}=..." for value in lacking)
-        raise ConfigError(f"{name}: {node['_target_']} needs {', '.join(lacking)}; say {needed}")
+        raise ConfigError(f"{name}: {target} needs {', '.join(lacking)}; say {needed}")
     return made

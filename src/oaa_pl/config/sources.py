@@ -1,14 +1,13 @@
-"""From a composed configuration to a stage's photos, tags and maps."""
+"""A stage's photos, tags and maps."""
 
 import inspect
 import pydoc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-
+from oaa_pl.config.recipe import Recipe
 from oaa_pl.data.class_counts import require_learnable
 from oaa_pl.data.source import Source
 from oaa_pl.errors import ConfigError
@@ -16,31 +15,34 @@ from oaa_pl.files.file_names import require_file_names
 from oaa_pl.store.layout import Pairs
 from oaa_pl.store.reader import StoreReader
 
-__all__ = ["maps_of", "pairs_of", "require_values", "sources", "unsaid_classes"]
+__all__ = ["maps_of", "pairs_of", "sources", "unsaid_classes"]
 
 
-def sources(cfg: DictConfig) -> tuple[Source, Source | None]:
+def sources(train: Recipe, val: Recipe | None, folder: Path) -> tuple[Source, Source | None]:
     """The training source, and the validation source if there is one; both of the same classes.
 
+    Args:
+        train: what makes the training source.
+        val: what makes the validation source, or None for none; it takes the classes of `train`
+            where it names none.
+        folder: where files will be named by the sources' ids.
+
     Raises:
-        ConfigError: if a value without a default is not given, the training photos are to have
-            no tags, there is nothing to learn from them, or an id makes no file name.
+        ConfigError: if the training photos are to have no tags, there is nothing to learn from
+            them, or an id makes no file name.
     """
-    require_values(cfg)
-    if cfg.data.train.get("tags") == "none":
+    if train.key.get("tags") == "none":
         raise ConfigError("data.tags=none is for splits that are segmented; training needs tags")
-    train: Source = instantiate(cfg.data.train)
-    require_learnable(train)
-    val: Source | None = None
-    if cfg.data.val:
-        val = instantiate(cfg.data.val, **unsaid_classes(cfg.data.val, train.classes))
-    for source in (train, val):
+    trained: Source = train()
+    require_learnable(trained)
+    held_out: Source | None = val(**unsaid_classes(val.key, trained.classes)) if val else None
+    for source in (trained, held_out):
         if source is not None:
-            require_file_names(source.ids, Path(cfg.runs))
-    return train, val
+            require_file_names(source.ids, folder)
+    return trained, held_out
 
 
-def unsaid_classes(node: DictConfig, classes: Sequence[str]) -> dict[str, list[str]]:
+def unsaid_classes(node: Mapping[str, Any], classes: Sequence[str]) -> dict[str, list[str]]:
     """What to add where a validation source's classes are not given: the training source's.
 
     Args:
@@ -49,24 +51,10 @@ def unsaid_classes(node: DictConfig, classes: Sequence[str]) -> dict[str, list[s
     """
     with suppress(pydoc.ErrorDuringImport, TypeError, ValueError):  # `instantiate` will say better
         # A source of one's own may have its classes built in.
-        takes = "classes" in inspect.signature(pydoc.locate(node._target_)).parameters  # type: ignore[arg-type]  # None is a TypeError
+        takes = "classes" in inspect.signature(pydoc.locate(node["_target_"])).parameters  # type: ignore[arg-type]  # None is a TypeError
         if takes and node.get("classes") is None:
             return {"classes": list(classes)}
     return {}
-
-
-def require_values(cfg: DictConfig) -> None:
-    """Refuse a data set of which a value without a default is not given.
-
-    Raises:
-        ConfigError: with the value's key.
-    """
-    # Not `missing_keys`: that fails where one value refers to another that is missing.
-    missing = [str(key) for key in cfg.data if OmegaConf.is_missing(cfg.data, key)]
-    if missing:
-        # Shortest first: the others refer to it.
-        key = f"data.{min(missing, key=len)}"
-        raise ConfigError(f"{key} is not set and has no default; say {key}=...")
 
 
 def pairs_of(source: Source) -> Pairs:

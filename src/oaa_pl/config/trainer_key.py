@@ -6,13 +6,13 @@ never heard of tells two stages apart rather than mixing them.
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 
 __all__ = ["asked_processes", "import_callbacks", "recorded_trainer", "trainer_key"]
@@ -54,18 +54,18 @@ _SAME_AS_DEFAULT: dict[str, tuple[Any, ...]] = {
 _SHARES = ("limit_train_batches", "limit_val_batches", "val_check_interval", "overfit_batches")
 
 
-def trainer_key(cfg: DictConfig) -> dict[str, Any]:
+def trainer_key(settings: Mapping[str, Any], callbacks: Sequence[Any]) -> dict[str, Any]:
     """Settings of the trainer, and callbacks, that change what a stage makes.
 
     Args:
-        cfg: the configuration, or one that a stage recorded: its `trainer` and `callbacks`.
+        settings: `trainer` of a configuration, as plain values.
+        callbacks: `callbacks` of a configuration, as plain values.
 
     Returns:
         Plain values by name; what says the same as Lightning's default is left out, so that
         spelling it changes nothing.
     """
-    settings = _plain(cfg.get("trainer"), {})
-    callbacks = [one for one in _plain(cfg.get("callbacks"), []) if not _only_looks(one)]
+    callbacks = [one for one in callbacks if not _only_looks(one)]
     harmless = _HARMLESS if callbacks else _HARMLESS | _VALIDATION
     if not settings.get("gradient_clip_val"):
         harmless = harmless | {"gradient_clip_algorithm"}
@@ -77,23 +77,25 @@ def trainer_key(cfg: DictConfig) -> dict[str, Any]:
     return key | ({"callbacks": callbacks} if callbacks else {})
 
 
-def import_callbacks(cfg: DictConfig) -> None:
+def import_callbacks(callbacks: Sequence[Any]) -> None:
     """Import the classes of the callbacks that are asked for, so that they can be looked at.
 
-    Those of a record are not: its folder may come from a stranger.
+    Never used on a record's callbacks: its folder may come from a stranger.
+
+    Args:
+        callbacks: of this command's configuration, as plain values.
     """
-    for callback in _plain(cfg.get("callbacks"), []):
+    for callback in callbacks:
         with suppress(Exception):  # what cannot be imported is reported when it is made
             get_class(callback["_target_"])
 
 
-def asked_processes(cfg: DictConfig) -> int | None:
+def asked_processes(settings: Mapping[str, Any]) -> int | None:
     """How many processes a configuration asks for; None if it takes as many as there are.
 
     Args:
-        cfg: the configuration, or one that a stage recorded.
+        settings: its `trainer`, as plain values.
     """
-    settings = _plain(cfg.get("trainer"), {})
     devices, nodes = settings.get("devices", "auto"), settings.get("num_nodes", 1)
     if isinstance(devices, str):
         words = [word for word in devices.split(",") if word.strip()]
@@ -119,18 +121,13 @@ def recorded_trainer(folder: Path) -> tuple[dict[str, Any], int | None]:
         The `trainer` of a key, if it says anything; and the number of processes, if it is known.
     """
     try:
-        cfg = OmegaConf.load(folder / "config.yaml")
-        if not isinstance(cfg, DictConfig):
-            return {}, None
-        key = trainer_key(cfg)
-        return {"trainer": key} if key else {}, asked_processes(cfg)
+        recorded: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=True)
+        settings, callbacks = (recorded.get(name) for name in ("trainer", "callbacks"))
+        settings = settings if isinstance(settings, dict) else {}
+        key = trainer_key(settings, callbacks if isinstance(callbacks, list) else [])
+        return {"trainer": key} if key else {}, asked_processes(settings)
     except Exception:  # yaml and OmegaConf raise what they like; nothing is known then
         return {}, None
-
-
-def _plain(node: Any, default: Any) -> Any:
-    plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    return plain if isinstance(plain, type(default)) else default
 
 
 def _is_default(name: str, value: Any) -> bool:

@@ -2,6 +2,6 @@
 
 import os
 
-# albumentations asks the network for a newer release as it is imported, which fails behind a
-# firewall and would only find the successor under another licence: see pyproject.toml.
+# At import, albumentations looks on the network for a newer release. That fails behind a firewall,
+# and the newer package has another licence: see pyproject.toml.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

@@ -1,4 +1,4 @@
-"""Tags from the annotations of PASCAL VOC: an XML file per image, with its objects by name."""
+"""Tags from annotations of PASCAL VOC: one XML file per image, with the names of its objects."""
 
 import re
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ _EXPAT_KNOWS = ("utf-8", "utf8", "utf-16", "iso-8859-1", "us-ascii", "ascii")
 def tags_from_annotation(path: Path, classes: Sequence[str]) -> tuple[str, ...]:
     """The classes of one PASCAL VOC annotation.
 
-    Objects marked `difficult` count: they are in the photo, and in its mask where it has one.
+    Objects marked `difficult` count too: they are in the photo, and in its mask.
 
     Args:
         path: the XML file, in the encoding that it declares.
-        classes: the names that are allowed.
+        classes: allowed names.
 
     Returns:
-        One name per object, so a class can come several times.
+        One name per object; a class can appear several times.
 
     Raises:
         UntaggedImageError: if there is no such file.
-        BadTagFileError: if it is no XML, not in the encoding that it declares, or an object has
-            no name.
+        BadTagFileError: if it is not XML, is not in the encoding that it declares, or has an object
+            without a name.
         UnknownClassError: if an object's name is not in `classes`.
     """
     root = _parse(path)
@@ -55,11 +55,11 @@ def _parse(path: Path) -> ElementTree.Element:
     encoding = declared[1].decode() if declared else "utf-8"
     try:
         if declared and encoding.lower() not in _EXPAT_KNOWS:
-            # Expat knows few encodings, Python all that annotation tools write.
+            # Expat knows few encodings. Python knows all that annotation tools write.
             return ElementTree.fromstring(content[declared.end() :].decode(encoding))
         return ElementTree.fromstring(content)
     except ElementTree.ParseError as error:
-        raise BadTagFileError(f"{path}:{error.position[0]}: is no XML ({error})") from error
+        raise BadTagFileError(f"{path}:{error.position[0]}: is not XML ({error})") from error
     except XML as error:
         raise BadTagFileError(
             f"annotation {path} is not in the encoding {encoding!r} that it declares ({error}): "

@@ -1,6 +1,6 @@
-"""Everything that can be wrong with the images of a data set, each fault once.
+"""Check the images of a data set, and list every fault once.
 
-Every photo, mask and saliency map is read once, in threads: decoding lets other threads run.
+Read every photo, mask and saliency map once, in threads (decoding runs in parallel).
 
 Shapes: photos (H, W, 3) uint8 RGB, masks (H, W) uint8; C foreground classes.
 """
@@ -37,13 +37,13 @@ _SIDE = 192  # pixels of a sample's long side
 
 
 class Sample(NamedTuple):
-    """A photo in little.
+    """A small copy of a photo, for the contact sheet.
 
     Attributes:
         name: its id.
         tags: its classes.
         photo: RGB, (h, w, 3) uint8.
-        mask: its true mask, (h, w) uint8; None if there is none, or it is at fault.
+        mask: its true mask, (h, w) uint8; None if it is missing or faulty.
     """
 
     name: str
@@ -54,15 +54,15 @@ class Sample(NamedTuple):
 
 @dataclass
 class Findings:
-    """What was found out about a data set.
+    """The result of a check.
 
     Attributes:
-        faults: what a training or its scores would stop at, each a line.
-        remarks: what they would not stop at, each a line.
-        sizes: pixels (H, W) of each photo that could be read.
-        formats: how many photos are of which format.
-        samples: some photos in little.
-        pictures: the photos by a digest of their pixels.
+        faults: problems that would stop a training or its scores, one line each.
+        remarks: other problems, one line each.
+        sizes: pixels (H, W) of each readable photo.
+        formats: format to number of photos.
+        samples: small copies of some photos.
+        pictures: digest of the pixels to photos.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -94,8 +94,8 @@ def check_images(
 
     Args:
         listing: the data set.
-        cue: (image id, photo) to saliency, if it is read from files; its errors are faults.
-        samples: how many photos to keep in little, of all classes alike.
+        cue: (image id, photo) to saliency, if it reads files; its errors become faults.
+        samples: number of small copies to make, equally many of each class.
         progress: called with 1 after each photo.
     """
     findings = Findings()
@@ -124,13 +124,13 @@ def check_images(
                     masks.append(seen.shown)
                 progress(1)
         except BaseException:
-            # Or leaving would wait for every photo that is still to be read.
+            # Otherwise leaving the block would wait for all remaining photos.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     findings.remarks += twins(findings.pictures.values())
     if deep:
         findings.remarks.append(
-            f"{deep} photos have more than 8 bits a sample: those that do not use the upper half "
+            f"{deep} photos have more than 8 bits a sample: photos that do not use the upper half "
             "of 16 bits are scaled by their own range; save them with 8 bits to choose yourself"
         )
     unlike = unlike_masks(listing.where, listing.classes, masks)
@@ -139,17 +139,17 @@ def check_images(
 
 
 def check_lists(listing: Listing, trained: bool = True, elsewhere: Sequence[Path] = ()) -> Findings:
-    """What is wrong with a data set's names and tags, and with the folder that it lies in.
+    """Check names, tags and folder of a data set.
 
     Args:
         listing: the data set.
-        trained: whether its tags are trained on, so that they must tell classes apart.
-        elsewhere: photos that another split lists, and that are not missed here.
+        trained: whether its tags are used for training, so that they must distinguish classes.
+        elsewhere: photos of another split, which may be absent from this list.
     """
     names = [image.name for image in listing.images]
     faults = [
         f"the id {name!r} is too long for a file name (at most {LONGEST_NAME} bytes with .png): "
-        "rename the photo, or the folders that it lies in"
+        "rename the photo, or its folders"
         for name in long_names(names)
     ]
     return Findings(
@@ -168,7 +168,7 @@ def _look(listing: Listing, image: Listed, cue: Cue | None, keep: bool) -> _Seen
     remarks = list(odd_photo(image.photo, size, header.format))
     if image.mask is not None and header.orientation != 1:
         remarks.append(
-            f"{image.photo} is turned by its orientation tag: its mask must lie over the photo as "
+            f"{image.photo} is turned by its orientation tag: its mask must fit the photo as "
             "it is shown; look at the contact sheet, or save the photo upright"
         )
     mask, shown = None, None
@@ -204,7 +204,7 @@ def _look(listing: Listing, image: Listed, cue: Cue | None, keep: bool) -> _Seen
 
 
 def _spread_over_classes(listing: Listing, wanted: int) -> set[int]:
-    """Places of a few images, each class in its turn."""
+    """Indices of a few images, taking classes in turn."""
     waiting = [
         [place for place, image in enumerate(listing.images) if name in image.tags]
         for name in listing.classes

@@ -1,4 +1,4 @@
-"""How many photos have each class, and whether there is anything to learn from that."""
+"""Count the photos of each class, and refuse tags that teach nothing."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ __all__ = ["describe_classes", "require_learnable"]
 
 
 def describe_classes(source: Source) -> str:
-    """One line with every class and the number of photos that have it.
+    """One line with every class and its number of photos.
 
     Args:
         source: photos and tags.
@@ -24,16 +24,16 @@ def describe_classes(source: Source) -> str:
 
 
 def require_learnable(source: Source) -> None:
-    """Refuse a training source from whose tags no class can be told from its absence.
+    """Refuse a training source if no class is present in some photos and absent from others.
 
     Source: Jiang et al., ICCV 2019, section 3.2: the gate compares a class with the absent ones.
 
     Raises:
-        ConfigError: if the classes are no classes, there is one class only, or each class is in
-            all of the photos or in none.
+        ConfigError: if the class names are invalid, there is only one class, or each class is in
+            all photos or in no photo.
     """
     where = f"split {source.split!r} of {source.name}"
-    if fault := class_fault(source.classes):  # of a source that does not check it itself
+    if fault := class_fault(source.classes):  # a source of other code may not check it
         raise ConfigError(f"{where}: {fault}")
     if len(source.classes) == 1:
         raise ConfigError(

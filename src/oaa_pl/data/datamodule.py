@@ -1,4 +1,4 @@
-"""The one LightningDataModule: classifier, integral model and segmenter read from it alike."""
+"""The LightningDataModule of all stages: classifier, integral model and segmenter."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,31 +22,32 @@ __all__ = ["OaaDataModule"]
 
 
 class OaaDataModule(LightningDataModule):
-    """Batches (`oaa_pl.types.Batch`) for every stage; a stage differs only in what is added.
+    """Batches (`oaa_pl.types.Batch`) for every stage. Stages differ only in the added fields.
 
     | loader | source | order | adds |
     |---|---|---|---|
     | `train_dataloader` | train | shuffled, new each epoch | `soft_label`, `target` if given |
-    | `val_dataloader` | val | as listed | nothing |
+    | `val_dataloader` | val | as listed | `target` if given |
     | `predict_dataloader` | train | as listed | nothing |
 
-    Every image of a source comes once an epoch, the last batch being smaller where need be.
-    Several processes each read their share; where they do not divide the images, a few come
-    twice, marked `repeat`. Use `Trainer(use_distributed_sampler=False)`: the loaders have split
-    the images already, and Lightning's own sampler would lose the epoch and the marks.
+    Every image appears once per epoch; the last batch may be smaller. Several processes each read
+    their share. If the images do not divide evenly, a few appear twice, marked `repeat`. Use
+    `Trainer(use_distributed_sampler=False)`: the loaders split the images themselves, and
+    Lightning's sampler would lose the epoch and the marks.
 
     Args:
         train: photos and tags to train on, and to make attention and proxy labels for.
         val: photos and tags to validate on; None: no validation.
-        train_transform: what the networks see in training.
-        eval_transform: what they see otherwise; the whole photo at one size.
+        train_transform: augmentation for training.
+        eval_transform: for validation and prediction: the whole photo at one size.
         batch_size: per process, 1 or more.
-        num_workers: processes that decode photos; 0: the training process does.
+        num_workers: processes that decode photos; 0: the training process decodes them.
         seed: of order and augmentation, 0 or more.
         soft_labels: index in `train` to cumulative attention, (C, h, w) in [0, 1]: integral stage.
         proxy_labels: index in `train` to label map, (H, W) in {0..C, 255}: segmenter stage.
+        val_labels: index in `val` to label map, to validate a segmenter.
         eval_batch_size: per process; None: `batch_size`.
-        shuffle: whether training draws a new order every epoch; else it reads as listed.
+        shuffle: whether training draws a new order every epoch; otherwise the order of the list.
 
     Raises:
         ConfigError: if a number is out of range, or `train` and `val` differ in their classes.
@@ -65,6 +66,7 @@ class OaaDataModule(LightningDataModule):
         proxy_labels: Callable[[int], NDArray[np.uint8]] | None = None,
         eval_batch_size: int | None = None,
         shuffle: bool = True,
+        val_labels: Callable[[int], NDArray[np.uint8]] | None = None,
     ) -> None:
         super().__init__()
         eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
@@ -80,8 +82,8 @@ class OaaDataModule(LightningDataModule):
                 f"train has the classes {', '.join(train.classes)} but val has "
                 f"{', '.join(val.classes)}: give both the same list, in the same order"
             )
-        # A forked worker inherits OpenCV's pool without its threads, and would wait for them for
-        # ever; and several workers with a pool each would fight over the cores.
+        # A forked worker inherits OpenCV's pool without its threads, and would wait for them
+        # forever. Also, several workers with a pool each would compete for the cores.
         cv2.setNumThreads(1)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -89,13 +91,16 @@ class OaaDataModule(LightningDataModule):
         self.seed = seed
         self.shuffle = shuffle
         self.train_set = PhotoDataset(train, train_transform, seed, soft_labels, proxy_labels)
-        self.val_set = None if val is None else PhotoDataset(val, eval_transform, seed)
+        self.val_set = (
+            None
+            if val is None
+            else PhotoDataset(val, eval_transform, seed, proxy_labels=val_labels)
+        )
         self.predict_set = PhotoDataset(train, eval_transform, seed)
 
     @override
     def setup(self, stage: str) -> None:
-        # The only way to tell Lightning that there is nothing to validate on: a hook that returns
-        # no loader earns a warning.
+        # Tell Lightning not to validate. A hook that returns no loader would cause a warning.
         if self.val_set is None and self.trainer is not None:
             self.trainer.limit_val_batches = 0
 
@@ -125,15 +130,15 @@ class OaaDataModule(LightningDataModule):
             collate_fn=collate,
             worker_init_fn=_one_thread,
             pin_memory=torch.cuda.is_available(),
-            # Workers outlive an epoch: a draw carries its epoch, so they need not be told.
+            # Workers can stay alive between epochs, because each draw carries its epoch.
             persistent_workers=self.num_workers > 0,
-            # A loader draws a number for its workers at each start. From the global generator
-            # that would shift the dropout of a resumed run, which starts its loaders anew.
+            # A loader draws a number for its workers at each start. With the global generator, a
+            # resumed run, which starts its loaders again, would draw other dropout.
             generator=torch.Generator().manual_seed(self.seed),
         )
 
 
 def _one_thread(_worker: int) -> None:
-    """Set up a loader's process: torch has one thread there by itself, OpenCV one per core."""
-    # A forked process has this from its parent; a spawned one, as on macOS, does not.
+    """Set up a loader's process. torch uses one thread there anyway, OpenCV one per core."""
+    # A forked process inherits this. A spawned one, as on macOS, does not.
     cv2.setNumThreads(1)

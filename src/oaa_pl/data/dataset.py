@@ -1,4 +1,4 @@
-"""A source seen through a transform: the samples of every stage.
+"""Samples of every stage: a source and a transform.
 
 Shapes: B images, C foreground classes, H x W pixels of the network's input, h x w grid cells.
 """
@@ -22,18 +22,18 @@ __all__ = ["PhotoDataset", "collate"]
 class PhotoDataset(Dataset[Batch]):
     """One sample per draw, a pure function of (seed, epoch, index).
 
-    So a sample is the same in any worker process, after any resumption and on any rank. True
-    masks are never opened here: a stage that needs labels beyond tags is given them.
+    So a sample is the same in any worker process, after any resumption and on any rank. It never
+    opens true masks: `soft_labels` and `proxy_labels` give the targets beyond tags.
 
     Args:
         source: photos and tags.
-        transform: what the network sees of a photo.
+        transform: augmentation of a photo.
         seed: of the augmentation, 0 or more.
         soft_labels: index to cumulative attention, (C, h, w) float32 in [0, 1] on the whole
-            photo's grid; adds `soft_label` to a sample. Never warped: the views are undone
-            where it is compared.
+            photo's grid; adds `soft_label` to a sample. It is not warped: the integral model
+            undoes the view instead.
         proxy_labels: index to label map, (H, W) uint8 in {0..C, 255}, of the whole photo; adds
-            `target`, seen through the sample's view.
+            `target`, in the sample's view.
 
     Raises:
         ConfigError: if `seed` is negative.
@@ -87,7 +87,7 @@ def collate(samples: Sequence[Batch]) -> Batch:
         samples: of `PhotoDataset`, at least one.
 
     Returns:
-        The same keys with a leading B.
+        The same keys; shapes get a leading B.
 
     Raises:
         ConfigError: if their images differ in size.

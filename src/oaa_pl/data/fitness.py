@@ -1,7 +1,7 @@
-"""Whether a data set will carry a run to its end: checked before the first stage, not after hours.
+"""Check before the first stage that a data set allows a run to finish.
 
-A data set's constructor has read its list, its tags and the header of every photo. Here come the
-masks, which only the last stage reads.
+The data set's constructor has read its list, its tags and the header of every photo. This file
+checks the masks, which only the last stage reads.
 
 Shapes: masks (H, W) uint8; C foreground classes.
 """
@@ -28,17 +28,16 @@ _LOOKED_AT = 2000  # masks whose pixels are read: about 3 ms each
 
 
 def check_fit(source: Source, pixels: bool = True) -> None:
-    """Refuse a data set that a run could start with but not finish; warn of odd tags and masks.
+    """Refuse a data set that would stop a run later; warn about odd tags and masks.
 
     Args:
         source: any data set.
-        pixels: whether to look into the masks as well, into 2,000 of them at most, evenly spread;
-            else at their headers alone, 0.3 ms each.
+        pixels: whether to read pixels of masks too: of 2,000 masks at most, evenly spread. Headers
+            are always read, 0.3 ms each.
 
     Raises:
-        MissingMaskError: if the data set has masks, but not all.
-        BadMaskError: if a mask cannot be read, or does not belong to its photo, to the classes or
-            to the tags.
+        MissingMaskError: if the data set has masks, but not for every photo.
+        BadMaskError: if a mask cannot be read, or does not fit its photo, the classes or the tags.
     """
     everywhere = [source.classes[c] for c in np.flatnonzero(source.labels.all(axis=0))]
     if everywhere:
@@ -55,17 +54,17 @@ def check_fit(source: Source, pixels: bool = True) -> None:
 
 
 def long_names(ids: Sequence[str]) -> list[str]:
-    """The ids that are too long for the files that a run names by them."""
+    """The ids that are too long for file names."""
     return [name for name in ids if len(fsencode(f"{name}.png")) > LONGEST_NAME]
 
 
 def photo_sizes(source: Source) -> dict[str, tuple[int, int]]:
-    """Pixels (H, W) of each photo by its id, from the headers.
+    """Id to pixels (H, W) of each photo, from the headers.
 
     Raises:
         BadImageError: if one cannot be read.
     """
-    with ThreadPoolExecutor() as pool:  # most of it is waiting for the disk
+    with ThreadPoolExecutor() as pool:  # mostly waits for the disk
         sizes = pool.map(photo_size, map(source.photo_path, range(len(source.ids))))
         return dict(zip(source.ids, sizes, strict=True))
 

@@ -1,4 +1,4 @@
-"""A practitioner's own data: a folder of photos and a CSV of tags, no pixel labels.
+"""Your own photos: a folder of photos and a CSV of tags, without masks.
 
 Example of a tag file:
 
@@ -28,7 +28,7 @@ __all__ = ["FolderSource", "find_mask", "validation_source"]
 
 
 class FolderSource(FileSource):
-    """The photos that a tag file lists; photos that it does not list are left alone.
+    """The photos that a tag file lists. Other photos in the folder are not used.
 
     Args:
         root: the folder of the photos, in any mix of the suffixes of `photo_files.PHOTO_SUFFIXES`.
@@ -37,18 +37,18 @@ class FolderSource(FileSource):
         classes: class names in the order of their ids; None takes the tag file's, sorted. A
             validation source is given those of the training source.
         mask_folder: true masks `<id>.png`, or in the photos' subfolders, for evaluation only;
-            None: there are none.
+            None: no masks.
         split: what to call these photos in results.
         name: of the data set, in results.
 
     Raises:
-        BadTagFileError: if the tag file cannot be read, a row is malformed or two rows mean
-            photos of one id.
-        ConfigError: if the classes are no classes: see `oaa_pl.names`.
+        BadTagFileError: if the tag file cannot be read, a row is malformed or two rows have photos
+            with the same id.
+        ConfigError: if the class names are invalid: see `oaa_pl.names`.
         EmptySplitError: if the tag file has no row.
         MissingImageError: if the folder, or a photo that the tag file lists, does not exist.
         MissingMaskError: if the folder of masks does not exist.
-        BadImageError: if a photo is empty or of no known format.
+        BadImageError: if a photo is empty or in an unknown format.
         UntaggedImageError: if a row has no tag.
         UnknownClassError: if a tag is not in `classes`.
     """
@@ -65,12 +65,12 @@ class FolderSource(FileSource):
         root, tag_file = expanded_path(root), expanded_path(tag_file)
         given = as_classes(classes)
         if given is not None and (fault := class_fault(given)):
-            raise ConfigError(f"data.classes: {fault}")  # before a tag is blamed for it
+            raise ConfigError(f"data.classes: {fault}")  # before an error about a tag
         rows = read_tag_file(tag_file, given)
         if not rows:
             raise EmptySplitError(f"{tag_file} lists no image: add a row for each photo")
         if not root.is_dir():
-            raise MissingImageError(f"data.root {root} is not a folder: give that of the photos")
+            raise MissingImageError(f"data.root {root} is not a folder: give the photos' folder")
         chosen = given or tuple(sorted({tag for row in rows for tag in row.tags}))
         files = NamedFiles(root)
         found = [_photo(files, tag_file, row) for row in rows]
@@ -89,14 +89,14 @@ def validation_source(
     split: str | None = None,
     name: str = "folder",
 ) -> FolderSource | None:
-    """The photos of a second tag file, to score against.
+    """The photos of a second tag file, for validation. Arguments as in `FolderSource`.
 
     Args:
-        root: as of `FolderSource`, and so are the others.
-        tag_file: of the photos to validate on; None: there is nothing to validate on.
+        root: folder of the photos.
+        tag_file: of the photos to validate on; None: no validation.
         classes: of the training source.
         mask_folder: of true masks, or None.
-        split: what to call these photos in results; None: "val".
+        split: name of these photos in results; None: "val".
         name: of the data set, in results.
 
     Returns:
@@ -125,8 +125,8 @@ def _ids(tag_file: Path, rows: Sequence[TagRow], found: Sequence[Found]) -> list
     for row, photo in zip(rows, found, strict=True):
         name = image_id(photo.name)
         first, path = alike.setdefault(look(name), (row, photo.path))
-        # Maps, masks and predictions are files named by id, so the second would overwrite. A disk
-        # that ignores case finds one photo under two ids.
+        # Maps, masks and predictions are files named by id: the second would overwrite the first.
+        # A file system that ignores case finds one photo under two ids.
         same = first is not row and path.samefile(photo.path)
         other = ids.get(name) or (first if same else None)
         if other is not None:
@@ -140,13 +140,13 @@ def _ids(tag_file: Path, rows: Sequence[TagRow], found: Sequence[Found]) -> list
 
 def _masks(folder: Path, ids: Sequence[str], found: Sequence[Found]) -> list[Path]:
     if not folder.is_dir():
-        raise MissingMaskError(f"data.mask_folder {folder} is not a folder: give that of the masks")
+        raise MissingMaskError(f"data.mask_folder {folder} is not a folder: give the masks' folder")
     files = NamedFiles(folder, (".png",))
     return [find_mask(files, name, photo) for name, photo in zip(ids, found, strict=True)]
 
 
 def find_mask(files: NamedFiles, image_id: str, photo: Found) -> Path:
-    """The mask of a photo: `<id>.png`, or in the subfolder that the photo lies in.
+    """The mask of a photo: `<id>.png`, or a PNG in the same subfolder as the photo.
 
     Args:
         files: of the folder of masks.
@@ -154,7 +154,7 @@ def find_mask(files: NamedFiles, image_id: str, photo: Found) -> Path:
         photo: the photo.
 
     Returns:
-        Its path; that of `<id>.png` if there is none.
+        Its path; the path of `<id>.png` if there is no mask.
     """
     name = f"{image_id}.png"
     mask = files.find(name) or files.find(str(Path(photo.name).with_suffix(".png")))

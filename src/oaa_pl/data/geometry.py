@@ -4,6 +4,12 @@ A view maps normalised coordinates of the whole photo to those of the network's 
 (x, y) in [-1, 1] from outer edge to outer edge (`align_corners=False`). There every plain resize
 is the identity, so a rule depends only on what moved *within* the picture.
 
+Each rule reads what the library drew, from the log that its `ReplayCompose` keeps. Transforming
+keypoints instead would need no rules, but the library (2.0.8) places keypoints up to two pixels
+beside what an image shows wherever it resizes, multiplies them where it mirrors a border, and
+rounds them to float32. Its list of applied transforms leaves out those inside `OneOrOther`. The
+tests compare every rule with pixels, and with keypoints where these are right.
+
 Shapes: matrices (3, 3) float64, views (2, 3); sizes are (H, W) in pixels.
 """
 
@@ -82,7 +88,7 @@ def _shift(x: float, y: float) -> Matrix:
 
 
 def _crop(params: Mapping[str, Any]) -> Matrix:
-    """Crops; some pad first, and then give the crop in padded pixels, and some resize after."""
+    """Crops. Some pad first and give the crop in padded pixels; some resize afterwards."""
     padding = params.get("pad_params") or {}
     left, top, right, bottom = params["crop_coords"]
     move = _shift(padding.get("pad_left", 0) - left, padding.get("pad_top", 0) - top)
@@ -104,7 +110,7 @@ def _affine(params: Mapping[str, Any]) -> Matrix:
 
 def _rotate(params: Mapping[str, Any]) -> Matrix:
     before = params["shape"][:2]
-    if params["x_max"] < 0:  # its way to say that the borders are not cut off
+    if params["x_max"] < 0:  # the library's sign that the borders are not cut off
         return _from_pixels(params["matrix"], before, before)
     move = _shift(-params["x_min"], -params["y_min"])
     after = (params["y_max"] - params["y_min"], params["x_max"] - params["x_min"])

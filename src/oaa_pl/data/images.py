@@ -1,4 +1,4 @@
-"""Photos and masks as arrays; a file that cannot be read is a named error with its path.
+"""Read photos and masks as arrays, or raise a named error with the path.
 
 Shapes: photos (H, W, 3) uint8 RGB, masks (H, W) uint8: 0 background, c + 1 class c, 255 ignored.
 """
@@ -29,26 +29,26 @@ __all__ = [
 
 
 def photo_size(path: Path) -> tuple[int, int]:
-    """The upright size of a photo from its header alone, so that 10,000 are checked in seconds.
+    """The upright size of a photo, from its header: fast enough for 10,000 photos.
 
     Args:
         path: an image file.
 
     Returns:
-        (H, W) in pixels, after the orientation: the size of what `read_photo` returns.
+        (H, W) in pixels of the upright photo, as `read_photo` returns it.
 
     Raises:
         MissingImageError: if there is no such file.
-        BadImageError: if it is empty or its header is of no known format.
+        BadImageError: if it is empty or in an unknown format.
     """
     return read_header(path).size
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
-    """A photo as upright RGB, whatever its file holds.
+    """Read a photo as upright RGB, from any mode.
 
-    Gray, palette and CMYK files are converted, samples of more than 8 bits brought to 8 (see
-    `oaa_pl.data.tones`), transparent pixels become white, and the orientation is applied.
+    Convert gray, palette and CMYK, scale samples of more than 8 bits to 8 (see
+    `oaa_pl.data.tones`), make transparent pixels white, and apply the orientation.
 
     Args:
         path: an image file; the first frame of an animation, the first page of a document.
@@ -58,7 +58,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
     Raises:
         MissingImageError: if there is no such file.
-        BadImageError: if it is empty, truncated, too large or of no known format.
+        BadImageError: if it is empty, truncated, too large or in an unknown format.
     """
     loaded = load_upright(path)
     try:
@@ -75,7 +75,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        # What lies under transparent pixels is arbitrary: nobody was meant to see it.
+        # The colours of transparent pixels are arbitrary.
         opaque = image.convert("RGBA")
         white = Image.new("RGBA", opaque.size, "white")
         return Image.alpha_composite(white, opaque).convert("RGB")

@@ -1,7 +1,7 @@
-"""What a data set lists, gathered in spite of its faults: every one of them is kept, not the first.
+"""List a data set with all of its faults, for `oaa data check`.
 
-A source refuses to be opened at its first fault, as a training should. `oaa data check` wants to
-know all of them.
+A source raises an error at its first fault, as a training should. The functions here collect all
+faults instead.
 
 Shapes: N images, C foreground classes.
 """
@@ -33,10 +33,10 @@ class Listed:
     """One photo of a data set.
 
     Attributes:
-        name: its id, or how the list calls it if it has no file.
+        name: its id, or its name in the list if it has no file.
         photo: its file.
         tags: names of its classes.
-        mask: its true mask, which may be missing; None where the data set has none.
+        mask: its true mask, which may be missing; None if the data set has no masks.
     """
 
     name: str
@@ -47,15 +47,15 @@ class Listed:
 
 @dataclass
 class Listing:
-    """What can be checked of a data set.
+    """The images and faults of a data set.
 
     Attributes:
-        where: what it is called: "folder/train".
-        classes: names of the C foreground classes; empty if they could not be found out.
-        images: those that have a file, N.
-        faults: why a training would refuse it, each a line.
-        folder: where all photos lie, if those without a tag are to be counted.
-        some_hidden: whether masks may hide tagged classes under 255.
+        where: name of the data set and split: "folder/train".
+        classes: names of the C foreground classes; empty if they are unknown.
+        images: images that have a file, N.
+        faults: problems that would stop a training, one line each.
+        folder: folder of all photos, to count photos without a tag; None: do not count.
+        some_hidden: whether masks may have 255 on objects of tagged classes.
     """
 
     where: str
@@ -71,7 +71,7 @@ def of_source(source: Source, folder: Path | None = None) -> Listing:
 
     Args:
         source: the data set.
-        folder: where its photos lie, if those without a tag are to be counted.
+        folder: folder of its photos, to count photos without a tag; None: do not count.
     """
     known = isinstance(source, FileSource) and source.has_masks
     images = [
@@ -97,14 +97,14 @@ def of_folder(
     name: str = "folder",
     **_: Any,
 ) -> Listing:
-    """The same of a `FolderSource` that could not be opened; its arguments.
+    """The images of a `FolderSource` that could not be opened, from its arguments.
 
     Args:
         root: the folder of the photos.
         tag_file: photos and tags.
         classes: names of the classes; None: those of the tag file.
         mask_folder: of true masks.
-        split: what the photos are called.
+        split: name of the photos in results.
         name: of the data set.
     """
     root, tag_file = expanded_path(root), expanded_path(tag_file)
@@ -136,7 +136,7 @@ def of_voc(
     name: str = "voc12",
     **_: Any,
 ) -> Listing:
-    """The same of a `VocSource` that could not be opened; its arguments.
+    """The images of a `VocSource` that could not be opened, from its arguments.
 
     Args:
         root: the folder in VOC layout.
@@ -153,7 +153,7 @@ def of_voc(
     try:
         ids = read_ids(listed(voc, split))
     except (OaaError, OSError, ValueError):
-        return listing  # the source has told why
+        return listing  # the source has reported why
     rows: dict[str, tuple[str, ...]] = {}
     if tags == "file" and tag_file is not None:
         found, listing.faults = _rows(expanded_path(tag_file), known)
@@ -183,7 +183,7 @@ def of_voc(
                     f"image {one!r} of {listing.where} has no tag: tag it or take it off the list"
                 )
         except OaaError as error:
-            if tags == "annotations":  # masks and photos are looked at once more, by the check
+            if tags == "annotations":  # the check reads masks and photos later
                 listing.faults.append(str(error))
         unique = tuple(dict.fromkeys(found_tags))
         listing.images.append(Listed(one, photo, unique, mask if has_masks else None))
@@ -191,9 +191,9 @@ def of_voc(
 
 
 def _rows(path: Path, classes: Sequence[str] | None) -> tuple[list[TagRow], list[str]]:
-    """The rows of a tag file, and what is wrong with the others.
+    """The valid rows of a tag file, and the faults of the others.
 
-    The reader stops at its first error. The line that it names is blanked, and the file read again.
+    The reader stops at its first error. Blank the line that the error names, and read again.
     """
     faults: list[str] = []
     try:
@@ -210,7 +210,7 @@ def _rows(path: Path, classes: Sequence[str] | None) -> tuple[list[TagRow], list
             faults.append(text.replace(str(place), str(path)))
             match = re.search(rf"{re.escape(str(place))}:(\d+): ", text)
             line = int(match[1]) if match else 0
-            # The first line is the header; a line that is blank already cannot be at fault again.
+            # Line 1 is the header. A blank line cannot be at fault again.
             if not 1 < line <= len(lines) or not lines[line - 1].strip():
                 return [], faults
             lines[line - 1] = b"\n"

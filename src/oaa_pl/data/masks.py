@@ -1,7 +1,7 @@
-"""True masks: class ids as anybody stores them, and whether they belong to a photo.
+"""True masks: read class ids from common formats, and check that they fit a photo.
 
-A mask lies over its photo as the photo is shown: where a tag turns the photo, its mask is stored
-turned already. A mask that has an orientation of its own is refused, since tools disagree on it.
+A mask must fit the photo as it is shown: if an orientation tag turns the photo, the mask is stored
+turned. A mask with its own orientation tag is refused, because tools disagree about it.
 
 Shapes: masks (H, W) uint8: 0 background, c + 1 class c, 255 ignored; C foreground classes.
 """
@@ -23,14 +23,14 @@ _VOC_IDS = {tuple(colour): i for i, colour in enumerate(voc_palette().tolist())}
 
 
 def read_mask_header(path: Path) -> Header:
-    """What a mask's header says.
+    """Read a mask's header.
 
     Args:
         path: of the mask.
 
     Raises:
         MissingMaskError: if there is no such file.
-        BadMaskError: if it cannot be read, is lossy or has an orientation of its own.
+        BadMaskError: if it cannot be read, is a JPEG or has an orientation tag.
     """
     try:
         return _accepted(read_header(path), path)
@@ -41,20 +41,20 @@ def read_mask_header(path: Path) -> Header:
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
-    """A mask's class ids: the palette indices of a palette PNG, the values of a gray one.
+    """Read class ids: the palette indices of a palette PNG, or the values of a gray PNG.
 
-    Three equal channels count as gray; an alpha channel must be opaque everywhere.
+    Three equal channels count as gray. An alpha channel must be opaque everywhere.
 
     Args:
         path: a PNG file.
 
     Returns:
-        (H, W) uint8; which ids are allowed and which size is right is `check_mask`'s to say.
+        (H, W) uint8. `check_mask` checks ids and size.
 
     Raises:
         MissingMaskError: if there is no such file.
-        BadMaskError: if it cannot be read, holds colours in place of ids, ids above 255, or VOC's
-            colours at other indices than VOC has them.
+        BadMaskError: if it cannot be read, has colours instead of ids, ids above 255, or VOC's
+            colours at other indices than in VOC.
     """
     try:
         loaded = load_upright(path)
@@ -107,7 +107,7 @@ def check_size(found: tuple[int, int], path: Path, size: tuple[int, int]) -> Non
 def check_mask(
     mask: NDArray[np.uint8], path: Path, num_classes: int, size: tuple[int, int]
 ) -> None:
-    """Refuse a mask that does not belong to its photo or to the classes.
+    """Refuse a mask that does not fit its photo or the classes.
 
     Args:
         mask: class ids, (H, W).
@@ -140,7 +140,7 @@ def _accepted(header: Header, path: Path) -> Header:
 
 
 def _gray_ids(loaded: Loaded) -> NDArray[np.uint8]:
-    """Sample values: Pillow stretches those of 2 and 4 bits to 0..255."""
+    """Sample values. Undo Pillow's scaling of 2 and 4 bits to 0..255."""
     ids = np.array(loaded.image, dtype=np.uint8)
     step = {"L;2": 85, "L;4": 17}.get(loaded.raw_mode, 1)
     return ids // np.uint8(step)
@@ -173,13 +173,13 @@ def _equal_channels(channels: NDArray[np.uint8], mode: str, path: Path) -> NDArr
 
 
 def _refuse_shuffled_palette(ids: NDArray[np.uint8], image: Image.Image, path: Path) -> None:
-    """A mask whose colours a tool has numbered anew: what is person's colour may be at 1."""
+    """Refuse VOC's colours under other indices: a tool has renumbered them."""
     flat = image.getpalette("RGB") or []
     palette = [tuple(flat[k : k + 3]) for k in range(0, len(flat) - 2, 3)]
     used = [int(i) for i in np.flatnonzero(np.bincount(ids.ravel())) if i < len(palette)]
     colours = [palette[i] for i in used]
     if len(set(colours)) < len(colours):
-        return  # a palette that tells nothing apart
+        return  # the palette does not distinguish the ids
     meant = {i: _VOC_IDS.get(colour) for i, colour in zip(used, colours, strict=True)}
     painted = {i: voc for i, voc in meant.items() if i not in (0, IGNORED) or voc not in (i, None)}
     moved = {i: voc for i, voc in painted.items() if voc not in (i, None)}
@@ -187,6 +187,6 @@ def _refuse_shuffled_palette(ids: NDArray[np.uint8], image: Image.Image, path: P
         index, voc = next(iter(moved.items()))
         raise BadMaskError(
             f"{path} has the colours of VOC's palette at other indices (that of id {voc} at "
-            f"{index}), so its indices are no class ids: give each pixel the id of its colour and "
+            f"{index}), so its indices are not class ids: give each pixel the id of its colour and "
             "save that as 8-bit gray; or, if the indices are right, save them as 8-bit gray"
         )

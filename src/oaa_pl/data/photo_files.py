@@ -1,4 +1,4 @@
-"""Photos by name: which suffixes are photos, how a listed name is found, which id it has."""
+"""Find photos by name: suffixes of photos, names in lists, ids."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,19 +9,19 @@ from oaa_pl.names import look, same_text
 
 __all__ = ["PHOTO_SUFFIXES", "Found", "NamedFiles", "find_photo", "image_id", "list_photos"]
 
-# In lower case, the first wins where a name is given without one. Every command reads these.
+# In lower case. For a name without a suffix, the first one that exists wins.
 PHOTO_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".jpe",
 )  # fmt: skip
 
 
 class Found(NamedTuple):
-    """A file that a name means.
+    """A file found by name.
 
     Attributes:
-        path: of the file, as it is on disk.
-        name: the file's path below the folder, its suffix included, spelled as it was asked for:
-            the same on every machine, whichever encoding of accents its disk has.
+        path: of the file, as on disk.
+        name: path below the folder, with suffix, spelled as in the list: the same on every
+            machine, with any encoding of accents on disk.
     """
 
     path: Path
@@ -29,14 +29,14 @@ class Found(NamedTuple):
 
 
 class NamedFiles:
-    """The files of a folder, found by names that people wrote.
+    """Find the files of a folder by names from a list.
 
-    A name matches whatever the case of its suffix, and in either encoding of accents (NFC as most
-    keyboards type, NFD as some disks keep). The exact name always wins.
+    A name matches with any case of its suffix and with either encoding of accents (NFC from most
+    keyboards, NFD on some file systems). An exact match always wins.
 
     Args:
-        folder: where to look; it is listed only if an exact name is not there.
-        suffixes: what a name without suffix may end with, in lower case, the best first.
+        folder: folder to search; it is listed only if there is no exact match.
+        suffixes: possible suffixes of a name without one, in lower case, best first.
     """
 
     def __init__(self, folder: Path, suffixes: Sequence[str] = PHOTO_SUFFIXES) -> None:
@@ -44,13 +44,13 @@ class NamedFiles:
         self._listed: dict[Path, tuple[Path, ...]] = {}
 
     def find(self, name: str) -> Found | None:
-        r"""The file that `name` means.
+        r"""Find the file for `name`.
 
         Args:
             name: a path below the folder, with or without its suffix; `\` may stand for `/`.
 
         Returns:
-            The file, or None if there is none.
+            The file; None if it does not exist.
         """
         found = self._find(name)
         if found is None and "\\" in name:  # a list that was written on Windows
@@ -58,7 +58,7 @@ class NamedFiles:
         return found
 
     def like(self, name: str) -> str | None:
-        """A file that `name` may have meant, for an error's advice: other case, other suffix."""
+        """A file with a similar name (other case, other suffix), for the advice in an error."""
         asked = Path(name.replace("\\", "/"))
         wanted = {look(asked.name), look(self._bare(asked.name))}
         for entry in self._entries(self.folder / asked.parent):
@@ -69,7 +69,7 @@ class NamedFiles:
     def _find(self, name: str) -> Found | None:
         for candidate in self._candidates(name):
             if is_there(self.folder / candidate):
-                # Through Path, as `./a` and `a` are one name.
+                # Path makes `./a` and `a` the same name.
                 path = self.folder / candidate
                 return Found(path, str(path.relative_to(self.folder)))
         return self._alike(name)
@@ -117,31 +117,31 @@ def list_photos(folder: Path) -> list[Path]:
     """Every photo of a folder and its subfolders, by suffix, sorted by path.
 
     Args:
-        folder: where to look; a folder that does not exist has no photos.
+        folder: folder to search; one that does not exist has no photos.
 
     Returns:
-        The paths, `folder` included. Hidden files and folders are passed over.
+        The paths, `folder` included. Hidden files and folders are skipped.
     """
     found = (p for p in folder.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file())
     return sorted(p for p in found if not any(s[0] == "." for s in p.relative_to(folder).parts))
 
 
 def find_photo(folder: Path, name: str) -> Path | None:
-    """The photo that a split or a tag file means by `name`; for many names use `NamedFiles`.
+    """Find one photo by its name in a list. For many names, use `NamedFiles`.
 
     Args:
-        folder: where the photos lie.
+        folder: folder of the photos.
         name: the photo's path below `folder`, with or without its suffix.
 
     Returns:
-        Its path, or None if there is none. Without a suffix, `.jpg` wins over the other formats.
+        Its path; None if it does not exist. Without a suffix, `.jpg` wins over other formats.
     """
     found = NamedFiles(folder).find(name)
     return None if found is None else found.path
 
 
 def image_id(name: str) -> str:
-    """An id that is safe as a file name: the path below the photo folder without its suffix.
+    """An id that can be a file name: the path below the photo folder without its suffix.
 
     Args:
         name: the photo's path below its folder, with or without its suffix.

@@ -1,4 +1,4 @@
-"""What is odd about a data set, though no training would stop at it: a line each.
+"""Remarks about a data set: problems that would not stop a training, one line each.
 
 Shapes: H x W pixels of a photo.
 """
@@ -14,11 +14,11 @@ from oaa_pl.errors import first_few
 
 __all__ = ["odd_files", "odd_photo", "odd_tags", "shared_pictures", "twins"]
 
-_TINY = 32  # pixels of the short side: a network sees next to nothing
-_LONG = 4.0  # long by short side: squeezed into a square, objects are hard to tell
-_RARE = 2  # photos of a class, up to which it cannot be learned
+_TINY = 32  # pixels of the short side: a network sees almost nothing
+_LONG = 4.0  # long side / short side: in a square, objects are hard to recognise
+_RARE = 2  # with this many photos or fewer, a class cannot be learned
 
-# Suffixes by what the file holds; only what is wrong for sure is worth a line.
+# Format to its suffixes. Other formats get no remark.
 _SUFFIXES = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"},
     "MPO": {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"},
@@ -52,7 +52,7 @@ def odd_photo(path: Path, size: tuple[int, int], kind: str) -> Iterator[str]:
 
 
 def twins(pictures: Iterable[Sequence[Listed]]) -> Iterator[str]:
-    """Photos of equal pixels, whatever their files are called and hold beside the pixels.
+    """Photos with equal pixels under different names.
 
     Args:
         pictures: for each picture, the photos that show it.
@@ -72,11 +72,11 @@ def twins(pictures: Iterable[Sequence[Listed]]) -> Iterator[str]:
 def shared_pictures(
     train: Mapping[str, Sequence[Listed]], val: Mapping[str, Sequence[Listed]]
 ) -> str | None:
-    """A line if photos are trained on and validated on, which flatters every score; else None.
+    """A line if photos are in training and in validation, which makes scores too good; else None.
 
     Args:
-        train: the training photos by a digest of their pixels.
-        val: the validation photos likewise.
+        train: digest of the pixels to training photos.
+        val: digest of the pixels to validation photos.
     """
     both = [digest for digest in train if digest in val]
     if not both:
@@ -89,7 +89,7 @@ def shared_pictures(
 
 
 def odd_tags(listing: Listing) -> Iterator[str]:
-    """Classes that tags cannot teach: too rare, everywhere, or the only one."""
+    """Classes that cannot be learned: too rare, on every photo, or the only one."""
     counts = Counter(tag for image in listing.images for tag in set(image.tags))
     if len(listing.classes) == 1:
         yield (
@@ -110,11 +110,11 @@ def odd_tags(listing: Listing) -> Iterator[str]:
 
 
 def odd_files(listing: Listing, elsewhere: Sequence[Path]) -> Iterator[str]:
-    """Names that look alike, photos without a tag, and what is no file at all.
+    """Names that look alike, photos without a tag, and entries that are not regular files.
 
     Args:
         listing: the data set.
-        elsewhere: photos that another split of it lists.
+        elsewhere: photos of another split.
     """
     alike = defaultdict(set)
     for name in (image.name for image in listing.images):

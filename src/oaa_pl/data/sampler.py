@@ -1,4 +1,4 @@
-"""Which images an epoch shows, in which order, on which process: a pure function of the seed."""
+"""The images of an epoch, their order and their process: a pure function of the seed."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,8 @@ from oaa_pl.types import Draw
 
 __all__ = ["EpochSampler", "epoch_order"]
 
-# Seeds of different purposes start with different words, or the order of epoch e and the
-# augmentation of image 0 in it would be drawn from the same stream.
+# Each purpose has its own first number in the seed. Otherwise the order of epoch e and the
+# augmentation of image 0 in it would use the same random stream.
 _ORDER = 1
 
 
@@ -34,16 +34,16 @@ def epoch_order(num_samples: int, seed: int, epoch: int) -> list[int]:
 
 
 class EpochSampler(Sampler[Draw]):
-    """Deal an epoch's images to the processes, each image once and equally many to each.
+    """Distribute the images of an epoch over the processes, equally many to each.
 
-    Where the processes do not divide the images, the first images of the order come again at the
-    end, marked `repeat`: they keep the processes in step, and accumulation and metrics drop them.
-    With one process nothing is repeated.
+    If the images do not divide evenly, the first images of the order appear again at the end,
+    marked `repeat`. They keep the processes in step; accumulation and metrics ignore them. With one
+    process nothing is repeated.
 
     Args:
         num_samples: N, the number of images.
         seed: of the order, 0 or more.
-        shuffle: a new order every epoch; else 0..N-1 in every epoch.
+        shuffle: a new order every epoch; otherwise 0..N-1.
         rank: this process, 0..world_size-1.
         world_size: number of processes.
 
@@ -85,7 +85,7 @@ class EpochSampler(Sampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         n = self.num_samples
         order = epoch_order(n, self.seed, self.epoch) if self.shuffle else range(n)
-        # The epoch is read once: a set_epoch while workers prefetch must not split an epoch.
+        # Read the epoch once: set_epoch may be called while workers still prefetch.
         epoch = self.epoch
         for place in range(self.rank, len(self) * self.world_size, self.world_size):
             yield Draw(order[place % n], epoch, repeat=place >= n)

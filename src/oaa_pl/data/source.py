@@ -1,4 +1,4 @@
-"""What every data set is to the rest of the package: photos, tags, perhaps masks.
+"""The interface of every data set: photos, tags and, if there are any, masks.
 
 Shapes: N images, C foreground classes, H x W pixels of a photo.
 """
@@ -31,16 +31,16 @@ __all__ = ["FileSource", "Source", "fingerprint"]
 
 @runtime_checkable
 class Source(Protocol):
-    """A list of tagged photos. An image's place in it is its `index` everywhere else.
+    """A list of tagged photos. `index` is an image's position in this list, in all code.
 
     Attributes:
         name: of the data set, for results and run folders: "voc12", "synthetic", ...
         split: of the data set.
         classes: names of the C foreground classes, in the order of their ids.
         ids: one per image, unique and safe as a file name, N.
-        labels: the tags, 1 where the class is in the image, (N, C) uint8; no row is all zero,
-            but in a split whose tags nobody knows.
-        has_masks: whether `mask` can be asked at all.
+        labels: the tags, 1 where the class is in the image, (N, C) uint8. No row is all zero,
+            except in a split without known tags.
+        has_masks: whether `mask` can be called.
     """
 
     name: str
@@ -67,10 +67,10 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A `Source` whose photos and masks are files; checks them once, before training starts.
+    """A `Source` whose photos and masks are files. Checks them once, before training starts.
 
-    Every photo's header is read (0.3 ms each); a photo that is damaged further on is named when
-    it is decoded.
+    Reads every photo's header (0.3 ms each). Damage after the header is found when the photo is
+    decoded.
 
     Args:
         name: of the data set.
@@ -79,20 +79,20 @@ class FileSource:
         ids: one per image, N.
         labels: tags in {0, 1}, (N, C).
         photos: one path per image, N.
-        masks: one path per image, N; a mask may lack until it is asked for. None: no masks.
+        masks: one path per image, N; checked when `mask` is called. None: no masks.
         tagged: whether every image must have a tag.
 
     Raises:
         EmptySplitError: if there is no image.
-        ConfigError: if an id comes twice or makes no file name, or the classes are no classes: see
-            `oaa_pl.names`.
+        ConfigError: if an id appears twice or cannot be a file name, or class names are invalid:
+            see `oaa_pl.names`.
         UntaggedImageError: if a row of `labels` is all zero.
         MissingImageError: if a photo has no file.
-        BadImageError: if a photo is empty or of no known format.
+        BadImageError: if a photo is empty or in an unknown format.
     """
 
     some_hidden = False
-    """Whether masks may hide some objects of tagged classes under 255."""
+    """Whether masks may have 255 on objects of tagged classes."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class FileSource:
                 f"{where}: image {self.ids[bare[0]]!r} has no tag ({len(bare)} such): tag it or "
                 "take it off the list"
             )
-        with ThreadPoolExecutor() as pool:  # most of a check is waiting for the disk
+        with ThreadPoolExecutor() as pool:  # mostly waits for the disk
             headers = list(pool.map(read_header, self._photos))
         deep = [path for path, header in zip(self._photos, headers, strict=True) if header.deep]
         if deep:
@@ -161,8 +161,8 @@ class FileSource:
             (H, W) uint8 in {0..C, 255}, of the photo's size.
 
         Raises:
-            MissingMaskError: if the data set has no masks, or not this one.
-            BadMaskError: if its size or its ids are wrong, or it paints tagged classes without ids.
+            MissingMaskError: if the data set has no masks, or this mask is missing.
+            BadMaskError: if its size or ids are wrong, or tagged classes have no ids in it.
         """
         path = self.mask_path(index)
         mask = read_mask(path)
@@ -196,9 +196,9 @@ class FileSource:
 
 
 def fingerprint(source: Source) -> str:
-    """What an attention store is made for: changes with the classes, the images or their tags.
+    """A digest that changes with the classes, the images or their tags, to check stores.
 
-    The split's name is left out: the same list under another name is the same data.
+    It does not include the split's name: the same list under another name is the same data.
 
     Args:
         source: any data set.
@@ -206,7 +206,7 @@ def fingerprint(source: Source) -> str:
     Returns:
         SHA-256 as 64 hexadecimal digits.
     """
-    # JSON, since a plain join could not tell ("ab", "c") from ("a", "bc").
+    # JSON, because a plain join would make ("ab", "c") and ("a", "bc") equal.
     header = json.dumps([list(source.classes), list(source.ids)], ensure_ascii=False)
     digest = hashlib.sha256(header.encode())
     digest.update(np.ascontiguousarray(source.labels, dtype=np.uint8).tobytes())

@@ -1,6 +1,6 @@
 """A share of a data set's images, drawn at random: Table 3 of the paper.
 
-Shapes: N images of the whole, n of the share.
+Shapes: N images of the data set, n of the share.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ def draw_fraction(items: Sequence[Item], fraction: float, seed: int) -> list[Ite
     """Draw a share of the images at random.
 
     Args:
-        items: all images, by id or by place.
+        items: ids or indices of all images.
         fraction: the share, in (0, 1]; at least one image is drawn.
-        seed: 0 or more. Shares of one seed are nested: 20 % are among the 50 %.
+        seed: 0 or more. Shares of one seed are nested: the 50 % include the 20 %.
 
     Returns:
-        The drawn ones in their old order.
+        The drawn items in their original order.
 
     Raises:
         ConfigError: if `fraction` or `seed` is out of range.
@@ -44,11 +44,11 @@ def draw_fraction(items: Sequence[Item], fraction: float, seed: int) -> list[Ite
 
 
 class Subset:
-    """Some images of a data set, as a data set of their own.
+    """Some images of a data set, as a data set.
 
     Args:
         whole: the data set.
-        places: of the images in it, n; an image's index here is its place in this list.
+        places: indices of the images in `whole`, n; an index in the subset counts this list.
     """
 
     def __init__(self, whole: Source, places: Sequence[int]) -> None:

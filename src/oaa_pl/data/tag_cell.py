@@ -1,7 +1,6 @@
-"""The tags of one cell of a tag file: how they are told apart, and which cells are refused.
+"""Split one cell of a tag file into tags, or refuse the cell.
 
-A comma or a bracket makes a class without a word if it is not looked at: `dog,` and
-`{"choices":["dog"]}` would be trained on.
+Without these checks, `dog,` or `{"choices":["dog"]}` would silently become a class.
 """
 
 import json
@@ -15,7 +14,7 @@ from oaa_pl.names import name_fault, same_text
 __all__ = ["SEPARATOR", "tags_of"]
 
 SEPARATOR = ";"
-# What people and label tools part tags by, and what is hardly ever part of a class's name.
+# Separators that people and label tools use, and that class names hardly ever contain.
 _OTHER_SEPARATORS = re.compile(r"[,|\t，、；｜]")
 _STRUCTURE = re.compile(r"[\[{(].*[\"'].*[\]})]", re.DOTALL)  # of JSON or Python
 
@@ -25,13 +24,13 @@ def tags_of(cell: TagCell, known: Mapping[str, str], parted: bool, where: str) -
 
     Args:
         cell: of a tag file.
-        known: the classes that are listed, by their `names.same_text`; they may hold anything.
-        parted: whether the file separates tags by `;`, not by blanks.
-        where: the cell stands, for the message.
+        known: `names.same_text` to listed class; listed names may contain any sign.
+        parted: whether the file separates tags by `;` instead of blanks.
+        where: file and line, for the message.
 
     Raises:
-        BadTagFileError: if the cell is a label tool's export, separates tags by another sign, or
-            a tag can be no name.
+        BadTagFileError: if the cell is a label tool's export, uses another separator, or has a tag
+            that cannot be a name.
     """
     if same_text(cell.tags) in known:
         return [cell.tags]
@@ -57,7 +56,7 @@ def tags_of(cell: TagCell, known: Mapping[str, str], parted: bool, where: str) -
 
 
 def _plain(cell: str) -> str:
-    """What to write for a cell of another form: its names with `;` between them."""
+    """The advice for a cell in another form: its names, separated by `;`."""
     if not _STRUCTURE.fullmatch(cell):
         names = _OTHER_SEPARATORS.sub(SEPARATOR, cell).split(SEPARATOR)
     else:

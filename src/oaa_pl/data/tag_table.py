@@ -1,8 +1,8 @@
-"""The rows of a tag file, before its tags are told apart: a CSV, or a plain list.
+"""Read the rows of a tag file, a CSV or a plain list, without splitting the tags.
 
-A spreadsheet's CSV has a row of column names, `image` and `tags` among them; commas, semicolons
-(Excel in much of Europe) or tabs part its columns. A plain list has one image a line and its tags
-behind it, parted by blanks, or by a tab.
+A CSV has a header with the columns `image` and `tags`. Columns are separated by commas, semicolons
+(Excel in much of Europe) or tabs. A plain list has one image per line, followed by its tags,
+separated by blanks or by a tab.
 """
 
 import csv
@@ -23,7 +23,7 @@ _COLUMNS = ("image", "tags")
 _DELIMITERS = (",", ";", "\t")
 _TABLES = (".csv", ".tsv")
 
-# Blanks part words; a no-break space, which somebody typed on purpose, keeps them together.
+# Blanks separate words. A no-break space is part of a word: people type it on purpose.
 _BLANKS = re.compile(r"[^\S\u00a0\u2007\u202f]+")
 
 
@@ -32,8 +32,8 @@ class TagCell(NamedTuple):
 
     Attributes:
         line: in the file, from 1.
-        image: the photo's name as written, blanks around it removed.
-        tags: all its tags as written, blanks around them removed.
+        image: the photo's name, without blanks around it.
+        tags: all its tags as one text, without blanks around it.
     """
 
     line: int
@@ -58,10 +58,10 @@ def read_cells(path: Path) -> tuple[list[TagCell], bool]:
         path: of the file.
 
     Returns:
-        Its rows in file order; empty lines, and in a list comments, are left out.
+        Its rows in file order, without empty lines, and without comments of a list.
 
     Raises:
-        BadTagFileError: if there is no such file, it is no text, or a row is malformed.
+        BadTagFileError: if the file does not exist, is not text, or has a malformed row.
     """
     try:
         text = read_text(path, "tag file", BadTagFileError)
@@ -73,9 +73,9 @@ def read_cells(path: Path) -> tuple[list[TagCell], bool]:
 
 
 def split_image(line: str) -> tuple[str, str]:
-    """A line of a list as the image it begins with, and the rest.
+    """Split a line of a list into the image and the rest.
 
-    The image ends at a tab, or behind the first word with a photo's suffix, or is the first word.
+    The image ends at a tab; or after the first word with a photo's suffix; or after the first word.
 
     Example:
         >>> split_image("my photo.jpg dog cat"), split_image("2007_000032 dog")
@@ -87,7 +87,7 @@ def split_image(line: str) -> tuple[str, str]:
     words = words_of(line)
     ends = (n for n, word in enumerate(words, 1) if word.lower().endswith(PHOTO_SUFFIXES))
     end = next(ends, 1)
-    # Cut from the line itself, so that a name keeps its double blanks.
+    # Cut the line itself, so that a name keeps its double blanks.
     match = re.match(r"\s*(" + r"\s+".join(map(re.escape, words[:end])) + r")\s*(.*)", line)
     return (match[1], match[2].strip()) if match else ("", "")
 
@@ -95,11 +95,11 @@ def split_image(line: str) -> tuple[str, str]:
 def _of_table(path: Path, text: str) -> Iterator[TagCell]:
     lines = text.split("\n")
     first = next((n for n, line in enumerate(lines) if line.strip()), 0)
-    told = re.fullmatch(r"sep=(.)\s*", lines[first]) if lines else None  # Excel's own note
-    start = first + 1 if told else first
+    note = re.fullmatch(r"sep=(.)\s*", lines[first]) if lines else None  # Excel writes it
+    start = first + 1 if note else first
     header = lines[start] if start < len(lines) else ""
     delimiter = _delimiter(header)
-    if delimiter is None or (told and told[1] != delimiter):
+    if delimiter is None or (note and note[1] != delimiter):
         raise BadTagFileError(
             f"{path}:{start + 1}: expected the header 'image,tags', got {header!r}: put it on the "
             "first line, columns separated by commas, semicolons or tabs"
@@ -134,11 +134,11 @@ def _of_table(path: Path, text: str) -> Iterator[TagCell]:
             yield TagCell(line, row[image], row[tags])
     except TABLE as error:
         line = start + max(1, reader.line_num)
-        raise BadTagFileError(f"{path}:{line}: is no CSV ({error})") from error
+        raise BadTagFileError(f"{path}:{line}: is not a CSV ({error})") from error
 
 
 def _delimiter(header: str) -> str | None:
-    """What parts the columns of a header that has both; none if it is no such header."""
+    """The separator of a header with both columns; None if the line is not such a header."""
     for delimiter in _DELIMITERS:
         names = [cell.strip().strip('"').strip().lower() for cell in header.split(delimiter)]
         if set(_COLUMNS) <= set(names):
@@ -147,7 +147,7 @@ def _delimiter(header: str) -> str | None:
 
 
 def _of_list(text: str) -> Iterator[TagCell]:
-    # Not `splitlines`, which breaks a line at eight more characters than editors do.
+    # Not `splitlines`: it breaks lines at eight characters at which editors do not.
     for line, row in enumerate(text.split("\n"), start=1):
         if row.strip() and not row.lstrip().startswith("#"):
             image, tags = split_image(row)

@@ -1,4 +1,4 @@
-"""Whether a true mask shows what its photo is tagged with.
+"""Check that a true mask shows the classes that its photo is tagged with.
 
 Shapes: masks (H, W) uint8: 0 background, c + 1 class c, 255 ignored; C foreground classes.
 """
@@ -16,19 +16,19 @@ from oaa_pl.ids import IGNORED
 
 __all__ = ["Shown", "check_tagged", "shown_classes", "unlike_masks"]
 
-_BORDER = 0.05  # of the short side: the radius of what is no thin border any more
-_LEAST_RADIUS = 3.0  # pixels: and of small photos
-_MANY = 0.1  # share of masks that do not show their tags, from which on it is worth a warning
-_SPECK = 2.0  # pixels: the radius below which a patch may be a stray line
+_BORDER = 0.05  # of the short side: a larger radius is not a thin border
+_LEAST_RADIUS = 3.0  # pixels: the same for small photos
+_MANY = 0.1  # warn if a larger share of masks does not show the tags
+_SPECK = 2.0  # pixels: a patch of a smaller radius may be a stray line
 
 
 class Shown(NamedTuple):
-    """What a mask shows and what its photo is tagged with.
+    """The classes of a mask and of its photo's tags.
 
     Attributes:
         name: the photo's id.
-        tagged: its classes, 0..C-1.
-        shown: those of which the mask has at least one pixel.
+        tagged: classes of the tags, 0..C-1.
+        shown: classes with at least one pixel in the mask.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Shown(NamedTuple):
 
 
 def unlike_masks(where: str, classes: Sequence[str], masks: Sequence[Shown]) -> str | None:
-    """A line with numbers if many masks do not show what their photos are tagged with; else None.
+    """A warning if many masks do not show what their photos are tagged with; else None.
 
     Args:
-        where: what the data set is called.
+        where: name of the data set.
         classes: names of the C foreground classes.
-        masks: those that were looked at.
+        masks: the masks that were read.
     """
     unlike = [mask for mask in masks if not mask.tagged <= mask.shown]
     if len(unlike) <= _MANY * len(masks):
@@ -61,7 +61,7 @@ def unlike_masks(where: str, classes: Sequence[str], masks: Sequence[Shown]) -> 
 
 
 def shown_classes(mask: NDArray[np.uint8]) -> set[int]:
-    """The classes, 0..C-1, of which a mask (H, W) has at least one pixel."""
+    """The classes, 0..C-1, with at least one pixel in a mask (H, W)."""
     present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
     return {int(i) - 1 for i in present if 0 < i < IGNORED}
 
@@ -75,20 +75,20 @@ def check_tagged(
 ) -> None:
     """Refuse a mask that paints objects without their ids: as 255, or all as id 1.
 
-    A black and white mask is read so, and would be scored without an error: as 255 nothing of the
-    object counts, as 1 it is the first class. Thin borders of 255, as VOC has them, are fine.
+    This happens with black and white masks. Without the check they would be scored: with 255 the
+    object does not count, with 1 it is the first class. Thin borders of 255, as in VOC, are fine.
 
     Args:
         mask: class ids, (H, W).
         path: the mask's file, for the message.
         classes: names of the C foreground classes.
         tags: of the photo, in {0, 1}, (C,).
-        some_hidden: whether some of the tagged classes may lie under 255, as VOC has it with
-            objects that are hard to see; then only a mask without any class is refused.
+        some_hidden: whether tagged objects may be 255, as VOC's objects that are hard to see. Then
+            only a mask without any class is refused.
 
     Raises:
-        BadMaskError: if a tagged class has no pixel and 255 covers more than a border, or if id 1
-            alone is painted on a photo that is not tagged with the first class.
+        BadMaskError: if a tagged class has no pixel and 255 covers more than a border, or if the
+            mask has only id 1 and the photo is not tagged with the first class.
     """
     shown = shown_classes(mask)
     bare = [int(c) for c in np.flatnonzero(tags) if int(c) not in shown]
@@ -109,8 +109,8 @@ def check_tagged(
 
 
 def _covers_an_area(mask: NDArray[np.uint8]) -> bool:
-    """Whether 255 is more than a border: thick, or a patch that borders on no class at all."""
-    void = np.pad((mask == IGNORED).astype(np.uint8), 1)  # what is outside ends a patch
+    """Whether 255 is more than a border: thick, or a patch that does not touch any class."""
+    void = np.pad((mask == IGNORED).astype(np.uint8), 1)  # a patch ends at the photo's border
     if not void.any():
         return False
     radius = cv2.distanceTransform(void, cv2.DIST_L2, 3)[1:-1, 1:-1]

@@ -1,4 +1,4 @@
-"""Image-level tags: the only labels that training sees, from a tag file, annotations or masks.
+"""Image-level tags, from a tag file, annotations or masks. Training sees no other labels.
 
 Shapes: N images, C foreground classes; tags are rows of (N, C) uint8 in {0, 1}.
 """
@@ -42,21 +42,21 @@ class TagRow(NamedTuple):
 def read_tag_file(path: Path, classes: Sequence[str] | None = None) -> list[TagRow]:
     """Read a tag file.
 
-    A `.csv` has the columns `image` and `tags`. A file parts its tags in one way: if any cell has
-    a `;`, by `;` everywhere, so that class names may contain blanks; else by blanks. Any other
-    suffix means one `image tag tag ...` a line, `#` before a comment, and, given `classes`, allows
-    zero-based class numbers for names (the authors' lists are so).
+    A `.csv` has the columns `image` and `tags`. If any cell has a `;`, tags are separated by `;`
+    everywhere, so that class names may contain blanks; otherwise by blanks. A file with another
+    suffix has one `image tag tag ...` per line, and comments after `#`. With `classes`, it may have
+    zero-based class numbers instead of names, as in the authors' lists.
 
     Args:
-        path: the tag file, in UTF-8, or in UTF-16 with its mark.
-        classes: the names that are allowed; None: any.
+        path: the tag file, in UTF-8, or in UTF-16 with a byte order mark.
+        classes: allowed names; None: any.
 
     Returns:
         The rows in file order.
 
     Raises:
         BadTagFileError: if the file cannot be read, its header is missing, a row is malformed, a
-            tag can be no class, or two tags differ only in case, blanks or accents' encoding.
+            tag cannot be a class, or two tags differ only in case, blanks or encoding of accents.
         UntaggedImageError: if a row has no tag.
         UnknownClassError: if a tag is not in `classes`.
     """
@@ -89,16 +89,16 @@ def read_tag_file(path: Path, classes: Sequence[str] | None = None) -> list[TagR
 
 
 def class_named(tag: str, classes: Sequence[str], where: str, numbers: bool = False) -> str:
-    """The class that a tag names.
+    """The class for a tag.
 
     Args:
-        tag: as somebody wrote it; accents in either encoding.
-        classes: the names that are allowed.
-        where: the tag stands, for the message.
-        numbers: whether zero-based numbers are names as well.
+        tag: text of the tag; accents in either encoding.
+        classes: allowed names.
+        where: file and line, for the message.
+        numbers: whether zero-based class numbers are allowed too.
 
     Raises:
-        UnknownClassError: if it names none.
+        UnknownClassError: if the tag is not a class.
     """
     if tag in classes:
         return tag
@@ -136,7 +136,7 @@ def tags_from_mask(path: Path, photo: Path, classes: Sequence[str]) -> tuple[str
 
 
 def to_labels(tags: Sequence[Sequence[str]], classes: Sequence[str]) -> NDArray[np.uint8]:
-    """Class names to rows of zeros and ones.
+    """Convert class names to rows of zeros and ones.
 
     Args:
         tags: names per image, each in `classes`, N.
@@ -161,31 +161,31 @@ def _check_image(image: str, where: str) -> None:
     path = Path(image.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or image in ("", "."):
         raise BadTagFileError(
-            f"{where}: image {image!r} is no path below the photo folder: write it relative"
+            f"{where}: image {image!r} is not a path below the photo folder: write it relative"
         )
     if fault := name_fault(image):
         raise BadTagFileError(f"{where}: image {image!r} {fault}: rename the photo")
 
 
 def _check_tags(path: Path, rows: Sequence[TagRow]) -> None:
-    """Refuse tags that cannot be classes, where no list of classes has said which there are."""
+    """Refuse tags that cannot be classes, if there is no list of classes."""
     seen: dict[str, tuple[str, int]] = {}
     for row in rows:
         for tag in row.tags:
             other, line = seen.setdefault(look(tag), (tag, row.line))
             if other != tag:
                 raise BadTagFileError(
-                    f"{path}:{row.line}: the tags {likeness(other, tag)} (line {line}): write them "
-                    "alike"
+                    f"{path}:{row.line}: the tags {likeness(other, tag)} (line {line}): write both "
+                    "the same way"
                 )
-    # What is wrong with a single one first, so that it is told with its line.
+    # Check single tags, so that the error has the line.
     for tag, line in seen.values():
         if fault := class_fault([tag]):
             raise BadTagFileError(f"{path}:{line}: {fault}")
 
 
 def _warn_of_joined(path: Path, rows: Sequence[TagRow], parted: int | None) -> None:
-    """Say where `;` elsewhere in the file makes one class of words that are classes themselves."""
+    """Warn about tags such as `dog cat` if `dog` is a class too, and a `;` makes them one tag."""
     if parted is None:
         return
     classes = {tag for row in rows for tag in row.tags}
@@ -204,5 +204,5 @@ def _warn_of_joined(path: Path, rows: Sequence[TagRow], parted: int | None) -> N
 
 @cache
 def _warn_once(message: str) -> None:
-    """A pipeline reads its tag file at every stage, and should warn of it once."""
+    """Warn once, although every stage reads the tag file."""
     log.warning("%s", message)

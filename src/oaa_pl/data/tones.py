@@ -1,7 +1,7 @@
-"""Samples of more than 8 bits, brought to the 8 that every photo has here.
+"""Convert samples of more than 8 bits to 8 bits.
 
-A photo that uses the upper half of 16 bits loses its lower 8. Any other, such as 12 bits stored in
-16 or floating point, would come out black or white: it is scaled by its own range.
+A photo that uses the upper half of 16 bits loses its lower 8 bits. Any other (12 bits stored in 16,
+floating point) would become black or white, so it is scaled by its own range.
 
 Shapes: H x W pixels of a photo.
 """
@@ -24,15 +24,15 @@ __all__ = ["say_scaled", "scaled", "to_eight_bits"]
 log = logging.getLogger(__name__)
 
 
-@cache  # every stage opens its data set anew
+@cache  # every stage opens its data set again
 def say_scaled(where: str, deep: int, photos: int, first: Path) -> None:
-    """Warn that photos of a data set are scaled; once, however often it is opened.
+    """Warn once that photos of a data set are scaled.
 
     Args:
-        where: what the data set is called.
-        deep: how many of its photos have more than 8 bits.
-        photos: how many it has.
-        first: of the deep ones.
+        where: name of the data set.
+        deep: number of photos with more than 8 bits.
+        photos: number of all photos.
+        first: the first photo with more than 8 bits.
     """
     log.warning(
         "%s: %d of %d photos have more than 8 bits a sample, such as %s; each that does not use "
@@ -42,14 +42,14 @@ def say_scaled(where: str, deep: int, photos: int, first: Path) -> None:
 
 
 def to_eight_bits(loaded: Loaded, path: Path) -> Image.Image:
-    """A photo of deep samples with 8 bits each.
+    """Convert a photo with more than 8 bits per sample to 8 bits.
 
     Args:
-        loaded: the photo, as `oaa_pl.files.image.load_upright` gives it.
-        path: its file; Pillow drops the lower bits of colours, so they are read again.
+        loaded: the photo from `oaa_pl.files.image.load_upright`.
+        path: its file. Pillow drops the lower bits of colours, so they are read again.
 
     Returns:
-        Gray (mode L), or colour in the mode that Pillow gave it.
+        Gray (mode L), or colour in Pillow's mode.
 
     Raises:
         BadImageError: if no sample is a finite number.
@@ -67,14 +67,14 @@ def to_eight_bits(loaded: Loaded, path: Path) -> Image.Image:
 
 
 def scaled(samples: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
-    """Samples as 0..255: by their upper 8 of 16 bits, or else from their least to their largest.
+    """Samples as 0..255: the upper 8 of 16 bits, or scaled from the smallest to the largest.
 
     Args:
         samples: of one photo, any numbers, (H, W) or (H, W, 3).
         path: the photo's file, for the message.
 
     Returns:
-        The same shape; what is no number becomes 0, what is infinite the nearer end.
+        The same shape. NaN becomes 0, infinity becomes 0 or 255.
 
     Raises:
         BadImageError: if no sample is a finite number.
@@ -96,7 +96,7 @@ def scaled(samples: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
 
 
 def _all_bits(loaded: Loaded, path: Path) -> NDArray[np.uint8] | None:
-    """The colours of 16 bits by their own range, (H, W, 3) RGB; None if they cannot be had."""
+    """16-bit colours scaled by their range, (H, W, 3) RGB; None if OpenCV cannot read them."""
     header = loaded.header
     if header.orientation != 1 and header.format != "PNG":
         return None  # OpenCV may have turned it, or may not

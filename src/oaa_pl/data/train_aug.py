@@ -1,4 +1,4 @@
-"""The augmented training set of VOC 2012: SBD's photos and masks added to VOC's, less VOC's val.
+"""The augmented training set of VOC 2012: VOC's train and all of SBD, without VOC's val.
 
 Source: Hariharan et al., ICCV 2011, for SBD's masks; section 4 of the paper trains on these 10,582
 photos.
@@ -24,10 +24,9 @@ from oaa_pl.errors import (
     IncompleteDataError,
     MissingImageError,
     MissingMaskError,
-    OutputError,
     first_few,
 )
-from oaa_pl.files.atomic import put_whole
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.machine import usable_cores
 from oaa_pl.proxy.palette import save_label
 
@@ -41,7 +40,7 @@ IMAGES = 10_582
 
 
 def train_aug_ids(voc: Path, sbd: Path) -> list[str]:
-    """The ids of train_aug: all of SBD's and VOC's train, less VOC's val.
+    """The ids of train_aug: VOC's train and all of SBD, without VOC's val.
 
     Args:
         voc: the folder of VOC 2012.
@@ -51,7 +50,7 @@ def train_aug_ids(voc: Path, sbd: Path) -> list[str]:
         10,582 ids, sorted.
 
     Raises:
-        IncompleteDataError: if they are not that many.
+        IncompleteDataError: if the number differs.
         EmptySplitError: if a list is empty.
     """
     ours = set(read_ids(sbd / "train.txt")) | set(read_ids(sbd / "val.txt"))
@@ -70,7 +69,7 @@ def write_list(voc: Path, ids: Sequence[str]) -> None:
     Raises:
         OutputError: if it cannot be written.
     """
-    _write(listed(voc, SPLIT), "".join(f"{name}\n" for name in ids).encode())
+    write_whole(listed(voc, SPLIT), "".join(f"{name}\n" for name in ids).encode())
 
 
 def check_photos(voc: Path, ids: Sequence[str]) -> None:
@@ -89,7 +88,7 @@ def check_photos(voc: Path, ids: Sequence[str]) -> None:
 
 
 def without_mask(voc: Path, ids: Sequence[str]) -> list[str]:
-    """The ids that have no file in `SegmentationClassAug`; an empty file counts as none."""
+    """The ids without a file in `SegmentationClassAug`; an empty file does not count."""
     folder = voc / MASKS
     there = {p.stem for p in folder.glob("*.png") if p.stat().st_size} if folder.is_dir() else set()
     return [name for name in ids if name not in there]
@@ -98,7 +97,7 @@ def without_mask(voc: Path, ids: Sequence[str]) -> list[str]:
 def make_masks(voc: Path, sbd: Path | None, ids: Sequence[str]) -> Iterator[str]:
     """Write `SegmentationClassAug/<id>.png`: VOC's own mask if there is one, SBD's otherwise.
 
-    Each file is there whole or not at all, so what was interrupted goes on with `without_mask`.
+    Each file is written whole or not at all. After an interruption, continue with `without_mask`.
 
     Args:
         voc: the folder of VOC 2012.
@@ -110,20 +109,20 @@ def make_masks(voc: Path, sbd: Path | None, ids: Sequence[str]) -> Iterator[str]
 
     Raises:
         MissingMaskError: if an image has no mask in either place.
-        BadMaskError: if one of SBD's cannot be read, or does not belong to its photo.
+        BadMaskError: if a mask of SBD cannot be read, or does not fit its photo.
         OutputError: if a mask cannot be written.
     """
-    with ThreadPoolExecutor(usable_cores()) as pool:  # packing PNGs frees the others
+    with ThreadPoolExecutor(usable_cores()) as pool:  # other threads run while a PNG is compressed
         try:
             yield from pool.map(partial(_make_mask, voc, sbd), ids)
         except BaseException:
-            # Or leaving would wait for every mask that is still to be made.
+            # Otherwise leaving the block would wait for all remaining masks.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def sbd_mask(path: Path) -> NDArray[np.uint8]:
-    """The class ids of one of SBD's `cls/<id>.mat`.
+    """Read the class ids of SBD's `cls/<id>.mat`.
 
     Args:
         path: of the file.
@@ -133,7 +132,7 @@ def sbd_mask(path: Path) -> NDArray[np.uint8]:
 
     Raises:
         MissingMaskError: if there is no such file.
-        BadMaskError: if it cannot be read, or holds no segmentation.
+        BadMaskError: if it cannot be read, or has no segmentation.
     """
     if not path.is_file():
         raise MissingMaskError(
@@ -142,9 +141,9 @@ def sbd_mask(path: Path) -> NDArray[np.uint8]:
     try:
         # As torchvision reads it: a struct of 1 x 1, its field an object of one array.
         mask = np.asarray(loadmat(path)["GTcls"][0]["Segmentation"][0])
-    except Exception as error:  # scipy raises what it likes on a damaged file
+    except Exception as error:  # scipy raises many types for a damaged file
         raise BadMaskError(
-            f"{path} is no mask of SBD ({type(error).__name__}: {error}): unpack SBD again"
+            f"{path} is not a mask of SBD ({type(error).__name__}: {error}): unpack SBD again"
         ) from error
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise BadMaskError(
@@ -156,7 +155,7 @@ def sbd_mask(path: Path) -> NDArray[np.uint8]:
 def _make_mask(voc: Path, sbd: Path | None, name: str) -> str:
     own, made = voc / "SegmentationClass" / f"{name}.png", voc / MASKS / f"{name}.png"
     if own.is_file():
-        _write(made, own.read_bytes())
+        write_whole(made, own.read_bytes())
         return name
     source = (sbd or voc / "SBD") / "cls" / f"{name}.mat"
     mask = sbd_mask(source)
@@ -164,13 +163,3 @@ def _make_mask(voc: Path, sbd: Path | None, name: str) -> str:
     check_mask(mask, source, len(VOC_CLASSES), photo_size(photo))
     save_label(made, mask)
     return name
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        put_whole(path, content)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); free disk space, or make the folder "
-            "writable"
-        ) from error

@@ -1,6 +1,6 @@
-"""Augmentation that knows its view: what the network sees, and where in the photo that is.
+"""Augment a photo, and compute the view: the affine map from the photo to the network's input.
 
-Any list of albumentations' transforms will do, as long as what they do to the geometry is affine.
+Any list of albumentations' transforms works if their geometry is affine.
 
 Shapes: photos (H, W, 3) uint8 RGB; network inputs (3, h, w) float32; views (2, 3) float32, from
 whole-photo coordinates to view coordinates, both in [-1, 1] from edge to edge.
@@ -35,7 +35,7 @@ class View(NamedTuple):
     Attributes:
         image: normalised, (3, h, w) float32.
         view: whole-photo coordinates to view coordinates, (2, 3) float32.
-        target: class ids, 255 outside the photo, (h, w) int64; None where no label was given.
+        target: class ids, 255 outside the photo, (h, w) int64; None without a label.
     """
 
     image: Tensor
@@ -44,22 +44,22 @@ class View(NamedTuple):
 
 
 class ViewTransform:
-    """Augment, normalise and say exactly which affine view of the photo came out.
+    """Augment and normalise a photo, and return its exact affine view.
 
-    The label map does not go through the library: it is sampled through the view itself, so the
-    two cannot disagree, and it is ignored (255) wherever the network sees padding.
+    The label map does not go through albumentations. It is sampled with the view, so that the two
+    agree. It is 255 (ignored) where the network sees padding.
 
     Args:
-        augmentations: albumentations' transforms in their order; must end at one size, or
-            batches cannot be stacked. `fill_mask`, where there is one, may be anything but 1.
+        augmentations: albumentations' transforms in order. They must end at one size, so that
+            batches can be stacked. `fill_mask` must not be 1.
         mean: of the network's input, per channel, for pixel values in 0..1.
-        std: likewise, above 0.
+        std: of the network's input, per channel, above 0.
 
     Raises:
-        NonAffineTransformError: if an augmentation, however deeply nested, moves pixels in a way
-            that is not affine or not known.
-        ConfigError: if `mean` or `std` are not three numbers, or an augmentation has an argument
-            that it does not know, normalises (this class does), or needs more than the photo.
+        NonAffineTransformError: if an augmentation (nested ones too) moves pixels in a way that is
+            not affine or not known.
+        ConfigError: if `mean` or `std` are not three numbers, or an augmentation has an unknown
+            argument, normalises (this class does it), or needs more than the photo.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ViewTransform:
         for transform in _leaves(augmentations):
             _check(transform)
             if type(transform) in MOVES:
-                # Albumentations' own replay mechanism: each run writes what it drew to the log.
+                # Albumentations' replay mechanism: each run writes its random values to the log.
                 transform.set_deterministic(True, save_key=_LOG)
                 self._moves.append(transform)
         self._pipeline = A.Compose(list(augmentations))
@@ -87,19 +87,19 @@ class ViewTransform:
 
         Args:
             photo: (H, W, 3) uint8 RGB, or float32 in [0, 1].
-            seed: whole numbers, 0 or more. The result is a pure function of them and the photo.
+            seed: whole numbers, 0 or more. The result depends only on them and the photo.
 
         Returns:
-            The augmented photo (h, w, 3) in the same dtype, its view (3, 3) float64, and where it
-            is not padding, (h, w) bool.
+            The augmented photo (h, w, 3) in the same dtype, its view (3, 3) float64, and whether a
+            pixel is photo (not padding), (h, w) bool.
         """
         generator = np.random.default_rng([_AUGMENTATION, *seed])
-        # Left alone, the library seeds every transform alike, and draws would be correlated.
+        # By default albumentations seeds all transforms equally, and draws would be correlated.
         self._pipeline.set_random_state(generator, random.Random(int(generator.integers(2**63))))
         log = _Log()
         ones = np.ones(photo.shape[:2], dtype=np.uint8)
         seen = self._pipeline(image=photo, mask=ones, **{_LOG: log})
-        # By identity, looked up anew: unpickled in a worker, the transforms are other objects.
+        # Look up ids at each call: after unpickling in a worker, the transforms are new objects.
         known = {id(transform): MOVES[type(transform)] for transform in self._moves}
         view = np.eye(3)
         for key, params in log.entries:
@@ -109,7 +109,7 @@ class ViewTransform:
     def __call__(
         self, photo: NDArray[np.uint8], seed: Sequence[int], label: NDArray[np.uint8] | None = None
     ) -> View:
-        """Augment and normalise a photo, and show its label through the same view.
+        """Augment and normalise a photo, and warp its label map to the same view.
 
         Args:
             photo: (H, W, 3) uint8 RGB.
@@ -120,18 +120,18 @@ class ViewTransform:
             Image, view and target.
 
         Raises:
-            ConfigError: if the augmentations left no 8-bit RGB picture.
+            ConfigError: if the augmentations do not return 8-bit RGB.
         """
         image, view, shown = self.augment(photo, seed)
         if image.dtype != np.uint8 or image.shape[2:] != (3,):
             raise ConfigError(
                 f"the augmentations gave a picture of shape {image.shape} and type {image.dtype}, "
-                "expected (h, w, 3) uint8: leave out those that normalise or drop channels"
+                "expected (h, w, 3) uint8: leave out augmentations that normalise or drop channels"
             )
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         target = None
         if label is not None:
-            # A crop that is padded again covers photo in its view, but shows padding there.
+            # After a crop and padding, the view covers photo where the network sees padding.
             seen = np.where(shown, warp_label(label, view, shown.shape), IGNORED)
             target = torch.from_numpy(seen.astype(np.int64))
         return View(
@@ -142,7 +142,7 @@ class ViewTransform:
 
 
 class _Log(dict[int, Mapping[str, Any]]):
-    """Keeps every entry in order: as a plain dict, a transform drawn twice would count once."""
+    """Keep all entries in order. In a plain dict, a transform drawn twice would count once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,13 +164,13 @@ def _leaves(transforms: Sequence[Any]) -> Iterator[Any]:
 def _check(transform: Any) -> None:
     name = type(transform).__name__
     if isinstance(transform, _NORMALISERS):
-        raise ConfigError(f"{name} must go: normalisation comes by itself, after the augmentations")
+        raise ConfigError(f"{name} must be removed: normalisation follows the augmentations")
     known = type(transform) in MOVES or type(transform) in STAYS
     if not known and not isinstance(transform, A.ImageOnlyTransform):
         affine = ", ".join(sorted(t.__name__ for t in (*MOVES, *STAYS)))
         raise NonAffineTransformError(
             f"{name} moves pixels in a way that is not known to be affine, so attention could not "
-            f"be brought back to the photo: use those that only change colours, or {affine}"
+            f"be brought back to the photo: use augmentations that only change colours, or {affine}"
         )
     if transform.invalid_args:
         raise ConfigError(f"{name} knows no argument {', '.join(transform.invalid_args)}")

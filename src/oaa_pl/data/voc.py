@@ -39,36 +39,35 @@ _TAGS = ("masks", "annotations", "file", "none")
 class VocSource(FileSource):
     """One split of a folder in VOC layout.
 
-    Reads `ImageSets/Segmentation/<split>.txt` and `JPEGImages/<id>.jpg`. Masks are opened to
-    take tags from them (`tags="masks"`) and for evaluation, never else: with tags from another
-    place the mask folder may be missing.
+    Reads `ImageSets/Segmentation/<split>.txt` and `JPEGImages/<id>.jpg`. Masks are opened only for
+    tags (`tags="masks"`) and for evaluation. With other tags, the mask folder may be missing.
 
     Args:
         root: the folder that holds `JPEGImages` and `ImageSets`, or one that holds it as
             `VOCdevkit/VOC2012` or `VOC2012`.
         split: name of a list of ids, e.g. "train".
         tags: where the tags come from: "masks", "annotations" (`Annotations/<id>.xml`, objects
-            marked difficult included), "file" (`tag_file`) or "none": nobody knows them, as in the
-            official test split, which can then be segmented, but not trained on or scored.
+            marked difficult included), "file" (`tag_file`) or "none". Use "none" for the official
+            test split, whose tags are unknown: it can be segmented, not trained on or scored.
         tag_file: for tags="file", see `oaa_pl.data.tags.read_tag_file`; may list more images.
         classes: names in the order of their ids in the masks; None: VOC's twenty.
         fraction: share of the split's images that is used, in (0, 1]; Table 3.
-        fraction_seed: which images these are; the smaller share is part of the larger.
-        mask_folder: below `root`; train_aug's masks often lie in "SegmentationClassAug".
+        fraction_seed: seed of the draw; a smaller share is part of a larger one.
+        mask_folder: below `root`; for train_aug often "SegmentationClassAug".
         name: of the data set, in results.
 
     Raises:
-        ConfigError: if `tags` or `fraction` is none of the above, or `classes` are no classes: see
-            `oaa_pl.names`.
+        ConfigError: if `tags` or `fraction` is not one of these values, or class names are
+            invalid: see `oaa_pl.names`.
         MissingSplitError: if the list does not exist.
         EmptySplitError: if the list is empty.
-        BadListError: if the list is no text, or a line of it is no image of `JPEGImages`.
+        BadListError: if the list is not text, or a line is not an image of `JPEGImages`.
         MissingImageError: if a listed photo does not exist.
-        BadImageError: if a photo is empty or of no known format.
+        BadImageError: if a photo is empty or in an unknown format.
         UntaggedImageError: if an image has no tag.
         UnknownClassError: if a tag is not in `classes`.
-        BadTagFileError: if the tag file or an annotation cannot be read, or two rows of the tag
-            file are of one image.
+        BadTagFileError: if the tag file or an annotation cannot be read, or the tag file has two
+            rows for one image.
         MissingMaskError: for tags="masks", if an image has no mask.
         BadMaskError: for tags="masks", if a mask's size or its ids are wrong.
     """
@@ -90,14 +89,14 @@ class VocSource(FileSource):
         root = find_voc(Path(root)) or expanded_path(root)
         names = as_classes(classes) or VOC_CLASSES
         if fault := class_fault(names):
-            raise ConfigError(f"data.classes: {fault}")  # before a tag is blamed for it
+            raise ConfigError(f"data.classes: {fault}")  # before an error about a tag
         if tags not in _TAGS:
             raise ConfigError(f"tags must be one of {', '.join(_TAGS)}, got {tags!r}")
         ids = draw_fraction(_read_split(root, split), fraction, fraction_seed)
         photos = _photos(root, split, ids)
         masks = _files(root / mask_folder, ids, ".png")
         if tags == "masks":
-            with ThreadPoolExecutor() as pool:  # inflating PNGs lets other threads run
+            with ThreadPoolExecutor() as pool:  # other threads run while a PNG is read
                 found = list(pool.map(partial(tags_from_mask, classes=names), masks, photos))
         elif tags == "annotations":
             paths = _files(root / "Annotations", ids, ".xml")
@@ -107,7 +106,7 @@ class VocSource(FileSource):
         else:
             found = [()] * len(ids)
         labels = to_labels(found, names)
-        # An untagged split may lie in the folder of one that has masks.
+        # A split without tags may be in the folder of a split with masks.
         has_masks = (root / mask_folder).is_dir() and (tags != "none" or masks[0].is_file())
         super().__init__(
             name, split, names, ids, labels, photos, masks if has_masks else None,
@@ -145,7 +144,7 @@ def _photos(root: Path, split: str, ids: Sequence[str]) -> list[Path]:
 
 
 def _files(folder: Path, ids: Sequence[str], suffix: str) -> list[Path]:
-    """Each id's file, which need not be there."""
+    """Path of each id's file, which may be missing."""
     files = NamedFiles(folder, (suffix,))
     found = ((name, files.find(f"{name}{suffix}")) for name in ids)
     return [folder / f"{name}{suffix}" if file is None else file.path for name, file in found]

@@ -1,4 +1,4 @@
-"""The two archives behind train_aug: fetched by torchvision, unpacked whole or not at all.
+"""Download the two archives for train_aug with torchvision, and unpack them.
 
 Source: torchvision's `VOCSegmentation` and `SBDataset` for addresses and checksums; VOC 2012 by
 Everingham et al., IJCV 2015; the Semantic Boundaries Dataset (SBD) by Hariharan et al., ICCV 2011.
@@ -23,23 +23,23 @@ from oaa_pl.errors import DownloadError, IncompleteDataError, OutputError
 
 __all__ = ["Archive", "fetch", "find_sbd", "sbd_archive", "unpack", "voc_archive"]
 
-# Causes on this machine, for which no other network would help.
+# Errors of this machine, not of the network.
 _LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 _MB = 1 << 20
-_PATIENCE = 60.0  # seconds without a byte; urllib itself would wait for ever
+_PATIENCE = 60.0  # seconds without a byte; urllib itself would wait forever
 
 
 class Archive(NamedTuple):
-    """A published archive, and what of it becomes which folder.
+    """A published archive, and the folder that it is unpacked to.
 
     Attributes:
         file: its name.
-        url: where torchvision fetches it.
-        md5: of the whole file, as torchvision knows it.
-        page: of its authors, for people.
-        inside: the folder in the archive that is wanted.
-        parts: of that folder, files or folders; none means all of it.
-        becomes: the folder that it becomes, below the folder that has the archive.
+        url: address, from torchvision.
+        md5: of the whole file, from torchvision.
+        page: web page of its authors.
+        inside: the needed folder in the archive.
+        parts: needed files or folders of that folder; empty: all of it.
+        becomes: the unpacked folder, below the folder that has the archive.
     """
 
     file: str
@@ -60,7 +60,7 @@ def voc_archive() -> Archive:
 
 
 def sbd_archive() -> Archive:
-    """SBD: of it the masks and the two lists; its photos are VOC's."""
+    """SBD: only the masks and the two lists; its photos are in VOC."""
     page = "http://home.bharathh.info/pubs/codes/SBD/download.html"
     inside, parts = "benchmark_RELEASE/dataset", ("cls", "train.txt", "val.txt")
     return Archive(SBDataset.filename, SBDataset.url, SBDataset.md5, page, inside, parts, "SBD")
@@ -70,7 +70,7 @@ def find_sbd(root: Path) -> Path | None:
     """The folder that holds SBD's `cls`, `train.txt` and `val.txt`.
 
     Args:
-        root: where the archive lies, or was unpacked by hand or by torchvision.
+        root: folder of the archive, or where it was unpacked by hand or by torchvision.
 
     Returns:
         Its path, or None if it is in none of these places.
@@ -82,16 +82,16 @@ def find_sbd(root: Path) -> Path | None:
 
 
 def fetch(archives: Sequence[Archive], root: Path) -> None:
-    """Download what is not there yet; an archive that is there with the right md5 is taken.
+    """Download missing archives. Keep an existing one if its md5 is right.
 
     Args:
-        archives: all that are needed, so that the error can name them all.
-        root: the folder they go to; made if missing.
+        archives: all needed archives, so that the error can name them all.
+        root: their folder; made if missing.
 
     Raises:
-        DownloadError: if one cannot be fetched, or what comes has another checksum.
-        OutputError: if the folder cannot be written, the disk is full, or what an archive is to
-            become is there already, but not whole.
+        DownloadError: if a download fails or has another checksum.
+        OutputError: if the folder cannot be written, the disk is full, or an unpacked folder exists
+            but is incomplete.
     """
     for archive in archives:
         final = root / archive.becomes
@@ -112,17 +112,17 @@ def fetch(archives: Sequence[Archive], root: Path) -> None:
 
 
 def unpack(archive: Archive, root: Path) -> Iterator[int]:
-    """Unpack an archive beside itself: into a hidden folder that gets its name when complete.
+    """Unpack an archive to a hidden folder, and rename the folder when it is complete.
 
     Args:
-        archive: which lies in `root`.
+        archive: an archive in `root`.
         root: gets the folder `archive.becomes`.
 
     Yields:
         MB of the archive that were read.
 
     Raises:
-        IncompleteDataError: if the archive lacks what it should hold.
+        IncompleteDataError: if the archive is damaged or lacks a needed part.
         OutputError: if it cannot be written, or the disk is full.
     """
     path, final = root / archive.file, root / archive.becomes
@@ -132,7 +132,7 @@ def unpack(archive: Archive, root: Path) -> Iterator[int]:
         shutil.rmtree(draft, ignore_errors=True)  # of a killed process
         draft.mkdir(parents=True)
         with path.open("rb") as raw, tarfile.open(fileobj=raw) as tar:
-            # Refuses names that lead out of the folder; Python 3.11.3 and older have no filters.
+            # Refuse names that lead out of the folder. Python up to 3.11.3 has no filters.
             tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
             for member in tar:
                 name = PurePosixPath(member.name)

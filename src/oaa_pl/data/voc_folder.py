@@ -1,4 +1,4 @@
-"""Where PASCAL VOC 2012 lies below the folder that somebody names, and whether it is whole.
+"""Find PASCAL VOC 2012 below a folder, read its lists, and check that it is complete.
 
 Source: Everingham et al., IJCV 2015, and the development kit of VOC 2012 for the counts.
 """
@@ -18,7 +18,7 @@ PHOTOS, TRAIN, VAL, MASKS = 17_125, 1_464, 1_449, 2_913
 
 _PHOTO_FOLDER = "JPEGImages"
 
-# The folder itself, where the archive unpacks to, and its inner folder by itself.
+# The folder itself, the archive's folder in it, or the inner one of the archive's folders.
 _PLACES = (".", "VOCdevkit/VOC2012", "VOC2012")
 
 
@@ -42,22 +42,22 @@ def listed(voc: Path, split: str) -> Path:
 
 
 def read_ids(path: Path) -> list[str]:
-    """The image ids of a list, in its order.
+    """Read the image ids of a list, in order.
 
     Args:
-        path: of a text file with an image a line, in UTF-8, or in UTF-16 with its mark. Some lists
-            give the photo's path and the mask's beside it, or a number: the photo comes first.
+        path: of a text file with one image per line, in UTF-8, or in UTF-16 with a byte order mark.
+            A line may have a second column: the mask's path or a number.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        BadListError: if it is no text, or a line is no image of `JPEGImages`.
+        BadListError: if it is not text, or a line is not an image of `JPEGImages`.
         EmptySplitError: if it lists no image.
     """
     lines = read_text(path, "list", BadListError).split("\n")
     numbered = [(n, line.strip()) for n, line in enumerate(lines, 1) if line.strip()]
     if not numbered:
         raise EmptySplitError(f"{path} lists no image: choose another split or fill it")
-    # Every line has a second column, or none has: an id may contain blanks, and end with " 1".
+    # All lines have a second column, or no line has: an id may contain blanks and end with " 1".
     columns = [split_image(line) for _, line in numbered]
     different = len({image for image, _ in columns}) == len(columns)
     if not (different and all(_second_column(rest) for _, rest in columns)):
@@ -66,7 +66,7 @@ def read_ids(path: Path) -> list[str]:
 
 
 def _second_column(text: str) -> bool:
-    """Whether this is what lists have behind an image: a mask's path, or VOC's -1, 0 or 1."""
+    """Whether a text can be a list's second column: a mask's path, or VOC's -1, 0 or 1."""
     return text in ("-1", "0", "1") or text.lower().endswith(PHOTO_SUFFIXES)
 
 
@@ -74,7 +74,7 @@ def _id(image: str, where: str) -> str:
     path = PurePosixPath(image.lstrip("/"))
     if ".." in path.parts or (len(path.parts) > 1 and path.parent.name != _PHOTO_FOLDER):
         raise BadListError(
-            f"{where}: {image!r} lies in a folder, but the photos of VOC's layout lie in "
+            f"{where}: {image!r} is in a folder, but the photos of VOC's layout are in "
             f"{_PHOTO_FOLDER} itself: write the id alone, or use data=folder, which has subfolders"
         )
     name = image_id(path.name)
@@ -84,9 +84,9 @@ def _id(image: str, where: str) -> str:
 
 
 def check_whole(voc: Path) -> None:
-    """Refuse a VOC 2012 of which something is missing.
+    """Refuse an incomplete VOC 2012.
 
-    Photos and masks may be more: some people add those of the test set.
+    There may be more photos and masks: some people add the test set.
 
     Args:
         voc: the folder with `JPEGImages` and `ImageSets`.

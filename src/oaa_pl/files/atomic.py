@@ -1,36 +1,61 @@
-"""A file that appears whole or not at all: how the rooms below write what others read meanwhile.
+"""The one way to write a file: it appears complete or not at all.
 
-A store's files, which must survive a power cut as well, have a way of their own: `store.files`.
+Others read a run's folder while it is written, and a process may be killed at any moment.
 """
 
 import os
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["LONGEST_NAME", "put_whole"]
+from oaa_pl.errors import OutputError, StoreError
+
+__all__ = ["LONGEST_NAME", "write_whole"]
 
 LONGEST_NAME = 255
 """Bytes of the longest file name on every usual disk."""
 
 
-def put_whole(path: Path, content: bytes) -> None:
-    """Write a file through a neighbour that takes its name only once it is complete.
+def write_whole(
+    path: Path,
+    content: bytes | memoryview | Callable[[BinaryIO], object],
+    *,
+    durable: bool = False,
+    error: type[OutputError | StoreError] = OutputError,
+) -> None:
+    """Write a file under a temporary name beside it, then rename it.
 
     Args:
         path: the file to write; missing folders are made.
-        content: every byte of it.
+        content: every byte of it, or a function that writes them to an open file.
+        durable: whether the file must survive a power cut as well: costs a flush of the disk.
+        error: the class of the error below.
 
     Raises:
-        OSError: if the folder or the file cannot be written; the old file is then unharmed, and
-            what to do about it is the caller's to say.
+        OutputError: if the folder or the file cannot be written, or the disk is full; an old file
+            is then unharmed. Of class `error`, if one is given.
     """
-    # Nobody else's, whichever threads and hosts write the same file. The process id comes last, for
-    # whoever clears up what the dead have left. Without the file's name, which may be as long as
-    # the disk allows.
-    neighbour = path.with_name(f".{secrets.token_hex(8)}.{os.getpid()}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # Unique among threads and hosts that write the same file. `stage_folder.sweep` reads the id of
+    # the process. The file's own name is left out: it may be as long as the disk allows.
+    partial = path.with_name(f".{secrets.token_hex(8)}.{os.getpid()}.partial")
     try:
-        neighbour.write_bytes(content)
-        neighbour.replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as cause:
+        raise error(
+            f"{path} cannot be written ({cause.strerror or cause}); free disk space, make its "
+            "folder writable, or choose another one"
+        ) from cause
     finally:
-        neighbour.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may be the trouble; the first error is the one to show
+            partial.unlink(missing_ok=True)

@@ -1,11 +1,15 @@
 """Scores of label maps against true masks, summed over a data set.
 
+torchmetrics counts the pixels. Its Jaccard index is not used: it is float32, and gives 0 to a class
+in neither truth nor prediction, which the field leaves out of the mean.
+
 Shapes: H x W pixels. Ids: 0 background, c + 1 for foreground class c, 255 ignored.
 """
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 from typing_extensions import override
 
 from oaa_pl.errors import BadMaskError
@@ -71,9 +75,9 @@ class SegmentationScore(Metric):
         prediction, truth = prediction.flatten().long(), truth.flatten().long()
         self.abstained += (valid & (prediction == IGNORED)).sum()
         valid &= prediction != IGNORED
-        cell = truth[valid] * self.num_classes + prediction[valid]
-        counted = torch.bincount(cell, minlength=self.num_classes**2)
-        self.confusion += counted.view(self.num_classes, self.num_classes)
+        self.confusion += multiclass_confusion_matrix(
+            prediction[valid], truth[valid], self.num_classes, validate_args=False
+        )
 
     @override
     def compute(self) -> dict[str, Tensor]:
@@ -87,12 +91,13 @@ class SegmentationScore(Metric):
                 f"{int(self.foreign)} pixels have ids other than 0..{self.num_classes - 1} and "
                 f"{IGNORED} (ignored): correct the masks or the list of classes"
             )
-        confusion = self.confusion.double()
+        # On the CPU: Apple's GPUs have no float64.
+        confusion = self.confusion.cpu().double()
         hits = confusion.diagonal()
         labelled = confusion.sum()
-        total = labelled + self.abstained
+        total = labelled + self.abstained.cpu()
         return {
-            "miou": iou_per_class(self.confusion).nanmean(),
+            "miou": iou_per_class(self.confusion.cpu()).nanmean(),
             "precision": mean_ratio(hits, confusion.sum(0)),
             "recall": mean_ratio(hits, confusion.sum(1)),
             "coverage": labelled / total if total > 0 else torch.tensor(torch.nan),

@@ -1,4 +1,4 @@
-"""The attention network: one net for the classifier and for the integral model.
+"""The attention network, used as the classifier and as the integral model.
 
 Source: Jiang et al., ICCV 2019, sections 3.1 and 3.3: a trunk, three convolutions with ReLU (3 x 3
 as in the release) and a 1 x 1 class-aware convolution; its output F is both the class score, by
@@ -24,9 +24,9 @@ class AttentionNet(nn.Module):
         trunk: images (B, 3, H, W) to features (B, trunk.out_channels, h, w).
         num_classes: C, foreground classes, without background.
         hidden: channels of the 3 x 3 convolutions.
-        score_std: deviation of the class-aware layer's first weights, above 0. Features that
-            nothing was pretrained for are ten times smaller than VGG-16's, and want 0.1.
-        layers: number of 3 x 3 convolutions before the class-aware one; 0 leaves that one alone.
+        score_std: standard deviation of the class-aware layer's initial weights, above 0. Features
+            of a trunk without pretraining are ten times smaller than VGG-16's, and need 0.1.
+        layers: number of 3 x 3 convolutions before the class-aware one, 0 or more.
 
     Raises:
         ConfigError: if the trunk has no `out_channels`, `score_std` is not positive, or `layers` is
@@ -51,9 +51,9 @@ class AttentionNet(nn.Module):
         for width, wider in itertools.pairwise(widths):
             before += [nn.Conv2d(width, wider, kernel_size=3, padding=1), nn.ReLU(inplace=True)]
         self.head = nn.Sequential(*before, class_scores)
-        # VGG-16's features are large (root mean square about 10). He's init keeps that size, and on
-        # the last layer as well it gives first scores of 14, from which lr 1e-3 never recovered.
-        # Release: std 0.01 on all four layers; it trains as well, with a slower first epoch.
+        # VGG-16's features are large (root mean square about 10), and He's init keeps that size. On
+        # the last layer it would give initial scores of 14: with lr 1e-3 no training recovered.
+        # Release: std 0.01 on all four layers. That trains too, with a slower first epoch.
         he_init(self.head)
         init_scores(class_scores, score_std)
 

@@ -1,7 +1,7 @@
-"""Small class maps stretched over a large photo, a band of rows at a time.
+"""Resize small class maps to a large photo, one band of rows at a time.
 
-All classes of a whole photo are 4 GB for 21 classes of 48 megapixels and 50 GB for 260, of which
-only the strongest class of each pixel is wanted.
+The maps of all classes at full size would need 4 GB for 21 classes and 48 megapixels, 50 GB for 260
+classes. Only the strongest class of each pixel is needed.
 
 Shapes: C maps of h x w cells; a photo of H x W pixels.
 """
@@ -37,16 +37,16 @@ def bands(channels: int, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
 
 
 def stretched_rows(maps: Tensor, size: tuple[int, int], first: int, last: int) -> Tensor:
-    """Bilinear interpolation of maps to some rows of a photo, as of `F.interpolate` to the whole.
+    """Bilinear interpolation of maps to some rows of a photo, like rows of `F.interpolate`.
 
-    Edges are aligned, corners are not. The whole photo is left to PyTorch; a band of it differs
-    from PyTorch's rows by float32 rounding, about a millionth of the values.
+    Edges are aligned, corners are not. If the band is the whole photo, PyTorch computes it. Rows of
+    a smaller band differ from PyTorch's by float32 rounding, about a millionth of the values.
 
     Args:
         maps: (C, h, w) float32.
         size: pixels (H, W) of the photo.
         first: first row.
-        last: the row behind the last one.
+        last: last row + 1.
 
     Returns:
         (C, last - first, W).
@@ -55,7 +55,7 @@ def stretched_rows(maps: Tensor, size: tuple[int, int], first: int, last: int) -
     if (first, last) == (0, height):
         return F.interpolate(maps[None], size, mode="bilinear", align_corners=False)[0]
     cells = maps.shape[1]
-    # In PyTorch's own precision: a scale in float32, rounded once more behind the product and sum.
+    # PyTorch's own precision: the scale is float32; product and sum are rounded to float32 again.
     scale = torch.tensor(cells / height, dtype=torch.float32).double()
     place = (scale * (torch.arange(first, last).double() + 0.5) - 0.5).float().clamp(min=0)
     above = place.long().clamp(max=cells - 1)
@@ -77,10 +77,10 @@ def stretched_label(maps: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
         size: pixels (H, W) of the photo.
 
     Returns:
-        Places 0..C-1, (H, W).
+        Index of the map, 0..C-1, (H, W).
 
     Raises:
-        ConfigError: if there are more maps than a byte holds beside 255.
+        ConfigError: if there are more than 255 maps, as 255 means ignored.
     """
     label = empty_label(len(maps), size)
     for first, last in bands(len(maps), size):
@@ -89,10 +89,10 @@ def stretched_label(maps: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def empty_label(channels: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A label map to be filled with ids 0..channels - 1, (H, W).
+    """A label map for ids 0..channels - 1, not yet filled, (H, W).
 
     Raises:
-        ConfigError: if there are more ids than a byte holds beside 255, which means ignored.
+        ConfigError: if there are more than 255 ids, as 255 means ignored.
     """
     if channels > IGNORED:
         raise ConfigError(

@@ -19,13 +19,13 @@ __all__ = ["DeepLabLargeFov"]
 class DeepLabLargeFov(nn.Module):
     """A trunk and the LargeFOV classifier of every cell.
 
-    fc6 and fc7 start from the fully connected layers of the trunk's own weights, where these hold
-    them and their shapes allow it; else from random numbers.
+    fc6 and fc7 start from the fully connected layers in the trunk's weights file, if the file has
+    them with fitting shapes; otherwise from random numbers.
 
     Attributes:
-        last_layers: names of the layers that are trained faster than all others: Chen et al. give
-            "0.01 for the final classifier layer" at a rate of 0.001.
-        start: one line about where fc6 and fc7 start from.
+        last_layers: names of the layers with a higher learning rate: Chen et al. give "0.01 for the
+            final classifier layer" at a rate of 0.001.
+        start: one line about what fc6 and fc7 start from.
 
     Args:
         trunk: images (B, 3, H, W) to features (B, trunk.out_channels, h, w); may have a method
@@ -33,8 +33,8 @@ class DeepLabLargeFov(nn.Module):
         num_classes: C + 1, foreground classes and background.
         hidden: channels of fc6 and fc7.
         dilation: of fc6, in cells.
-        dropout: probability that a channel value behind fc6 and fc7 is dropped in training.
-        score_std: deviation of the last layer's first weights, above 0; see `AttentionNet`.
+        dropout: probability that a value after fc6 and fc7 is dropped in training.
+        score_std: standard deviation of the last layer's initial weights, above 0.
 
     Raises:
         ConfigError: if the trunk has no `out_channels`, or `score_std` is not positive.
@@ -69,7 +69,7 @@ class DeepLabLargeFov(nn.Module):
         self.start = self._start_from_trunks_weights(width, hidden)
 
     def _start_from_trunks_weights(self, width: int, hidden: int) -> str:
-        """Give fc6 and fc7 what the trunk's weights hold for them; returns what came of it."""
+        """Start fc6 and fc7 from the trunk's weights, if they fit; returns one line about it."""
         origin = type(self.trunk).__name__
         state: dict[str, Tensor] = getattr(self.trunk, "fully_connected", dict)()
         reason = why_unfit(state, width, hidden)

@@ -19,19 +19,19 @@ NAMES = ("classifier.0.weight", "classifier.0.bias", "classifier.3.weight", "cla
 """Weights and biases of fc6 and fc7, as torchvision names them."""
 
 _SIDE = 7
-# Three of seven places, evenly: at stride 8 and dilation 12 the kernel meets the very pixels that
-# these places met at stride 32.
+# Three of seven positions, evenly spread. At stride 8 and dilation 12 the kernel sees the same
+# pixels as these positions at stride 32.
 _PLACES = (0, 3, 6)
 
 
 def why_unfit(state: Mapping[str, Tensor], channels: int, hidden: int) -> str:
-    """Why fc6 and fc7 cannot be taken from these weights; empty if they can.
+    """Why fc6 and fc7 cannot start from these weights; empty if they can.
 
     Args:
-        state: names to tensors; the four of `NAMES` count, of shapes (N, channels * 49), (N,),
-            (N, N) and (N,).
+        state: name to tensor; only the four of `NAMES` are used, with shapes (N, channels * 49),
+            (N,), (N, N) and (N,).
         channels: of the trunk's features.
-        hidden: channels that fc6 and fc7 are to have.
+        hidden: channels of fc6 and fc7.
 
     Returns:
         Half a sentence, to follow "of the weights".
@@ -47,18 +47,18 @@ def why_unfit(state: Mapping[str, Tensor], channels: int, hidden: int) -> str:
         if not bool(torch.isfinite(state[name]).all()):
             return f"{name} is not finite"
     if hidden > width:
-        return f"{NAMES[1]} has {width} channels, fewer than the {hidden} asked for"
+        return f"{NAMES[1]} has {width} channels, fewer than the expected {hidden}"
     return ""
 
 
 def decimate(state: Mapping[str, Tensor], hidden: int) -> tuple[dict[str, Tensor], ...]:
-    """Keep some of fc6's places, and `hidden` evenly spread channels of fc6 and fc7.
+    """Keep some positions of fc6, and `hidden` evenly spread channels of fc6 and fc7.
 
-    fc7's inputs are the channels that fc6 keeps, so each value that is left means what it meant.
-    Nothing is rescaled, as in DeepLab: fine-tuning makes up for what is missing of each sum.
+    fc7 keeps the inputs that belong to the kept channels of fc6, so every kept value keeps its
+    meaning. Nothing is rescaled, as in DeepLab: fine-tuning compensates for the smaller sums.
 
     Args:
-        state: weights that `why_unfit` has nothing against, (N, channels * 49), (N,), (N, N), (N,).
+        state: weights that pass `why_unfit`, (N, channels * 49), (N,), (N, N), (N,).
         hidden: channels to keep.
 
     Returns:

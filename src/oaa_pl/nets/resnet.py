@@ -1,7 +1,7 @@
 """ResNet trunks at stride 8, from torchvision's networks.
 
-Source: He et al., CVPR 2016; made dense by turning the strides of the last two stages into
-dilation, as in Chen et al., "Rethinking atrous convolution", 2017, section 3.1.
+Source: He et al., CVPR 2016. The strides of the last two stages become dilation, as in Chen et al.,
+"Rethinking atrous convolution", 2017, section 3.1.
 
 Shapes: (B, 3, H, W) -> (B, out, ceil(H / 8), ceil(W / 8)), out = 512 for depths 18 and 34, 2048
 for 50 and 101. Use input sides that are multiples of 8.
@@ -31,7 +31,7 @@ class ResNetTrunk(nn.Module):
     Args:
         depth: 18, 34, 50 or 101.
         weights: `imagenet`, `none` or a path; see `nets.weights.load_weights`. Names are
-            torchvision's (`layer1.0.conv1.weight`); a whole network's `fc` is left out.
+            torchvision's (`layer1.0.conv1.weight`); the `fc` of a whole network is ignored.
         freeze: number of blocks, 0..5, that are not trained: the stem, then the four stages.
         freeze_norm: keep every batch norm's running statistics, even while training. The
             recipe's batches of 5 to 10 images are too small to estimate them.
@@ -56,8 +56,7 @@ class ResNetTrunk(nn.Module):
         self.out_channels = _WIDTH[depth]
         self.freeze_norm = freeze_norm
         name = f"resnet{depth}"
-        # Names do not depend on the weights' training recipe, so the first published set will do:
-        # IMAGENET1K_V1, the one the literature used.
+        # IMAGENET1K_V1 is the set that the literature used. All published sets have the same names.
         published: WeightsEnum = get_model_weights(name)["IMAGENET1K_V1"]
         net: ResNet = get_model(name, weights=None)
         self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
@@ -68,7 +67,7 @@ class ResNetTrunk(nn.Module):
         stem = [self.conv1, self.bn1]
         stages = [self.layer1, self.layer2, self.layer3, self.layer4]
         freeze_blocks([stem, *stages], freeze)
-        self.train()  # a trainer need not call it: Lightning leaves every module's mode as it is
+        self.train()  # Lightning does not call it: it keeps the mode of every module
 
     def forward(self, image: Tensor) -> Tensor:
         """Features after the last stage.
@@ -101,7 +100,7 @@ class ResNetTrunk(nn.Module):
 
 def _stride_to_dilation(stage: nn.Sequential, before: int, after: int) -> nn.Sequential:
     # torchvision's `replace_stride_with_dilation` refuses the basic blocks of depths 18 and 34.
-    # The kernel that used to stride still reads samples `before` apart; all later ones `after`.
+    # The kernel that had the stride still reads samples `before` apart, all later ones `after`.
     for layer in stage.modules():
         if isinstance(layer, nn.Conv2d):
             step = before if layer.stride == (2, 2) else after

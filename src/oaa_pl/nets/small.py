@@ -14,22 +14,22 @@ __all__ = ["SmallTrunk"]
 
 
 class SmallTrunk(nn.Module):
-    """Convolutions of 3 x 3, each normalised, the stride taken by the first ones.
+    """3 x 3 convolutions with normalisation; the first ones have the stride.
 
-    The field of view is narrow on purpose (19 pixels with four layers at stride 4): a wider one
-    lets a cell score for an emblem that lies beside it, and attention blurs.
+    The field of view is narrow on purpose (19 pixels with four layers at stride 4). With a wider
+    one, a cell scores for an emblem beside it, and attention blurs.
 
     Args:
-        widths: output channels of the convolutions; the first, third and fifth of them stride,
-            as many as the stride asks for, and the last gives `out_channels`.
+        widths: output channels of the convolutions. The first, third and fifth have a stride of 2,
+            as many as needed. The last width is `out_channels`.
         stride: pixels of the input per cell of the features: 2, 4 or 8.
-        norm: channels to the normalisation behind a convolution. Batch normalisation is what
-            makes a minute's training enough: on the embedded data, group normalisation or none
-            reach after 6 epochs what it reaches after 3.
+        norm: makes the normalisation after a convolution from its channels. Batch normalisation
+            makes a minute of training enough: on the embedded data set, group normalisation and no
+            normalisation need 6 epochs for its result of 3.
 
     Attributes:
         out_channels: channels of the features.
-        stride: as given.
+        stride: pixels of the input per cell.
 
     Raises:
         ConfigError: if `stride` is not 2, 4 or 8, if there are too few widths for it, or if a

@@ -1,8 +1,8 @@
-"""What every trunk promises, and what is done to any of them: width, freezing.
+"""Functions for every trunk: width, stride, freezing, initial weights.
 
 A trunk is an `nn.Module` from images (B, 3, H, W) to features (B, out_channels, h, w) with two
-integer attributes, `out_channels` and `stride` (h = H / stride). Heads ask for nothing else, so
-any network cut before its pooling layer can serve.
+integer attributes, `out_channels` and `stride` (h = H / stride). Heads need nothing else, so any
+network that is cut before its pooling layer can be a trunk.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ __all__ = [
 
 
 def trunk_channels(trunk: nn.Module) -> int:
-    """Number of feature channels a head must expect from `trunk`.
+    """Number of feature channels of a trunk.
 
     Args:
         trunk: a module with an integer attribute `out_channels`.
@@ -40,7 +40,7 @@ def trunk_channels(trunk: nn.Module) -> int:
 
 
 def trunk_stride(net: nn.Module) -> int:
-    """Pixels of a photo's side to a cell of a network's trunk; 1 if it has no `trunk`.
+    """Pixels per side of a cell of a network's trunk; 1 if it has no `trunk`.
 
     Args:
         net: a network; its `trunk`, if any, has an integer attribute `stride`.
@@ -55,16 +55,16 @@ def trunk_stride(net: nn.Module) -> int:
     if not isinstance(stride, int) or stride < 1:
         raise ConfigError(
             f"trunk must be a module with a positive integer `stride`, got {type(trunk).__name__} "
-            f"with stride={stride!r}; set the attribute to the pixels of a cell's side"
+            f"with stride={stride!r}; set the attribute to the pixels per side of a cell"
         )
     return stride
 
 
 def freeze_blocks(blocks: Sequence[Iterable[nn.Module]], freeze: int) -> None:
-    """Stop the gradient of the first `freeze` blocks of a trunk.
+    """Do not train the first `freeze` blocks of a trunk.
 
-    Autograd then records nothing below the first trained block, which saves its backward pass
-    and its activations: the early blocks of VGG-16 hold most of both.
+    Autograd then records nothing below the first trained block. This saves backward passes and
+    activations, most of which belong to the early blocks of VGG-16.
 
     Args:
         blocks: the trunk's layers in order, grouped into blocks.
@@ -84,10 +84,10 @@ def freeze_blocks(blocks: Sequence[Iterable[nn.Module]], freeze: int) -> None:
 
 
 def norms_to_evaluation(trunk: nn.Module) -> None:
-    """Let every batch norm of a trunk use its running statistics, and leave them as they are.
+    """Make every batch norm of a trunk use its running statistics without updating them.
 
     Args:
-        trunk: changed in place; its own `train(True)` undoes it, and has to call this again.
+        trunk: changed in place. `train(True)` undoes it, so the trunk must call this again there.
     """
     for layer in trunk.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -95,9 +95,9 @@ def norms_to_evaluation(trunk: nn.Module) -> None:
 
 
 def he_init(module: nn.Module) -> None:
-    """Fresh weights for every convolution of `module`: He normal over the fan-in, biases zero.
+    """Initialise every convolution of `module`: He normal over the fan-in, biases zero.
 
-    Keeps the size of the features from layer to layer behind a ReLU.
+    Features then keep their size from layer to layer with ReLU.
     Source: He et al., "Delving deep into rectifiers", ICCV 2015, Eq. (10).
 
     Args:
@@ -111,11 +111,11 @@ def he_init(module: nn.Module) -> None:
 
 
 def init_scores(layer: nn.Conv2d, std: float) -> None:
-    """Draw a last layer's weights small, so that no class is decided before training.
+    """Initialise a last layer with small weights, so that no class dominates before training.
 
     Args:
         layer: the class scores' convolution, (classes, channels, 1, 1); changed in place.
-        std: deviation of the weights, above 0.
+        std: standard deviation of the weights, above 0.
 
     Raises:
         ConfigError: if `std` is not positive.

@@ -1,13 +1,13 @@
 """The VGG-16 trunk at stride 8, the paper's first backbone.
 
-Source: Simonyan and Zisserman, ICLR 2015 (configuration D); made dense as in Chen et al.,
+Source: Simonyan and Zisserman, ICLR 2015 (configuration D), at stride 8 as in Chen et al.,
 "Semantic image segmentation with deep convolutional nets and fully connected CRFs", ICLR 2015,
-section 3.1: pool4 keeps its resolution, pool5 is gone, and conv5 is dilated by 2 so that its
-kernels still meet the samples they were trained on.
+section 3.1: pool4 keeps the resolution, pool5 is removed, and conv5 is dilated by 2 so that its
+kernels still see the samples that they were trained on.
 
-Shapes: (B, 3, H, W) -> (B, 512, H // 8, W // 8). The pools round down, so the rows and columns
-beyond the last multiple of 8 are seen by no cell of their own: use input sides that are multiples
-of 8, and the cells tile the image exactly.
+Shapes: (B, 3, H, W) -> (B, 512, H // 8, W // 8). The pools round down, so no cell covers
+the rows and columns after the last multiple of 8. Use sides that are multiples of 8: then the cells
+tile the image exactly.
 """
 
 from pathlib import Path
@@ -24,8 +24,8 @@ __all__ = ["Vgg16Trunk"]
 
 _POOL4, _POOL5 = 23, 30
 _BLOCK_ENDS = (5, 10, 17, 24, 30)
-# Of the convolutions in the original convention; its classifier is published as NaN. That of
-# IMAGENET1K_V1 is whole, but it is another network's, trained on other features.
+# Convolutions in the original convention; the classifier in this file is NaN. The classifier of
+# IMAGENET1K_V1 is complete, but belongs to another network with other features.
 _PUBLISHED = VGG16_Weights.IMAGENET1K_FEATURES
 _BEYOND = ("classifier.",)
 
@@ -33,13 +33,13 @@ _BEYOND = ("classifier.",)
 class Vgg16Trunk(nn.Module):
     """VGG-16's thirteen convolutions at stride 8, with torchvision's names (`features.N.weight`).
 
-    Input: RGB scaled to [0, 1], minus a mean near (0.485, 0.458, 0.408), divided by 1/255. Both
-    `imagenet` (torchvision's `IMAGENET1K_FEATURES`) and the original Caffe weights keep this
-    convention, not the (0.229, 0.224, 0.225) of torchvision's later weights.
+    Input: RGB scaled to [0, 1], minus a mean near (0.485, 0.458, 0.408), divided by 1/255. This is
+    the convention of `imagenet` (torchvision's `IMAGENET1K_FEATURES`) and of the original Caffe
+    weights. torchvision's later weights divide by (0.229, 0.224, 0.225) instead.
 
     Args:
-        weights: `imagenet`, `none` or a path; see `nets.weights.load_weights`. A file of the whole
-            VGG-16 will do: what is behind the trunk is left to `fully_connected`.
+        weights: `imagenet`, `none` or a path; see `nets.weights.load_weights`. The file may be of
+            the whole VGG-16: `fully_connected` returns the layers after the trunk.
         freeze: number of blocks, 0..5, that are not trained, counted from the input.
 
     Raises:
@@ -67,14 +67,14 @@ class Vgg16Trunk(nn.Module):
         )
 
     def fully_connected(self) -> dict[str, Tensor]:
-        """What the trunk's own weights hold behind it: VGG-16's classifier, read again.
+        """VGG-16's classifier from the trunk's weights file, which is read again.
 
         Returns:
-            torchvision's names (`classifier.0.weight`) to tensors, in the file's own dtype; empty
-            if the file ends with the trunk, or the trunk had none.
+            torchvision's names (`classifier.0.weight`) to tensors, in the file's dtype; empty if
+            the file has no classifier, or the trunk has no file.
 
         Raises:
-            WeightsError: if the file has gone.
+            WeightsError: if the file does not exist any more.
         """
         if str(self._weights) == "none":
             return {}

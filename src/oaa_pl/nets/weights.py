@@ -1,7 +1,7 @@
 """Weights of a trunk: from torchvision, from a local file, or none.
 
-A file is read without executing anything in it (`weights_only`), and has to fit the network key
-by key: a trunk that silently keeps random layers trains to something plausible and wrong.
+A file is read without executing anything in it (`weights_only`). It must fit the network key by
+key: a trunk with some random layers would train without an error and give wrong results.
 """
 
 from collections.abc import Mapping
@@ -32,20 +32,20 @@ def load_weights(
 ) -> None:
     """Load weights into `module`, strictly.
 
-    Half precision is widened to the module's own dtype.
+    Half precision is converted to the module's own dtype.
 
     Args:
         module: changed in place.
-        weights: `none` (leave as it is), `imagenet` (torchvision's file, downloaded once to its
+        weights: `none` (change nothing), `imagenet` (torchvision's file, downloaded once to its
             cache), or a path to a local `.safetensors`, `.pth` or `.pt` file of tensors.
         published: torchvision's weights that `imagenet` means for this module.
-        beyond: how names begin that belong to a whole network but lie behind this module, and are
-            left out whether or not they are there.
+        beyond: prefixes of names that belong to later layers of the whole network; they are
+            ignored.
 
     Raises:
-        WeightsError: if the file is missing, unreadable or of another kind, if any key is
-            missing, unexpected or of another shape, if a value is not finite, or if `imagenet`
-            is asked for and nothing is published or the download fails.
+        WeightsError: if the file is missing, unreadable or not a weights file; if a key is missing,
+            unexpected or of another shape; if a value is not finite; or if `imagenet` is given
+            and there are no published weights or the download fails.
     """
     if str(weights) == "none":
         return
@@ -62,7 +62,7 @@ def load_state(
     Args:
         module: changed in place.
         state: name to tensor of any shape.
-        origin: where they come from, for the error.
+        origin: file or name of the weights, for the error.
         beyond: as in `load_weights`.
 
     Raises:
@@ -76,18 +76,18 @@ def load_state(
 def find_weights(
     module: nn.Module, weights: str | Path, published: WeightsEnum | None = None
 ) -> dict[str, Tensor]:
-    """Read the weights that a word or a path means for `module`, whole and as they are.
+    """Read the weights that `weights` names for `module`, without changes.
 
     Args:
         module: for the error.
         weights: `imagenet` or a path; see `load_weights`.
-        published: torchvision's weights that `imagenet` means.
+        published: torchvision's weights for `imagenet`.
 
     Returns:
         Name to tensor, on the CPU, in the file's own dtype.
 
     Raises:
-        WeightsError: if there are none, or they cannot be read.
+        WeightsError: if they do not exist or cannot be read.
     """
     if str(weights) == "imagenet":
         return _published_weights(module, published)
@@ -95,17 +95,17 @@ def find_weights(
 
 
 def with_weights(module: nn.Module, weights: str | Path) -> nn.Module:
-    """Any trunk with weights from a local file, for trunks that do not load their own.
+    """Load weights from a local file into a trunk that does not load its own.
 
     Args:
         module: changed in place.
         weights: `none` or a path; see `load_weights`.
 
     Returns:
-        The module itself, so that a configuration can wrap it.
+        The module itself, for use in a configuration.
 
     Raises:
-        WeightsError: as `load_weights` does; `imagenet` is refused, as nothing is published.
+        WeightsError: as in `load_weights`; `imagenet` is refused.
     """
     load_weights(module, weights)
     return module
@@ -121,7 +121,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         Name to tensor, on the CPU, in the file's own dtype.
 
     Raises:
-        WeightsError: if the file is missing, unreadable, of another kind, or holds anything but
+        WeightsError: if the file is missing, unreadable, not a weights file, or has anything but
             named tensors.
     """
     path = expanded_path(path)

@@ -1,199 +1,169 @@
-"""How long `oaa reproduce` will take on this machine, told before it starts.
+"""Estimate how long `oaa reproduce` will take on this machine, before it starts.
 
-Each kind of training is tried for ten steps and extrapolated; passes without training are taken
-from those. Nothing of the run is touched: no folder, no weights, no random generator.
+Try each kind of training for ten steps and extrapolate. Estimate passes without training from the
+same steps. Nothing of the run changes: no folder, no weights, no random generator.
 """
 
 import logging
 import math
-import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
-from oaa_pl.config.compose import in_sweep, overridden
-from oaa_pl.data.source import Source
 from oaa_pl.machine import usable_cores
-from oaa_pl.plan import trial_modules
-from oaa_pl.plan.quicker import Schedule, proposals, with_lengths
+from oaa_pl.plan.command_line import CommandLine
+from oaa_pl.plan.quicker import Schedule, length_of, proposals
 from oaa_pl.plan.trial import Pace, time_steps, untouched
 from oaa_pl.report.page import duration
-from oaa_pl.runs.folders import Run
-from oaa_pl.runs.inputs import weight_files
-from oaa_pl.runs.record import StageRecord
-from oaa_pl.stages import build
-from oaa_pl.stages.classifier import classifier_key
-from oaa_pl.training.precision import settle
+from oaa_pl.stages.attention import AttentionStage
+from oaa_pl.stages.classifier import ClassifierStage
+from oaa_pl.stages.integral import IntegralStage
+from oaa_pl.stages.label import LabelStage
+from oaa_pl.stages.segmenter import SegmenterStage
+from oaa_pl.stages.stage import Stage
+from oaa_pl.stages.trained_stage import TrainedStage
+from oaa_pl.training.trainer_plan import TrainerPlan
 
-__all__ = ["announce", "estimated"]
+__all__ = ["announce", "estimated", "trainings_of"]
 
 log = logging.getLogger(__name__)
 
-Value = TypeVar("Value")
+Kind = TypeVar("Kind", bound=Stage)
 
 _WORTH_SAYING = 180.0  # seconds
-_FORWARD = 1 / 3  # of a training step: the backward pass costs about two forward passes
+_FORWARD = 1 / 3  # of a training step: a backward pass takes as long as two forward passes
 _CUE_PHOTOS = 3
 
 
-class Stages(NamedTuple):
-    """What is still to be done behind the classifier.
-
-    Attributes:
-        losses: of the integral models that are to be trained.
-        attended: methods whose maps are to be exported.
-        labelled: methods whose proxy labels are to be made.
-        segmented: methods whose segmenter is to be trained.
-    """
-
-    losses: tuple[str, ...]
-    attended: tuple[str, ...]
-    labelled: tuple[str, ...]
-    segmented: tuple[str, ...]
-
-
-def announce(cfg: DictConfig, losses: Sequence[str]) -> None:
-    """Say how long a run will take, and what would be quicker, if it takes minutes.
+def announce(stages: Sequence[Stage], line: CommandLine) -> None:
+    """Log how long a run will take and what would be quicker, if it takes minutes.
 
     Args:
-        cfg: the configuration; `estimate=false` says nothing.
-        losses: of the integral models that the methods need.
+        stages: of the run, in order, the classifier first.
+        line: the command line of the run.
 
     Raises:
-        ConfigError: if a stage could not be trained as configured.
+        ConfigError: if a stage cannot be trained as configured.
     """
-    if not cfg.get("estimate", True) or _one_of_many():
+    if not line.announces:
         return
     log.info("timing ten steps of each training; estimate=false starts without")
-    schedule = estimated(cfg, losses)
+    schedule = estimated(stages)
     if schedule.seconds < _WORTH_SAYING:
         return
     parts = ", ".join(f"{name} {duration(s)}" for name, s in schedule.parts.items() if s >= 1)
     log.info("about %s on this machine: %s", duration(schedule.seconds), parts)
-    for proposal in proposals(cfg, schedule):
+    for proposal in proposals(trainings_of(stages), line, schedule):
         log.info("%s, about %s:", proposal.what, duration(proposal.seconds))
         log.info("  %s", proposal.command)
     log.info("this one starts now; Ctrl-C stops it")
 
 
-def _one_of_many() -> bool:
-    """Whether another process says it: a later job of a sweep, a rank that something started."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 or int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        return True
-    return in_sweep() and int(HydraConfig.get().job.num) > 0
+def trainings_of(stages: Sequence[Stage]) -> dict[str, TrainedStage]:
+    """The first stage of each kind that trains: "classifier", "integral", "segmenter"."""
+    trained = [stage for stage in stages if isinstance(stage, TrainedStage)]
+    return {stage.part: stage for stage in reversed(trained)}
 
 
-def estimated(cfg: DictConfig, losses: Sequence[str]) -> Schedule:
+def estimated(stages: Sequence[Stage]) -> Schedule:
     """Seconds of every stage that is not finished.
 
     Args:
-        cfg: the configuration.
-        losses: of the integral models that the methods need.
+        stages: of the run, in order, the classifier first.
 
     Raises:
-        RunMismatchError: if the run's folder holds a classifier that was made from something else.
+        RunMismatchError: if the run's folder has a classifier that was made from other values.
     """
-    todo = _unfinished(cfg, losses)
-    train, val = build.sources(cfg)
-    images = len(train.ids)
-    run = Run.of(cfg)
-    cfg = settle(with_lengths(cfg, images), run.classifier, run.classifier).cfg
-    # Another run in this folder is refused at once, not behind minutes of timing.
-    record = StageRecord(run.classifier, classifier_key(cfg, train), weight_files(cfg))
-    trained = record.finished
+    (classifier,) = (stage for stage in stages if isinstance(stage, ClassifierStage))
+    data, trainer = classifier.data, classifier.settled.trainer
+    images, val = len(data.train.ids), data.val
+    # Refuse another run in this folder now, not after minutes of timing.
+    trained = classifier.record().finished
     parts: dict[str, float] = {}
     paces: dict[str, Pace] = {}
-    attention = segmentation = None
+    attention: Pace | None = None
+    batch = 1
     if not trained:
-        attention = paces["classifier"] = time_steps(
-            cfg, cfg.classifier, "classifier", lambda: trial_modules.classifier(cfg, train)
-        )
-        steps = _steps(cfg, cfg.classifier, images)
-        parts["classifier"] = steps * sum(attention)
-        if val is not None and cfg.classifier.validate_every and cfg.classifier.epochs:
-            passes = cfg.classifier.epochs // cfg.classifier.validate_every
-            parts["classifier"] += passes * _pass(attention, len(val.ids), cfg.classifier)
-    if todo.losses:
-        attention = paces["integral"] = time_steps(
-            cfg, cfg.integral, "integral model", lambda: trial_modules.integral(cfg, train)
-        )
-        each = _steps(cfg, cfg.integral, images) * sum(attention)
-        parts |= {f"integral {loss}": each for loss in todo.losses}
-    if todo.attended and attention is not None:
-        parts["attention maps"] = len(todo.attended) * _pass(attention, images, cfg.integral)
-    if todo.labelled:
-        parts["proxy labels"] = _labelling(cfg, train, len(todo.labelled))
-    if todo.segmented:
-        seen = max(1, round(images * cfg.segmenter.fraction))
-        segmentation = paces["segmenter"] = time_steps(
-            cfg, cfg.segmenter, "segmenter", lambda: trial_modules.segmenter(cfg, train)
-        )
-        each = _steps(cfg, cfg.segmenter, seen) * sum(segmentation)
-        parts |= {f"segmenter {method}": each for method in todo.segmented}
+        attention = paces["classifier"] = time_steps(classifier, trainer, "classifier")
+        batch = classifier.planned.batch_size
+        parts["classifier"] = _training(classifier, trainer, images, attention)
+    integrals = _open(stages, IntegralStage)
+    if integrals:
+        attention = paces["integral"] = time_steps(integrals[0], trainer, "integral model")
+        batch = integrals[0].planned.batch_size
+        each = _training(integrals[0], trainer, images, attention)
+        parts |= {f"integral {stage.loss.name}": each for stage in integrals}
+    exports = _open(stages, AttentionStage)
+    if exports and attention is not None:
+        parts["attention maps"] = len(exports) * _pass(attention, images, batch)
+    labels = _open(stages, LabelStage)
+    if labels:
+        parts["proxy labels"] = _labelling(labels)
+    segmenters = _open(stages, SegmenterStage)
+    if segmenters:
+        first = segmenters[0]
+        pace = paces["segmenter"] = time_steps(first, trainer, "segmenter")
+        each = _training(first, trainer, images, pace)
+        parts |= {stage.name: each for stage in segmenters}
         if val is not None and val.has_masks:
-            views = len(build.plain(cfg.evaluate.scales)) * (1 + bool(cfg.evaluate.flip))
-            scored = len(todo.segmented) * views * _pass(segmentation, len(val.ids), cfg.segmenter)
-            parts["scores"] = scored
+            looks = first.segmenting.views
+            views = len(looks["scales"]) * (1 + bool(looks["flip"]))
+            scored = _pass(pace, len(val.ids), first.planned.batch_size)
+            parts["scores"] = len(segmenters) * views * scored
     return Schedule(parts, paces, images)
 
 
-def _unfinished(cfg: DictConfig, losses: Sequence[str]) -> Stages:
-    run = Run.of(cfg)
-    methods = tuple(cfg.methods)
-
-    def open_(folder: Path) -> bool:
-        return not (folder / "done.json").is_file()
-
-    return Stages(
-        tuple(loss for loss in losses if open_(run.integral(loss))),
-        tuple(m for m in methods if m not in cfg.fusion.stores and open_(run.attention(m))),
-        tuple(m for m in methods if open_(run.labels(m))),
-        tuple(m for m in methods if open_(run.segmenter(m))),
-    )
+def _open(stages: Sequence[Stage], kind: type[Kind]) -> list[Kind]:
+    """The stages of a kind that are not finished."""
+    return [stage for stage in stages if isinstance(stage, kind) and not stage.finished]
 
 
-def _steps(cfg: DictConfig, stage: DictConfig, images: int) -> int:
-    """Batches that one process of the training works through."""
-    if stage.epochs is None:
-        return int(stage.steps) * int(cfg.trainer.get("accumulate_grad_batches", 1))
-    share = math.ceil(images / _processes(cfg))
-    return int(stage.epochs) * math.ceil(share / int(stage.batch_size))
+def _training(stage: TrainedStage, trainer: TrainerPlan, images: int, pace: Pace) -> float:
+    """Seconds of a training and its validation."""
+    length, val = length_of(stage, images), stage.validates_on
+    if length.epochs is None:
+        each = int(trainer.settings.get("accumulate_grad_batches", 1))
+        return int(length.steps) * each * sum(pace)
+    share = math.ceil(len(stage.photos.ids) / _processes(trainer))
+    seconds = int(length.epochs) * math.ceil(share / int(length.batch_size)) * sum(pace)
+    if val is not None and stage.validate_every:
+        passes = int(length.epochs) // int(stage.validate_every)
+        seconds += passes * _pass(pace, len(val.ids), length.batch_size)
+    return seconds
 
 
-def _processes(cfg: DictConfig) -> int:
-    """Devices that share an epoch; several processes on one CPU are no quicker than one."""
-    devices = build.plain(cfg.trainer.devices)
-    if cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available():
+def _processes(trainer: TrainerPlan) -> int:
+    """Devices that share an epoch. Several processes on one CPU count as one: no quicker."""
+    devices = trainer.settings.get("devices", "auto")
+    if trainer.settings.get("accelerator") == "cpu" or not torch.cuda.is_available():
         return 1
     if isinstance(devices, list):
         return len(devices)
     return int(devices) if str(devices).isdecimal() else max(1, torch.cuda.device_count())
 
 
-def _pass(pace: Pace, images: int, stage: DictConfig) -> float:
-    """Seconds of one look at every image without learning."""
-    return images / int(stage.batch_size) * (_FORWARD * pace.computing + pace.loading)
+def _pass(pace: Pace, images: int, batch_size: int) -> float:
+    """Seconds of one pass over all images without training."""
+    return images / batch_size * (_FORWARD * pace.computing + pace.loading)
 
 
-def _labelling(cfg: DictConfig, train: Source, methods: int) -> float:
-    """Seconds of the proxy labels: the cue once for each photo, and the reading for each method."""
-    node = cfg.background
-    if "cache" in node:
-        node = overridden(node, {"cache": None})  # neither read nor written: other photos lack it
-    workers = cfg.label.workers or usable_cores()
+def _labelling(stages: Sequence[LabelStage]) -> float:
+    """Seconds of the proxy labels: one cue per photo, one decoded photo per photo and method."""
+    train, recipe = stages[0].data.train, stages[0].background
+    if "cache" in recipe.key:  # most photos are not in the cache yet
+        none = {"cache": None}
+        recipe = replace(recipe, key={**recipe.key, **none}, values={**recipe.values, **none})
+    workers = stages[0].workers or usable_cores()
     with untouched():
-        cue = instantiate(node)
+        cue = recipe()
         begun = time.perf_counter()
         photos = [(train.ids[i], train.photo(i)) for i in range(min(_CUE_PHOTOS, len(train.ids)))]
         read = time.perf_counter()
         for name, photo in photos:
             cue(name, photo)
         done = time.perf_counter()
-    each = (done - read) + methods * (read - begun)
+    each = (done - read) + len(stages) * (read - begun)
     return each / len(photos) * len(train.ids) / workers

@@ -1,18 +1,18 @@
-"""A few steps of a stage's training, timed and thrown away."""
+"""Time a few steps of a stage's training, and keep nothing of it."""
 
 import random
 import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
@@ -21,15 +21,15 @@ from oaa_pl.callbacks.divergence import StopIfDiverged
 from oaa_pl.callbacks.early_stop import StopAtEpochEnd, TimeLimit
 from oaa_pl.callbacks.progress import StageProgress
 from oaa_pl.callbacks.throughput import Throughput
-from oaa_pl.config.compose import overridden
-from oaa_pl.data.datamodule import OaaDataModule
+from oaa_pl.stages.trained_stage import TrainedStage
 from oaa_pl.training.trainer import make_trainer
+from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = ["Pace", "time_steps", "untouched"]
 
 _STEPS = 10
-_WARM_UP = 2  # steps that allocate and choose kernels; one of a slow machine's two
-_SECONDS = 20.0  # a slow machine needs no ten steps to be known
+_WARM_UP = 2  # steps that allocate memory and choose kernels; not counted
+_SECONDS = 20.0  # a slow machine needs fewer than ten steps
 
 
 class Pace(NamedTuple):
@@ -37,7 +37,7 @@ class Pace(NamedTuple):
 
     Attributes:
         computing: forward, backward and update of a batch.
-        loading: what the step waits for its batch before.
+        loading: waiting for the batch, before the step.
     """
 
     computing: float
@@ -46,7 +46,7 @@ class Pace(NamedTuple):
 
 @contextmanager
 def untouched() -> Iterator[None]:
-    """Leave every random generator as it was, whatever is drawn inside."""
+    """Restore every random generator at the end of the block."""
     python, numpy = random.getstate(), np.random.get_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     try:
@@ -57,43 +57,38 @@ def untouched() -> Iterator[None]:
         np.random.set_state(numpy)
 
 
-def time_steps(
-    cfg: DictConfig,
-    stage: DictConfig,
-    what: str,
-    make: Callable[[], tuple[LightningModule, OaaDataModule]],
-) -> Pace:
-    """Train a fresh network for ten steps or 20 seconds, and forget it.
+def time_steps(stage: TrainedStage, trainer: TrainerPlan, what: str) -> Pace:
+    """Train a new network for ten steps or 20 seconds, and keep nothing of it.
 
     Args:
-        cfg: the configuration; its trainer's device and precision are used, one process of it.
-        stage: the stage's part of it.
+        stage: the stage. The trial has no pretrained weights, and constant targets.
+        trainer: gives device and precision; the trial runs in one process.
         what: the stage's name.
-        make: the network, which needs no weights, and the stage's data.
 
     Returns:
         The median step.
 
     Raises:
-        ConfigError: if the trainer's configuration makes no sense.
-        KeyboardInterrupt: if somebody pressed Ctrl-C.
+        ConfigError: if the trainer's settings are invalid.
+        KeyboardInterrupt: at Ctrl-C.
     """
-    one = {"devices": 1, "strategy": "auto", "accumulate_grad_batches": 1}
-    cfg = overridden(cfg, {"trainer": one, "logger": {"wandb": None}, "callbacks": []})
-    stage = overridden(stage, {"epochs": None, "steps": _STEPS})
+    one = trainer.changed(devices=1, strategy="auto", accumulate_grad_batches=1)
+    alone = replace(one, wandb=None, callbacks=())
     watch = _StopWatch()
     with untouched(), tempfile.TemporaryDirectory() as folder:
-        module, data = make()
-        trainer, _ = make_trainer(
-            cfg, stage, f"timing {what}", Path(folder), [watch], alone=True, limit_val_batches=0
-        )
-        # Nothing is kept, a network without weights may diverge, and the trial stops inside an
-        # epoch: none of these is asked here, nor is a loss shown.
+        module = stage.module(stage.net.unweighted.make(stage.classes))
+        data = stage.loaders(trial=True)
+        lightning, _ = make_trainer(
+            alone, (None, _STEPS), f"timing {what}", Path(folder), [watch],
+            seed=data.seed, alone=True, limit_val_batches=0,
+        )  # fmt: skip
+        # Remove these callbacks: the trial keeps nothing, stops inside an epoch, may diverge
+        # without pretrained weights, and shows no loss.
         kept = (Checkpoint, StopAtEpochEnd, StopIfDiverged, StageProgress, Throughput, TimeLimit)
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by its own
+        callbacks: list[Callback] = lightning.callbacks  # type: ignore[attr-defined]  # set by its own
         callbacks[:] = [one for one in callbacks if not isinstance(one, kept)]
         try:
-            trainer.fit(module, data)
+            lightning.fit(module, data)
         except SystemExit as leaving:  # Lightning leaves the process at Ctrl-C
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt(f"{what}: interrupted") from leaving
@@ -136,6 +131,6 @@ class _StopWatch(Callback):
 
     @property
     def pace(self) -> Pace:
-        """The median step behind the warm-up."""
+        """The median step after the warm-up."""
         counted = self.steps[min(_WARM_UP, len(self.steps) - 1) :]
         return Pace(*(statistics.median(part) for part in zip(*counted, strict=True)))

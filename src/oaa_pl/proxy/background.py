@@ -1,7 +1,7 @@
-"""Background cues: how much each pixel of a photo looks like an object, whatever its class.
+"""Background cues: how much each pixel of a photo looks like an object of any class.
 
-Source: Jiang et al., ICCV 2019, section 4.1, takes saliency maps as the cue; here it is a choice,
-`folder`, `onnx` (see `labels.onnx_cue`), `boundary` (see `labels.boundary`) or `constant`.
+Source: Jiang et al., ICCV 2019, section 4.1, uses saliency maps. Here the cue is a choice:
+`folder`, `onnx` (see `proxy.onnx_cue`), `boundary` (see `proxy.boundary_cue`) or `constant`.
 
 Shapes: a photo is (H, W, 3) uint8 RGB, its saliency (H, W) float32 in [0, 1], 1 for an object.
 """
@@ -29,11 +29,11 @@ from oaa_pl.proxy.saliency_map import check_size, read_saliency, refuse_turned
 __all__ = ["BackgroundCue", "ChecksAhead", "ChecksFit", "ConstantCue", "FolderCue"]
 
 _LOOKED_AT = 50  # maps whose pixels are read before training
-_VISIBLE = 8 / 255  # share of white: 0 and 1 saved in 8 bits stay below
+_VISIBLE = 8 / 255  # share of white. Maps that were saved with levels 0 and 1 stay below it.
 
 
 class BackgroundCue(Protocol):
-    """Anything that turns a photo into saliency."""
+    """A function of a photo that returns its saliency."""
 
     def __call__(self, image_id: str, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Saliency of one photo: (H, W, 3) uint8 RGB to (H, W) float32 in [0, 1]."""
@@ -42,33 +42,33 @@ class BackgroundCue(Protocol):
 
 @runtime_checkable
 class ChecksAhead(Protocol):
-    """A cue that knows, before hours of training, which photos it will have nothing for."""
+    """A cue that can check before training whether every photo has saliency."""
 
     def require(self, ids: Sequence[str]) -> None:
-        """Refuse photos without saliency by a `MissingInputError`; ids of photos, N."""
+        """Raise `MissingInputError` if one of these photos has no saliency; N ids."""
         ...
 
 
 @runtime_checkable
 class ChecksFit(Protocol):
-    """A cue that knows, before hours of training, for which photos what it has is of no use."""
+    """A cue that can check before training whether its saliency fits the photos."""
 
     def require_fit(self, sizes: Mapping[str, tuple[int, int]]) -> None:
-        """Refuse unfit saliency by a `BadMaskError`; pixels (H, W) of each photo by its id, N."""
+        """Raise `BadMaskError` if saliency does not fit; photo id to its pixels (H, W)."""
         ...
 
 
 class FolderCue:
-    """Somebody's saliency maps, one grayscale image `<folder>/<image id>.png` a photo.
+    """Saliency maps from files: one grayscale image `<folder>/<image id>.png` for each photo.
 
     8 or 16 bits, or floating point in [0, 1]; of the photo's size, as the photo is shown.
 
     Args:
-        folder: where the maps are; none is an error that says how to give it.
-        fallback: the cue for photos without a map; none makes a missing map an error.
+        folder: folder of the maps; None is an error.
+        fallback: cue for photos without a map; None: a missing map is an error.
 
     Raises:
-        MissingInputError: if the folder is not given or does not exist.
+        MissingInputError: if the folder is None or does not exist.
     """
 
     def __init__(self, folder: str | Path | None, fallback: BackgroundCue | None = None) -> None:
@@ -89,8 +89,8 @@ class FolderCue:
         """Read the map of one photo.
 
         Args:
-            image_id: names the file.
-            photo: RGB, (H, W, 3); gives the size that the map must have.
+            image_id: name of the file without `.png`.
+            photo: RGB, (H, W, 3); the map must have its size.
 
         Returns:
             Saliency in [0, 1], (H, W).
@@ -112,13 +112,13 @@ class FolderCue:
         return saliency
 
     def require(self, ids: Sequence[str]) -> None:
-        """Refuse to start where maps are missing that no fallback makes up for.
+        """Refuse to start if maps are missing and there is no fallback.
 
         Args:
-            ids: of all photos that the cue will be asked for, N.
+            ids: of all photos that will need saliency, N.
 
         Raises:
-            MissingInputError: with the first few that lack a map, and their number.
+            MissingInputError: with the first few photos without a map, and their number.
         """
         bare = [name for name in ids if not is_there(self.folder / f"{name}.png")]
         if not bare:
@@ -134,14 +134,14 @@ class FolderCue:
             fallback.require(bare)
 
     def require_fit(self, sizes: Mapping[str, tuple[int, int]]) -> None:
-        """Refuse to start where maps cannot be used: by all headers, and the pixels of a few.
+        """Refuse to start if maps cannot be used. Reads all headers, and the pixels of a few.
 
         Args:
-            sizes: pixels (H, W) of each photo that the cue will be asked for, by its id, N.
+            sizes: id to pixels (H, W) of each photo that will need saliency, N.
 
         Raises:
             BadMaskError: if a map has no readable header or another size than its photo, or if
-                those that are looked at are all but black.
+                the maps that are read are almost black.
         """
         paths = {name: self.folder / f"{name}.png" for name in sizes}
         there = [name for name, path in paths.items() if is_there(path)]
@@ -162,13 +162,13 @@ class FolderCue:
             fallback.require_fit({n: size for n, size in sizes.items() if n not in there})
 
     def require_visible(self, ids: Sequence[str]) -> None:
-        """Refuse maps of which a few, evenly spread, are all but black.
+        """Refuse maps if a few of them, evenly spread, are all almost black.
 
         Args:
             ids: of photos that have a map.
 
         Raises:
-            BadMaskError: if no pixel of them is more than a shade of black, or one cannot be read.
+            BadMaskError: if none of their pixels is above 3 % of white, or one cannot be read.
         """
         looked_at = ids[:: -(-len(ids) // _LOOKED_AT) or 1]
         paths = {name: self.folder / f"{name}.png" for name in looked_at}
@@ -181,9 +181,9 @@ class FolderCue:
 
 
 class ConstantCue:
-    """No cue at all: every pixel of every photo is as likely an object.
+    """No cue: the same saliency at every pixel of every photo.
 
-    The background's score becomes `1 - value` everywhere, a plain threshold on the attention.
+    The background's score becomes `1 - value` everywhere, which is a threshold on attention.
 
     Args:
         value: the saliency, 0..1.
@@ -198,7 +198,7 @@ class ConstantCue:
         self.value = value
 
     def __call__(self, image_id: str, photo: NDArray[np.uint8]) -> NDArray[np.float32]:  # noqa: ARG002  # the cue's interface
-        """The constant, whatever the photo.
+        """The constant saliency.
 
         Args:
             image_id: not used.

@@ -1,8 +1,8 @@
-"""Saliency from the photo alone: what hangs together with the photo's border is background.
+"""Saliency from the photo alone: regions connected to the photo's border are background.
 
 Source: Zhu et al., "Saliency optimization from robust background detection", CVPR 2014; equation
-numbers are that paper's. No weights, no labels. Departures, chosen on 70 photos of VOC train for
-the overlap at saliency 0.5, are named where they are made.
+numbers are that paper's. Needs no weights and no tags. Departures from the paper were chosen on 70
+photos of VOC train, by the overlap with masks at saliency 0.5. Comments name them.
 
 Shapes: H x W pixels, N superpixels (about 300).
 """
@@ -24,11 +24,11 @@ __all__ = [
 ]
 
 _NEXT_TO_NOTHING = 1e-6
-_PATCH_PIXELS = 48  # smaller superpixels have no colour of their own
-_COMPACTNESS = 20.0  # as the source: patches that keep to edges but not to texture
+_PATCH_PIXELS = 48  # smaller superpixels do not have one clear colour
+_COMPACTNESS = 20.0  # as the source: patches follow edges but not texture
 _GEODESIC_SIGMA = 8.0  # Lab units; the source has 7 after subtracting a noise level
 _PLACE_SIGMA = 0.25  # long sides of the photo: Eq. (6)
-_BORDER_WEIGHT = 5.0  # the source's code weighs the background term of Eq. (9) so
+_BORDER_WEIGHT = 5.0  # weight of the background term of Eq. (9) in the source's code
 _COLOUR_SIGMA = 10.0  # Lab units: Eq. (10), as is the floor below
 _SMOOTHNESS_FLOOR = 0.1
 
@@ -38,17 +38,17 @@ def boundary_saliency(
 ) -> NDArray[np.float32]:
     """Saliency of every pixel of one photo.
 
-    Departure: the source stretches the result to [0, 1] and leaves its level to the reader. Proxy
-    labels compare it with attention, so the level that best parts the photo's superpixels (Otsu)
-    is brought to 0.5.
+    Departure: the source only stretches the result to [0, 1]. Proxy labels compare saliency with
+    attention, so its level matters: the level that best separates the photo's superpixels (Otsu)
+    becomes 0.5.
 
     Args:
         photo: RGB, (H, W, 3).
-        segments: superpixels to aim for; small photos get fewer.
-        smoothing: sigma of the blur that hides the superpixels' edges, in long sides.
+        segments: wanted number of superpixels; small photos get fewer.
+        smoothing: sigma of the blur over the superpixels' edges, in long sides of the photo.
 
     Returns:
-        1 for an object, all zero where no superpixel stands out, (H, W).
+        Saliency in [0, 1], 1 for an object, (H, W). All zero if no superpixel stands out.
     """
     height, width = photo.shape[:2]
     count = max(1, min(segments, height * width // _PATCH_PIXELS))
@@ -57,7 +57,7 @@ def boundary_saliency(
     contrast = _stretched(weighted_contrast(patches, background) * (1 - background))
     if not contrast.any():
         return np.zeros((height, width), dtype=np.float32)
-    # Departure: weak contrast is cut, as clutter in a photo adds up to a veil over everything.
+    # Departure: cut weak contrast. Otherwise clutter adds some saliency everywhere.
     object_evidence = np.where(contrast < _otsu(contrast), 0, contrast)
     saliency = _stretched(optimised_saliency(patches, background, object_evidence))
     level = float(np.clip(_otsu(saliency), 0.05, 0.95))
@@ -71,9 +71,9 @@ def boundary_saliency(
 def background_probability(patches: Superpixels) -> NDArray[np.float64]:
     """How likely each superpixel belongs to the background, Eqs. (2)-(5) and (7).
 
-    A region is background if much of its outline lies on the photo's border: boundary
-    connectivity is the border length of the region that a superpixel spans, over the root of that
-    region's area. An object cut by the border has little of it; sky has much.
+    A region is background if much of its outline is on the photo's border. Boundary connectivity
+    is the border length of the region around a superpixel, divided by the root of its area. An
+    object that the border cuts has a low value, sky has a high one.
 
     Args:
         patches: of one photo.
@@ -83,7 +83,7 @@ def background_probability(patches: Superpixels) -> NDArray[np.float64]:
     """
     linked = patches.adjacent.copy()
     border = np.flatnonzero(patches.at_border)
-    linked[np.ix_(border, border)] = True  # background parted by an object is still one region
+    linked[np.ix_(border, border)] = True  # one background, even if an object divides it
     np.fill_diagonal(linked, False)
     one, other = np.nonzero(linked)
     # A sparse zero means "not linked", so equal colours need some length.
@@ -116,7 +116,7 @@ def optimised_saliency(
     background: NDArray[np.float64],
     object_evidence: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """The saliency that best agrees with both cues and is smooth, Eqs. (9)-(10).
+    """The smooth saliency that best agrees with both cues, Eqs. (9)-(10).
 
     Minimises sum(5 b s^2) + sum(o (s - 1)^2) + sum over neighbours(w (s_i - s_j)^2), which is a
     linear system.
@@ -131,7 +131,7 @@ def optimised_saliency(
     """
     colour = patches.colour_distance**2 / (2 * _COLOUR_SIGMA**2)
     smooth = np.where(patches.adjacent, np.exp(-colour) + _SMOOTHNESS_FLOOR, 0)
-    # A photo of one colour has neither evidence: the small last term keeps the system solvable.
+    # A photo of one colour gives no evidence. The small last term keeps the system solvable.
     pull = _BORDER_WEIGHT * background + object_evidence + _NEXT_TO_NOTHING
     system = np.diag(smooth.sum(axis=1) + pull) - smooth
     saliency: NDArray[np.float64] = np.linalg.solve(system, object_evidence)
@@ -139,12 +139,12 @@ def optimised_saliency(
 
 
 def _otsu(values: NDArray[np.float64]) -> float:
-    """The level that best parts the values in two (Otsu, 1979)."""
+    """The level that best separates the values into two groups (Otsu, 1979)."""
     return float(threshold_otsu(values))  # type: ignore[no-untyped-call]  # scikit-image: untyped
 
 
 def _stretched(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values brought to [0, 1]; all zero if they are all alike."""
+    """Values stretched to [0, 1]; all zero if they are all equal."""
     span = values.max() - values.min()
     if span < _NEXT_TO_NOTHING:
         return np.zeros_like(values)

@@ -1,4 +1,4 @@
-"""The boundary cue: saliency from the photo alone, computed once and kept.
+"""The boundary cue: saliency from the photo alone, computed once and cached.
 
 Shapes: a photo is (H, W, 3) uint8 RGB, its saliency (H, W) float32 in [0, 1].
 """
@@ -16,19 +16,19 @@ from oaa_pl.proxy.resize import to_photo
 
 __all__ = ["BoundaryCue"]
 
-_RECIPE = 1  # raise when `boundary_saliency` changes, so that kept maps are made again
-_LONG_SIDE = 640  # pixels: 300 superpixels need no more, and a phone's photo has 4000
+_RECIPE = 1  # raise when `boundary_saliency` changes, so that cached maps are made again
+_LONG_SIDE = 640  # pixels: enough for 300 superpixels; a phone's photo has 4000
 
 
 class BoundaryCue:
-    """Boundary connectivity of every photo; see `labels.boundary`.
+    """Boundary connectivity of every photo; see `proxy.boundary`.
 
-    Photos above 640 px are looked at in that size and the saliency brought to the photo, so that
-    time and memory do not grow with the camera.
+    Saliency of photos above 640 px is computed at 640 px and resized to the photo, so that time and
+    memory do not grow with the camera.
 
     Args:
-        cache: folder for the maps, one subfolder per set of parameters; none keeps nothing.
-        segments: superpixels to aim for; small photos get fewer.
+        cache: folder for the maps, one subfolder per set of parameters; None: no cache.
+        segments: wanted number of superpixels; small photos get fewer.
         smoothing: sigma of the blur over the superpixels' edges, in long sides of the photo.
 
     Raises:
@@ -45,14 +45,14 @@ class BoundaryCue:
         self.smoothing = smoothing
         made_by = [_RECIPE, segments, float(smoothing)]
         self._kept = KeptMaps(cache, "boundary", made_by)
-        # Apart, since maps of large photos were once made in the photo's own size.
+        # A folder of their own: older versions made maps of large photos at the photo's size.
         self._kept_large = KeptMaps(cache, "boundary", [*made_by, _LONG_SIDE])
 
     def __call__(self, image_id: str, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Saliency of one photo, from the cache if it is there.
+        """Saliency of one photo, from the cache if it has it.
 
         Args:
-            image_id: names the file in the cache.
+            image_id: name of the file in the cache.
             photo: RGB, (H, W, 3).
 
         Returns:

@@ -1,4 +1,4 @@
-"""Dense CRF: a segmentation drawn to the edges of the photo.
+"""Dense CRF: refine a segmentation so that it follows the edges of the photo.
 
 Source: Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
 Potentials", NIPS 2011; named by Jiang et al., ICCV 2019, section 4.1.
@@ -15,12 +15,12 @@ __all__ = ["DenseCrf", "no_crf"]
 
 Probabilities = NDArray[np.float32]
 
-# A probability of zero would be an infinite energy.
+# A probability of zero would have an infinite energy.
 _LEAST = 1e-5
 
 
 def no_crf(photo: NDArray[np.uint8], probabilities: Probabilities) -> Probabilities:
-    """Leave a segmentation as it is.
+    """Return a segmentation unchanged.
 
     Args:
         photo: RGB, (H, W, 3).
@@ -34,13 +34,13 @@ def no_crf(photo: NDArray[np.uint8], probabilities: Probabilities) -> Probabilit
 
 
 class DenseCrf:
-    """Mean-field inference in a CRF that joins every pair of pixels of a photo.
+    """Mean-field inference in a CRF that connects every pair of pixels of a photo.
 
     Args:
         iterations: of the inference, 1 or more.
-        smooth_weight: of the kernel that joins neighbouring pixels, 0 or more.
+        smooth_weight: of the kernel for neighbouring pixels, 0 or more.
         smooth_xy: its width in pixels, above 0.
-        colour_weight: of the kernel that joins pixels of like colour and place, 0 or more.
+        colour_weight: of the kernel for near pixels of similar colour, 0 or more.
         colour_xy: its width in pixels, above 0.
         colour_rgb: its width in grey levels of 255, above 0.
 
@@ -78,8 +78,8 @@ class DenseCrf:
 
         Args:
             photo: RGB, (H, W, 3).
-            probabilities: of the labels before, (L, H, W), each in [0, 1], or what is proportional
-                to them at each pixel.
+            probabilities: of the labels, (L, H, W), each in [0, 1]. At each pixel they may have any
+                common factor.
 
         Returns:
             Probabilities of the labels, (L, H, W), float32, summing to 1 over the labels.

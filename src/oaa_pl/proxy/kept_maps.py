@@ -1,7 +1,7 @@
-"""Saliency that is computed once and kept.
+"""A cache of saliency maps.
 
-A kept map is an 8-bit PNG that names the photo it was made from and the sum of its own pixels, so
-that a changed photo or a damaged file is noticed and the map made again.
+A cached map is an 8-bit PNG with checksums of its photo and of its own pixels. If the photo changed
+or the file is damaged, the map is made again.
 
 Shapes: a photo is (H, W, 3) uint8 RGB, its saliency (H, W) float32 in [0, 1].
 """
@@ -28,7 +28,7 @@ _PHOTO, _PIXELS = "photo", "pixels"
 
 
 def to_levels(saliency: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Saliency as it is kept: the nearest of 256 gray levels.
+    """Saliency as it is cached: the nearest of 256 gray levels.
 
     Args:
         saliency: in [0, 1], (H, W).
@@ -41,12 +41,12 @@ def to_levels(saliency: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 class KeptMaps:
-    """A folder of the maps that one cue makes with one set of parameters.
+    """The cached maps of one cue with one set of parameters.
 
     Args:
-        cache: gets a subfolder per cue and set of parameters; none keeps nothing.
-        cue: what makes the maps.
-        parameters: all that the maps depend on, photos apart.
+        cache: folder; gets a subfolder per cue and set of parameters. None: no cache.
+        cue: name of the cue.
+        parameters: everything that the maps depend on, except the photos.
     """
 
     def __init__(self, cache: str | Path | None, cue: str, parameters: list[Any]) -> None:
@@ -59,10 +59,10 @@ class KeptMaps:
         photo: NDArray[np.uint8],
         make: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
     ) -> NDArray[np.float32]:
-        """Saliency of one photo: kept if it is there, else made and kept.
+        """Saliency of one photo: from the cache, or made and then cached.
 
         Args:
-            image_id: names the file.
+            image_id: name of the file without `.png`.
             photo: RGB, (H, W, 3).
             make: photo to saliency.
 
@@ -84,7 +84,7 @@ class KeptMaps:
 
 
 def _kept(path: Path, photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """The map at `path`, or none if it is missing, damaged or of another photo."""
+    """The map at `path`; None if it is missing, damaged or of another photo."""
     try:
         with opened(path) as image:
             levels = np.array(image)

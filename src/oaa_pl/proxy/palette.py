@@ -1,8 +1,8 @@
-"""Label images: PASCAL VOC's palette, and files.
+"""Label maps as files: PNGs with the palette of PASCAL VOC.
 
 Source: the palette is that of the PASCAL VOC development kit (`VOClabelcolormap`).
 
-Shapes: a label is (H, W) uint8, 0 background, 1..C classes, 255 ignored.
+Shapes: a label map is (H, W) uint8, 0 background, 1..C classes, 255 ignored.
 """
 
 from pathlib import Path
@@ -23,8 +23,8 @@ _BITS = 8
 def voc_palette() -> NDArray[np.uint8]:
     """Colour of every label id.
 
-    The bits of the id, three at a time from the lowest, become the bits of red, green and blue
-    from the highest, so that small ids get colours far apart.
+    Three bits of the id at a time, from the lowest, become one bit each of red, green and blue,
+    from the highest. So small ids get very different colours.
 
     Returns:
         RGB, (256, 3).
@@ -42,10 +42,10 @@ def voc_palette() -> NDArray[np.uint8]:
 
 
 def save_label(path: Path, label: NDArray[np.uint8]) -> None:
-    """Write a label as a palette PNG, in one step: no reader ever meets half a file.
+    """Write a label map as a palette PNG, whole or not at all.
 
     Args:
-        path: where to; an old file is replaced and folders are made.
+        path: of the file. An old file is replaced; missing folders are made.
         label: ids, (H, W).
 
     Raises:
@@ -58,12 +58,12 @@ def save_label(path: Path, label: NDArray[np.uint8]) -> None:
             f"use one id per pixel, 255 for ignored"
         )
     image = Image.fromarray(label)
-    image.putpalette(voc_palette().tobytes())  # turns 8-bit gray into palette ids as they are
+    image.putpalette(voc_palette().tobytes())  # 8-bit gray becomes palette ids, without change
     save_png(path, image)
 
 
 def load_label(path: Path) -> NDArray[np.uint8]:
-    """Read a label written by `save_label`, or any 8-bit palette or grayscale PNG of ids.
+    """Read a label map: any 8-bit palette or grayscale image of ids.
 
     Args:
         path: of the file.
@@ -73,7 +73,7 @@ def load_label(path: Path) -> NDArray[np.uint8]:
 
     Raises:
         MissingMaskError: if there is no such file.
-        BadMaskError: if it cannot be read or is a colour picture, which holds no ids.
+        BadMaskError: if it cannot be read, or is a colour picture instead of ids.
     """
     try:
         with opened(path) as image:

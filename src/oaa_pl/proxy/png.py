@@ -1,4 +1,4 @@
-"""Writing a PNG, with notes in it, so that a reader finds the old file or the new one whole."""
+"""Write a PNG with notes, whole or not at all."""
 
 import io
 from pathlib import Path
@@ -6,18 +6,17 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from oaa_pl.errors import OutputError
-from oaa_pl.files.atomic import put_whole
+from oaa_pl.files.atomic import write_whole
 
 __all__ = ["save_png"]
 
 
 def save_png(path: Path, image: Image.Image, notes: dict[str, str] | None = None) -> None:
-    """Write `image` to `path` in one step, making the folder if needed.
+    """Write `image` to `path`. A reader finds the old file or the whole new one.
 
     Args:
-        path: where to; an old file is replaced.
-        image: of any mode that PNG holds.
+        path: of the file. An old file is replaced; missing folders are made.
+        image: of any mode that PNG supports.
         notes: text entries stored beside the pixels.
 
     Raises:
@@ -28,10 +27,4 @@ def save_png(path: Path, image: Image.Image, notes: dict[str, str] | None = None
         text.add_text(key, value)
     content = io.BytesIO()
     image.save(content, format="PNG", pnginfo=text)
-    try:
-        put_whole(path, content.getvalue())
-    except OSError as error:
-        raise OutputError(
-            f"cannot write '{path}' ({error.strerror or error}); "
-            f"check that the folder is writable and the disk is not full"
-        ) from error
+    write_whole(path, content.getvalue())

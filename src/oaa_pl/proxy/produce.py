@@ -1,7 +1,7 @@
-"""Make the proxy labels of one image after another: maps and background cue in, PNG out.
+"""Make proxy labels, image by image: read maps and background cue, write PNGs.
 
-The work of `oaa label`, written so that a pool of processes can share it without torch: what is
-pickled is this object, and each process maps the same store.
+`oaa label` runs this in a pool of processes, without torch. `LabelMaker` is pickled into each
+process, and all of them map the same store.
 
 Shapes: H x W pixels of a photo; K present classes.
 """
@@ -27,9 +27,9 @@ __all__ = ["LabelMaker", "MadeLabel", "join_pool"]
 
 
 def join_pool() -> None:
-    """What a worker process does first. It stands here so that a worker need not load torch."""
-    cv2.setNumThreads(1)  # the processes have the cores already
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
+    """Set up a worker process. Kept free of torch imports so that workers start fast."""
+    cv2.setNumThreads(1)  # there is one process per core
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command itself handles Ctrl-C
 
 
 class _Maps(Protocol):
@@ -41,12 +41,12 @@ class _Maps(Protocol):
 
 
 class MadeLabel(NamedTuple):
-    """What is worth knowing of one label.
+    """Facts about one proxy label.
 
     Attributes:
         image_id: of the photo.
         foreground: share of pixels with a class, in [0, 1].
-        ignored: share of pixels left out of training, in [0, 1]; 1 if the whole image is.
+        ignored: share of ignored pixels, in [0, 1]; 1 for a whole ignored image.
     """
 
     image_id: str
@@ -56,16 +56,16 @@ class MadeLabel(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelMaker:
-    """Makes one image's labels, by its place in the data set.
+    """Makes the proxy labels of one image, by its index.
 
     Args:
         ids: image ids, N.
-        photo: place to RGB photo, (H, W, 3) uint8.
-        maps: place to the image's categories (K,) and attention (K, h, w).
+        photo: index to RGB photo, (H, W, 3) uint8.
+        maps: index to the image's categories (K,) and attention (K, h, w).
         cue: (image id, photo) to saliency, (H, W) in [0, 1].
         rule: thresholds of the proxy label.
         folder: gets `proxy/<id>.png` and `hard/<id>.png`.
-        crf: (photo, evidence (K + 1, H, W)) to better evidence; none leaves it as it is.
+        crf: (photo, evidence (K + 1, H, W)) to refined evidence; None: no CRF.
     """
 
     ids: tuple[str, ...]
@@ -77,11 +77,11 @@ class LabelMaker:
     crf: Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]] | None = None
 
     def __call__(self, index: int) -> MadeLabel:
-        """Write both labels of one image, unless both are there.
+        """Write both label maps of one image, unless both exist.
 
         Raises:
-            MissingInputError: if the cue has nothing for this image.
-            BadMaskError: if the cue's size is not the photo's.
+            MissingInputError: if the cue has no saliency for this image.
+            BadMaskError: if the saliency does not have the photo's size.
             OutputError: if a file cannot be written.
         """
         image_id = self.ids[index]

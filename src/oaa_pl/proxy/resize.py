@@ -1,4 +1,4 @@
-"""Bring attention maps from the store's grid to the photo, the same way wherever it is needed.
+"""Resize attention maps from the store's grid to the photo. All stages use this.
 
 Shapes: K maps of h x w cells; H x W pixels of the photo.
 """
@@ -30,7 +30,7 @@ def to_photo(attention: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
 def each_to_photo(
     attention: NDArray[np.float32], size: tuple[int, int]
 ) -> Iterator[NDArray[np.float32]]:
-    """The same, one map after another: at 48 megapixels each takes 192 MB.
+    """Like `to_photo`, one map after another: at 48 megapixels each map needs 192 MB.
 
     Args:
         attention: maps in [0, 1], (K, h, w).

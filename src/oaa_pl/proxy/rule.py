@@ -1,7 +1,7 @@
-"""Proxy labels: attention of the tagged classes and a background cue to one id per pixel.
+"""Proxy labels: one id per pixel, from the attention of the tagged classes and a background cue.
 
-Source: Jiang et al., ICCV 2019, section 4 (background from saliency, arg-max); the thresholds
-and the ignored regions are those of the authors' PyTorch release, the paper gives none.
+Source: Jiang et al., ICCV 2019, section 4 (background from saliency, arg-max). Thresholds and
+ignored regions are from the authors' PyTorch release; the paper gives none.
 
 Shapes: K tagged classes of one image, H x W pixels of the photo. Attention and saliency are in
 [0, 1]; a proxy label is (H, W) uint8, 0 background, c + 1 class c, 255 ignored.
@@ -20,7 +20,7 @@ from oaa_pl.ids import IGNORED
 __all__ = ["Labels", "ProxyRule", "make_labels"]
 
 Refine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Evidence of background and classes, (K + 1, H, W), to better evidence: a dense CRF, say."""
+"""Refines evidence of background and classes, (K + 1, H, W), for example a dense CRF."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class ProxyRule:
     """Thresholds of a proxy label, each in [0, 1]; the release's are in `conf/proxy/release.yaml`.
 
     Attributes:
-        foreground: attention below this is no evidence of its class.
+        foreground: attention below this is not evidence of its class.
         conflict: pixels where more than one channel, background included, is above this are
             ignored.
         salient_background: background pixels at least this salient are ignored.
         attended_background: background pixels where some attention is above this are ignored.
-        minimum_foreground: an image with a smaller share of foreground is ignored whole.
+        minimum_foreground: an image with a smaller share of foreground is ignored completely.
 
     Raises:
         ConfigError: if a threshold is not in [0, 1].
@@ -53,11 +53,11 @@ class ProxyRule:
 
 
 class Labels(NamedTuple):
-    """What the evidence of one image says, in two ways; each (H, W) uint8.
+    """The two label maps of one image, each (H, W) uint8.
 
     Attributes:
-        proxy: the label that trains the segmenter: 0, c + 1, or 255 where the evidence disagrees.
-        hard: its plain arg-max with no pixel ignored, for `proxy/miou_hard`: 0 or c + 1.
+        proxy: trains the segmenter: 0, c + 1, or 255 where the evidence disagrees.
+        hard: plain arg-max without ignored pixels, for `proxy/miou_hard`: 0 or c + 1.
     """
 
     proxy: NDArray[np.uint8]
@@ -71,22 +71,22 @@ def make_labels(
     rule: ProxyRule,
     refine: Refine | None = None,
 ) -> Labels:
-    """Arg-max over background and classes, and the same with doubtful pixels ignored.
+    """Arg-max over background and classes, with and without ignoring doubtful pixels.
 
-    Release: the salient-background rule assumes a saliency map that knows where objects are. A
-    map of one single value (`ConstantCue`) knows nothing and would have the whole background
-    ignored, so the rule is left out for it.
+    Release: the rule for salient background assumes a saliency map that shows objects. With one
+    value everywhere (`ConstantCue`), it would ignore the whole background. So it is not applied
+    there.
 
-    One map is looked at after another, so that a large photo needs no more memory for many classes
-    than for one; only `refine` needs all of them at once.
+    Maps are processed one after another, so that many classes need no more memory than one. Only
+    `refine` needs all maps at once.
 
     Args:
-        attention: of the tagged classes, in [0, 1], K maps (H, W), as an array (K, H, W) or one
-            after another.
+        attention: of the tagged classes, in [0, 1]: an array (K, H, W), or an iterator of K maps
+            (H, W).
         categories: class of each map, 0..C-1, (K,).
         saliency: 1 where an object is, 0 in the background, (H, W).
         rule: the thresholds.
-        refine: of the evidence, before its arg-max; what is ignored is decided without it.
+        refine: applied to the evidence before the arg-max, but not to decide what is ignored.
 
     Returns:
         Both labels.
@@ -94,14 +94,14 @@ def make_labels(
     Raises:
         BadMaskError: if the sizes of attention, categories and saliency do not agree.
     """
-    best = (1 - saliency).astype(np.float32)  # evidence of the background, then the strongest
+    best = (1 - saliency).astype(np.float32)  # of the background; later of the strongest channel
     evidence = [best.copy()] if refine else []
     hard = np.zeros(saliency.shape, np.uint8)
-    strong = (best > rule.conflict).astype(np.uint8)  # number of channels
+    strong = (best > rule.conflict).astype(np.uint8)  # number of channels above `conflict`
     attended = np.zeros(saliency.shape, bool)
     for one, category in zip(_of_size(attention, categories, saliency), categories, strict=True):
         kept = np.where(one < rule.foreground, 0, one).astype(np.float32, copy=False)
-        hard[kept > best] = category + 1  # not on a tie, so background before any class
+        hard[kept > best] = category + 1  # on a tie the earlier channel stays, background first
         np.maximum(best, kept, out=best)
         strong += kept > rule.conflict
         attended |= one > rule.attended_background
@@ -110,7 +110,7 @@ def make_labels(
     if refine:
         hard = _winner(refine(np.stack(evidence)), categories)
     proxy = hard.copy()
-    # A map of one value, as of `ConstantCue`, knows nothing.
+    # One value everywhere, as from `ConstantCue`, shows no objects.
     if saliency.size and saliency.min() != saliency.max():
         attended |= saliency >= rule.salient_background
     proxy[(strong > 1) | ((hard == 0) & attended)] = IGNORED
@@ -125,7 +125,7 @@ def _of_size(
     categories: NDArray[np.integer],
     saliency: NDArray[np.floating],
 ) -> Iterator[NDArray[np.floating]]:
-    """The maps, once they are known to be as many as the categories and of the saliency's size."""
+    """The maps, each checked for the saliency's size, and their number for the categories'."""
     count = 0
     for count, one in enumerate(attention, 1):
         if one.shape != saliency.shape or count > len(categories):
@@ -143,7 +143,7 @@ def _of_size(
 
 
 def _winner(evidence: NDArray[np.floating], categories: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Id of the strongest channel; the first one on a tie, so background before any class."""
+    """Id of the strongest channel; on a tie the first one, background before any class."""
     ids = np.concatenate([[0], categories + 1]).astype(np.uint8)
     label: NDArray[np.uint8] = ids[evidence.argmax(axis=0)]
     return label

@@ -1,4 +1,4 @@
-"""Somebody's saliency map as a file: read as shares of white, or refused by name.
+"""Read saliency maps from files, and refuse unsuitable ones with a named error.
 
 Shapes: saliency (H, W) float32 in [0, 1], 1 for an object; H x W pixels of the photo.
 """
@@ -18,13 +18,13 @@ def read_saliency(path: Path) -> NDArray[np.float32]:
     """Gray levels of an image file as shares of white.
 
     Args:
-        path: of the map: 8 or 16 bits, gray or three equal channels; or floating point.
+        path: of a map with 8 or 16 bits, gray or three equal channels, or floating point.
 
     Returns:
         (H, W) float32 in [0, 1].
 
     Raises:
-        BadMaskError: if it cannot be read, holds colours or numbers out of range, or has an
+        BadMaskError: if it cannot be read, has colours or values out of range, or has an
             orientation tag.
     """
     try:
@@ -35,17 +35,17 @@ def read_saliency(path: Path) -> NDArray[np.float32]:
         ) from error
     refuse_turned(header, path)
     if image.mode.startswith(("I", "F")):
-        # Integers of 16 bits; or floating point, which is a share already.
+        # 16-bit integers, or floating point in [0, 1].
         white = 1 if image.mode == "F" else 65535
         levels = np.asarray(image, dtype=np.float32)
-        if not (levels.min() >= 0 and levels.max() <= white):  # no number is refused as well
+        if not (levels.min() >= 0 and levels.max() <= white):  # this refuses NaN too
             raise BadMaskError(
                 f"saliency map '{path}' (mode {image.mode}) must hold 0 to {white}, got "
                 f"{levels.min():g} to {levels.max():g}; save it so, or as 8-bit gray"
             )
         return levels / np.float32(white)
-    image.info.pop("transparency", None)  # of no interest, and Pillow would warn of it
-    # Many tools save gray as three equal channels: those are welcome, colours are not.
+    image.info.pop("transparency", None)  # not needed, and Pillow would warn about it
+    # Many tools save gray as three equal channels: accept that, but no colours.
     colours = np.asarray(image.convert("RGB"))
     if (colours != colours[..., :1]).any():
         raise BadMaskError(
@@ -56,7 +56,7 @@ def read_saliency(path: Path) -> NDArray[np.float32]:
 
 
 def refuse_turned(header: Header, path: Path) -> None:
-    """Refuse a map with an orientation tag, which not every tool honours.
+    """Refuse a map with an orientation tag, because many tools ignore the tag.
 
     Args:
         header: of the map.

@@ -1,10 +1,10 @@
-"""A salient-object network, read from an ONNX file and asked for one photo after another.
+"""A salient-object network from an ONNX file, applied to one photo at a time.
 
 Source: Qin et al., "U2-Net: Going Deeper with Nested U-Structure for Salient Object Detection",
 Pattern Recognition 2020, and the preprocessing of its release.
 
 Shapes: a photo is (H, W, 3) uint8 RGB, its saliency (H, W) float32 in [0, 1], 1 for an object; the
-network maps (1, 3, h, w) to (1, 1, h, w), and of several outputs the first counts.
+network maps (1, 3, h, w) to (1, 1, h, w). Only its first output is used.
 """
 
 import hashlib
@@ -26,27 +26,27 @@ __all__ = ["SaliencyModel"]
 
 
 class SaliencyModel:
-    """Saliency as an ONNX file of U2-Net or the like sees it.
+    """Saliency from a network such as U2-Net, as an ONNX file.
 
-    What is pickled is small: each process reads the file once for itself.
+    Pickles as a path: each process reads the file once.
 
     Args:
-        path: the ONNX file; none is an error that says how to give one.
-        size: side of the network's square input in pixels, where the file leaves it open.
+        path: the ONNX file; None is an error.
+        size: side of the network's square input in pixels, if the file does not fix it.
         mean: of the network's input per channel R, G, B, of photos in [0, 1].
         std: of the network's input per channel, above 0.
 
     Raises:
         ConfigError: if no path is given, a number is out of range or the extra `saliency` is not
             installed.
-        WeightsError: if the file does not exist, is no ONNX file or takes no photos.
+        WeightsError: if the file does not exist, is not an ONNX file, or its input is not an image.
     """
 
     def __init__(
         self, path: str | Path | None, size: int, mean: Sequence[float], std: Sequence[float]
     ) -> None:
         if path is None:
-            raise ConfigError("saliency.model is not set; say saliency.model=<file.onnx>")
+            raise ConfigError("saliency.model is not set; give saliency.model=<file.onnx>")
         if size < 1 or len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise ConfigError(
                 f"saliency.size must be 1 or more, mean and std three numbers, std above 0; got "
@@ -73,24 +73,24 @@ class SaliencyModel:
             photo: RGB, (H, W, 3).
 
         Returns:
-            The network's answer, stretched so that it spans [0, 1], (H, W); 0 everywhere if it is
-            the same everywhere, since then nothing stands out.
+            The network's output, stretched to [0, 1], (H, W). 0 everywhere if it has one value
+            everywhere, because then nothing stands out.
 
         Raises:
-            WeightsError: if the network fails, or answers with no finite map.
+            WeightsError: if the network fails, or its output is not one finite map.
         """
         answer = self._answer(photo)
         least, most = answer.min(), answer.max()
         if not np.isfinite([least, most]).all():
             raise WeightsError(
-                f"saliency.model '{self.path}' answers with values that are no numbers; give the "
+                f"saliency.model '{self.path}' answers with values that are not finite; give the "
                 f"file of another model, or saliency.mean and saliency.std as it was trained with"
             )
         if most <= least:
             return np.zeros(photo.shape[:2], np.float32)
         stretched = (answer - least) / (most - least)
         height, width = photo.shape[:2]
-        # Bilinear: a filter with lobes would ring around objects, and leave [0, 1].
+        # Bilinear: a sharper filter would overshoot around objects, out of [0, 1].
         resized = Image.fromarray(stretched).resize((width, height), Image.Resampling.BILINEAR)
         return np.array(resized, np.float32).clip(0, 1)
 
@@ -99,7 +99,7 @@ class SaliencyModel:
         network = _network(self.path, self.digest)
         size = (network.width or self.size, network.height or self.size)
         small = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
-        levels = small.astype(np.float32) / max(int(small.max()), 1)  # so in U2-Net's release
+        levels = small.astype(np.float32) / max(int(small.max()), 1)  # as in U2-Net's release
         normal = (levels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         batch = np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
         try:
@@ -121,13 +121,13 @@ class SaliencyModel:
 class _Network(NamedTuple):
     session: Any
     input: str
-    height: int | None  # none: whatever comes
+    height: int | None  # None: any
     width: int | None
 
 
 @lru_cache(maxsize=1)
 def _network(path: Path, digest: str) -> _Network:
-    """The network in a file of that content, ready to run; one is kept per process."""
+    """The network in the file with this digest, ready to run; one is cached per process."""
     del digest
     try:
         import onnxruntime
@@ -137,15 +137,15 @@ def _network(path: Path, digest: str) -> _Network:
             "use background=boundary, which needs neither it nor a model"
         ) from error
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is said by the exception
+    options.log_severity_level = 4  # exceptions report what goes wrong
     options.intra_op_num_threads = _threads()
-    # Threads that wait without sleeping cost more than they gain where cores are shared.
+    # On shared cores, threads that spin while waiting cost more than they gain.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     except Exception as error:  # the library's errors have no common base of their own
         raise WeightsError(
-            f"saliency.model '{path}' is no ONNX file that can be run ({_first_line(error)}); "
+            f"saliency.model '{path}' cannot be run as an ONNX file ({_first_line(error)}); "
             f"give the whole file of a salient-object model, such as u2net.onnx"
         ) from error
     inputs = [(one.name, one.type, one.shape) for one in session.get_inputs()]
@@ -160,7 +160,7 @@ def _network(path: Path, digest: str) -> _Network:
 
 
 def _takes_photos(shape: Sequence[object]) -> bool:
-    """Whether (batch, channels, h, w) can be (1, 3, h, w); a size that is open is no number."""
+    """Whether (batch, channels, h, w) can be (1, 3, h, w); a free size is not an int."""
     fits = (
         not isinstance(side, int) or side == one for side, one in zip(shape, (1, 3), strict=False)
     )
@@ -168,10 +168,10 @@ def _takes_photos(shape: Sequence[object]) -> bool:
 
 
 def _threads() -> int:
-    """One in a pool's process, where OpenCV has been told the same; else what the user says."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
+    """1 in a pool's process, where OpenCV has 1 too; otherwise OMP_NUM_THREADS or all cores."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
     most = cv2.getNumThreads()
-    return max(1, min(int(said), most) if said.isdigit() else most)
+    return max(1, min(int(wanted), most) if wanted.isdigit() else most)
 
 
 def _first_line(error: Exception) -> str:

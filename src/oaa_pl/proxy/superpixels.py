@@ -1,4 +1,4 @@
-"""Superpixels of a photo, their colours, places and neighbours.
+"""Superpixels of a photo: colours, positions and neighbours.
 
 Source: Achanta et al., "SLIC superpixels", PAMI 2012, through scikit-image.
 
@@ -17,7 +17,7 @@ __all__ = ["Superpixels", "superpixels"]
 
 @dataclass(frozen=True)
 class Superpixels:
-    """A photo cut into N patches of like colour.
+    """A photo divided into N patches of similar colour.
 
     Attributes:
         patch: number 0..N-1 of every pixel's patch, (H, W).
@@ -35,18 +35,18 @@ class Superpixels:
 
 
 def superpixels(photo: NDArray[np.uint8], count: int, compactness: float) -> Superpixels:
-    """Cut a photo into about `count` superpixels.
+    """Divide a photo into about `count` superpixels.
 
     Args:
         photo: RGB, (H, W, 3).
-        count: how many to aim for, 1 or more.
-        compactness: weight of place against colour; high gives square patches.
+        count: wanted number, 1 or more.
+        compactness: weight of position against colour; a high one gives square patches.
 
     Returns:
         The patches and their relations.
     """
-    # RGB goes in: SLIC scales whatever it gets to [0, 1] before its own conversion to Lab.
-    # A blur of one pixel: in raw noise the patches crumble, and SLIC merges crumbs without end.
+    # Give RGB: SLIC scales its input to [0, 1] and converts it to Lab itself.
+    # Blur by one pixel: noise makes tiny patches, and SLIC would merge them for very long.
     found = slic(photo, n_segments=count, compactness=compactness, sigma=1, start_label=0)
     lab = rgb2lab(photo)
     _, patch = np.unique(found, return_inverse=True)  # numbers without gaps

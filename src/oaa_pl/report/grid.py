@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from oaa_pl.errors import ConfigError, OutputError
-from oaa_pl.files.output import write_whole
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.report.pictures import Picture, shrink
 
 __all__ = ["PANELS", "GridRow", "GrowthStrip", "panel_names", "save_contact_sheet"]

@@ -6,7 +6,8 @@ from collections.abc import Set as AbstractSet
 
 from oaa_pl.report.cell import deviation_text, mean_text, signed
 from oaa_pl.report.effect_table import paired_difference
-from oaa_pl.report.paper import METHODS, effects_among, paper_number, title_of
+from oaa_pl.report.methods import methods
+from oaa_pl.report.paper import effects_among, paper_number, title_of
 from oaa_pl.report.results import Estimate, Key, Row, summary
 
 __all__ = ["METRICS", "markdown_tables"]
@@ -66,10 +67,11 @@ def markdown_tables(rows: Sequence[Row]) -> str:
 
 def _rows_of(measured: AbstractSet[str]) -> list[str]:
     """Table 2's methods, measured or not, then others; of a run that is no Table 2, its own."""
-    others = sorted(measured - METHODS.keys(), key=_by_share)
-    if others and len(measured & METHODS.keys()) <= 1:
+    rows = [name for name, one in methods().items() if one.row is not None]
+    others = sorted(measured - {*rows}, key=_by_share)
+    if others and len(measured & {*rows}) <= 1:
         return sorted(measured, key=_by_share)
-    return [*METHODS, *others]
+    return [*rows, *others]
 
 
 def _by_share(method: str) -> tuple[str, float]:

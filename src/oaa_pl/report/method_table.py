@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from oaa_pl.report.cell import Cell, deviation_text, mean_text
-from oaa_pl.report.paper import CONTROL, METHODS, paper_number, title_of
+from oaa_pl.report.methods import methods
+from oaa_pl.report.paper import paper_number, title_of
 from oaa_pl.report.results import Estimate, Key, Row, summary
 
 __all__ = ["Group", "MethodRow", "MethodTable", "OtherRow", "method_table", "other_table"]
@@ -93,7 +94,8 @@ def method_table(rows: Sequence[Row]) -> MethodTable:
             if headings:
                 groups.append(Group(title, split, headings))
     measured = {key.method for key in estimates if key.metric in _COLUMNS}
-    order = [*METHODS, *sorted(measured - set(METHODS))]
+    rows_of = [name for name, one in methods().items() if one.row is not None]
+    order = [*rows_of, *sorted(measured - {*rows_of})]
     columns = [(group.split, metric) for group in groups for metric, _ in group.metrics]
     seeds = len({row.seed for row in rows})
     best = {column: _best(estimates, column) for column in columns}
@@ -125,7 +127,8 @@ def other_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[OtherRow, .
     shown = {*_COLUMNS, _ORACLE_THRESHOLD}
     rest = [key for key in estimates if key.metric not in shown]
     present = {key.method for key in rest}
-    order = [m for m in METHODS if m in present] + sorted(present - set(METHODS))
+    rows_of = [name for name, one in methods().items() if one.row is not None]
+    order = [m for m in rows_of if m in present] + sorted(present - {*rows_of})
     seeds = len({row.seed for row in rows})
     pairs = sorted({(key.metric, key.split) for key in rest})
     return tuple(title_of(method) or "all methods" for method in order), tuple(
@@ -138,12 +141,17 @@ def other_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[OtherRow, .
     )
 
 
+def _is_control(method: str) -> bool:
+    known = methods().get(method)
+    return known is not None and known.control
+
+
 def _best(estimates: Mapping[Key, Estimate], column: tuple[str, str]) -> str | None:
     """Text of a column's highest mean, so that methods equal as printed are marked alike."""
     means = [
         estimate.mean
         for key, estimate in estimates.items()
-        if (key.split, key.metric) == column and key.method != CONTROL
+        if (key.split, key.metric) == column and not _is_control(key.method)
     ]
     means = [mean for mean in means if not math.isnan(mean)]
     return f"{max(means):.1f}" if len(means) > 1 else None
@@ -171,5 +179,5 @@ def _cell(
         deviation=deviation_text(estimate, decimals),
         note=", ".join(notes),
         seeds=", ".join(f"seed {seed}: {value:.2f}" for seed, value in estimate.by_seed),
-        best=text == best and key.metric != "proxy/coverage" and key.method != CONTROL,
+        best=text == best and key.metric != "proxy/coverage" and not _is_control(key.method),
     )

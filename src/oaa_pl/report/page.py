@@ -11,12 +11,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from oaa_pl.errors import OutputError
-from oaa_pl.files.output import write_whole
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.proxy.palette import voc_palette
 from oaa_pl.report.curves import IouCurve, draw_curves
 from oaa_pl.report.effect_table import effect_table
 from oaa_pl.report.grid import GridRow, GrowthStrip, panel_names
 from oaa_pl.report.method_table import method_table, other_table
+from oaa_pl.report.methods import methods
 from oaa_pl.report.paper import TABLE_1, TABLE_3
 from oaa_pl.report.pictures import HEAT_STOPS, Picture, data_uri
 from oaa_pl.report.results import Row
@@ -130,6 +131,7 @@ def _render(data: ReportData, side: int) -> str:
         facts=data.facts,
         seeds=sorted({row.seed for row in data.rows}),
         datasets=sorted({row.dataset for row in data.rows}),
+        registry=list(methods().values()),
         methods=method_table(data.rows),
         effects=effect_table(data.rows),
         other_methods=other_methods,

@@ -4,16 +4,16 @@ Source: Jiang et al., ICCV 2019, section 4, Tables 1 to 3; mean IoU in percent o
 All of them score the *segmentation* network trained on a method's proxy labels.
 """
 
+import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from oaa_pl.report.methods import Method, methods
+
 __all__ = [
-    "CONTROL",
     "EFFECTS",
-    "METHODS",
     "TABLE_1",
-    "TABLE_2",
     "TABLE_3",
     "Effect",
     "ProportionRow",
@@ -22,24 +22,6 @@ __all__ = [
     "paper_number",
     "title_of",
 ]
-
-METHODS = {
-    "cam": "CAM",
-    "oaa_mean": "OAA, running mean",
-    "oaa_max": "OAA, maximum",
-    "oaa_plus_mce": "OAA+, cross-entropy",
-    "oaa_plus_hybrid": "OAA+, hybrid loss",
-}
-"""Method -> its name in tables, in the order of Table 2."""
-
-CONTROL = "tags"
-"""Full attention to every tag, everywhere: what the methods must be better than, none of them."""
-
-_POOLED = "oaa_plus_pooled"
-_OTHERS = {
-    _POOLED: "OAA+, hybrid loss pooled over classes",
-    CONTROL: "tags alone, no attention",
-}
 
 _WORDS = {"crf": "CRF"}
 
@@ -59,7 +41,8 @@ def title_of(method: str) -> str:
         'OAA, maximum (resnet101, 20 %, CRF)'
     """
     name, *variant = method.split("-")
-    title = METHODS.get(name) or _OTHERS.get(name, name)
+    known = methods()
+    title = known[name].title if name in known else name
     told = ", ".join(re.sub(r"(?<=\d)pc$", " %", _WORDS.get(part, part)) for part in variant)
     return f"{title} ({told})" if told else title
 
@@ -91,15 +74,6 @@ TABLE_1 = (
 )
 """Table 1, the paper's own rows."""
 
-TABLE_2 = {
-    "cam": 53.9,
-    "oaa_mean": 57.0,
-    "oaa_max": 58.6,
-    "oaa_plus_mce": 51.2,
-    "oaa_plus_hybrid": 59.6,
-}
-"""Table 2, val, VGG-16: method -> mean IoU in percent."""
-
 TABLE_3 = (
     ProportionRow(20, 2116, 54.6),
     ProportionRow(50, 5291, 57.3),
@@ -129,7 +103,8 @@ def paper_number(method: str) -> float | None:
         >>> paper_number("oaa_max"), paper_number("oaa_max-resnet101-crf"), paper_number("tags")
         (58.6, 63.9, None)
     """
-    return TABLE_2.get(method, _VARIANTS.get(method))
+    known = methods()
+    return known[method].paper if method in known else _VARIANTS.get(method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +125,9 @@ class Effect:
     def points(self) -> float:
         """The paper's difference, in percentage points of mean IoU."""
         # Rounded, since Table 2 has one decimal and 58.6 - 53.9 is 4.700000000000003.
-        better = TABLE_2["oaa_plus_hybrid" if self.better == _POOLED else self.better]
-        return round(better - TABLE_2[self.baseline], 1)
+        known = methods()
+        better = known[known[self.better].replaces or self.better].paper or math.nan
+        return round(better - (known[self.baseline].paper or math.nan), 1)
 
 
 EFFECTS = (
@@ -171,13 +147,19 @@ def effects_among(measured: Collection[str]) -> tuple[Effect, ...]:
         measured: the run's methods.
 
     Returns:
-        All five; a run with the releases' pooled loss, and no other OAA+, has that in its place.
+        All five. A method that replaces another, which was not measured, has its place: the
+        releases' pooled loss that of the hybrid loss.
     """
-    if _POOLED not in measured or "oaa_plus_hybrid" in measured:
-        return EFFECTS
-    return tuple(
-        replace(effect, title=effect.title.replace("hybrid", "pooled hybrid", 1), better=_POOLED)
-        if effect.better == "oaa_plus_hybrid"
-        else effect
-        for effect in EFFECTS
-    )
+    instead = {
+        one.replaces: one
+        for one in methods().values()
+        if one.replaces and one.name in measured and one.replaces not in measured
+    }
+    return tuple(_about(effect, instead.get(effect.better)) for effect in EFFECTS)
+
+
+def _about(effect: Effect, method: Method | None) -> Effect:
+    if method is None:
+        return effect
+    baseline = effect.title.partition(" − ")[2]
+    return replace(effect, title=f"{method.short} − {baseline}", better=method.name)

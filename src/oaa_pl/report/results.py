@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oaa_pl.errors import ConfigError, MissingInputError
-from oaa_pl.files.output import write_whole
+from oaa_pl.files.atomic import write_whole
 
 __all__ = [
     "COLUMNS",

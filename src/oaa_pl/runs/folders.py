@@ -11,10 +11,8 @@ What each of them keeps beside what it makes: `commands.record`.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
-
-from oaa_pl.config.compose import variant
 from oaa_pl.errors import ConfigError
 
 __all__ = ["Run"]
@@ -31,6 +29,7 @@ class Run:
         segmenters: what tells this configuration's segmenters from those that train another
             network, or on other images, with the same labels: "-resnet101", "-20pc"; else empty.
         refined: what tells segmentations behind a CRF from the network's own: "-crf"; else empty.
+        seed: of the run.
     """
 
     root: Path
@@ -38,23 +37,41 @@ class Run:
     home: Path
     segmenters: str = ""
     refined: str = ""
+    seed: int = 0
 
     @classmethod
-    def of(cls, cfg: DictConfig) -> "Run":
-        """The run that a configuration describes.
+    def named(
+        cls,
+        runs: Path,
+        name: str,
+        seed: Any,
+        *,
+        variant: str = "",
+        net: str | None = None,
+        share: float = 1,
+        crf: bool = False,
+    ) -> "Run":
+        """The run of that name.
+
+        Args:
+            runs: folder of all runs.
+            name: the experiment's.
+            seed: a whole number from 0 to 2^32 - 1.
+            variant: what a sweep varies in this job, the seed apart.
+            net: the segmenter's network, where it is another than the classifier's.
+            share: of the labelled images, that the segmenter trains on, in (0, 1].
+            crf: whether segmentations are refined by a CRF.
 
         Raises:
             ConfigError: if the seed is no number that every generator takes.
         """
-        if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:  # `true` is an int as well
-            raise ConfigError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
-        home, job = Path(cfg.runs) / cfg.name, variant()
-        experiment = f"{cfg.name}[{job}]" if job else cfg.name
-        net, share = cfg.segmenter.net, cfg.segmenter.fraction
+        if type(seed) is not int or not 0 <= seed < 2**32:  # `true` is an int as well
+            raise ConfigError(f"seed must be a whole number from 0 to 2^32 - 1, got {seed!r}")
+        home = runs / str(name)
+        experiment = f"{name}[{variant}]" if variant else name
         segmenters = f"-{net}" * (net is not None) + f"-{100 * share:g}pc" * (share != 1)
-        refined = "" if cfg.crf._target_.endswith(".no_crf") else "-crf"
-        root = home / job.replace("/", "-") / f"seed-{cfg.seed}"
-        return cls(root, experiment, home, segmenters, refined)
+        root = home / variant.replace("/", "-") / f"seed-{seed}"
+        return cls(root, experiment, home, segmenters, "-crf" * crf, seed)
 
     @property
     def classifier(self) -> Path:

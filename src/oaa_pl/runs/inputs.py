@@ -4,27 +4,30 @@ A finished stage no longer needs its inputs, so what is not there has no digest.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from omegaconf import DictConfig
+from typing import Any
 
 from oaa_pl.files.home import expanded_path
 
 __all__ = ["cue_files", "digest_of", "weight_files"]
 
 
-def weight_files(cfg: DictConfig) -> dict[str, str]:
-    """The pretrained weights, if they are a file that can be read."""
-    digest = digest_of(expanded_path(str(cfg.net.weights)))
+def weight_files(weights: Any) -> dict[str, str]:
+    """The pretrained weights, if they are a file that can be read.
+
+    Args:
+        weights: a path, or what else a network's `weights` can be.
+    """
+    digest = digest_of(expanded_path(str(weights)))
     return {"weights": digest} if digest else {}
 
 
-def cue_files(background: DictConfig, ids: Iterable[str]) -> dict[str, str]:
+def cue_files(background: Mapping[str, Any], ids: Iterable[str]) -> dict[str, str]:
     """What a background cue reads: a folder of saliency maps, or a salient-object network.
 
     Args:
-        background: the cue's configuration.
+        background: the cue's recipe as plain values.
         ids: of the photos whose saliency counts.
 
     Returns:

@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from omegaconf import DictConfig, OmegaConf
-
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.config.trainer_key import recorded_trainer
 from oaa_pl.errors import MissingInputError, RunMismatchError
@@ -89,11 +87,15 @@ class StageRecord:
         self.require_same()
         return (self.folder / "done.json").is_file()
 
-    def begin(self, cfg: DictConfig, **facts: Any) -> None:
+    def begin(self, config: str, **facts: Any) -> None:
         """Make the folder, take its lock, and write down what is about to be made.
 
         What another configuration began there without any result is removed first, and so is
         what a killed process was just writing. One process of a training does this for all.
+
+        Args:
+            config: the resolved configuration as YAML, kept beside the record.
+            **facts: further values of the record.
 
         Raises:
             RunMismatchError: if the folder was made from something else.
@@ -113,7 +115,7 @@ class StageRecord:
         if self.processes is not None:
             record["processes"] = self.processes
         write_json(self.folder / "stage.json", record)
-        write_text(self.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        write_text(self.folder / "config.yaml", config)
 
     @property
     def stopped(self) -> bool:

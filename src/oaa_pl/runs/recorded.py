@@ -1,5 +1,6 @@
 """The configuration that a stage's folder records, which may come from a stranger."""
 
+import json
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from oaa_pl.config.compose import overridden, root_of
 from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.runs.renamed import today
 
-__all__ = ["recorded_config", "require_known"]
+__all__ = ["recorded_classes", "recorded_config", "require_known"]
 
 # What a recorded configuration may call: its folder may come from a stranger. Networks of other
 # packages may be called once whoever runs the command names these: `allow_targets`.
@@ -57,6 +58,19 @@ def recorded_config(made: Path, *parts: str, allow: Sequence[str] = ()) -> DictC
             raise ConfigError(f"{recorded} is no run's configuration: no {part!r}; restore it")
         require_known(node, recorded, allow)
     return cfg
+
+
+def recorded_classes(folder: Path) -> tuple[str, ...]:
+    """Names of the foreground classes that a stage was trained on.
+
+    Raises:
+        MissingInputError: if the stage's record is missing or has none.
+    """
+    path = folder / "stage.json"
+    try:
+        return tuple(map(str, json.loads(path.read_text(encoding="utf-8"))["classes"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MissingInputError(f"{path} does not name the classes ({error!r})") from error
 
 
 def require_known(node: DictConfig, recorded: Path, allow: Sequence[str] = ()) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oaa_pl.errors import OutputError, RunMismatchError, StoreError
-from oaa_pl.files.atomic import put_whole
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.files.lock import WriterLock
 
 __all__ = [
@@ -48,7 +48,10 @@ def locked(folder: Path) -> WriterLock:
     except StoreError:
         raise
     except OSError as error:
-        raise OutputError(_unwritable(folder, error)) from error
+        raise OutputError(
+            f"{folder} cannot be written ({error.strerror}); free disk space, or choose another "
+            "run folder (runs=...)"
+        ) from error
 
 
 def clear(folder: Path) -> None:
@@ -95,17 +98,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputError: if it cannot be written.
     """
-    try:
-        put_whole(path, text.encode())
-    except OSError as error:
-        raise OutputError(_unwritable(path, error)) from error
-
-
-def _unwritable(path: Path, error: OSError) -> str:
-    return (
-        f"{path} cannot be written ({error.strerror}); free disk space, or choose another run "
-        "folder (runs=...)"
-    )
+    write_whole(path, text.encode())
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -5,221 +5,242 @@ Source: Jiang et al., ICCV 2019, sections 3.1 and 3.2.
 
 import logging
 import shutil
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import pytorch_lightning as pl
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+import torch
+from pytorch_lightning import Callback
+from torch import nn
+from typing_extensions import override
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.growth import AttentionGrowth
 from oaa_pl.callbacks.overlays import Overlays
-from oaa_pl.config.factory import factory
-from oaa_pl.config.trainer_key import asked_processes
+from oaa_pl.callbacks.progress import bar
+from oaa_pl.config.recipe import Recipe
+from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.data.source import Source
 from oaa_pl.errors import ConfigError, RunMismatchError
 from oaa_pl.files.lock import WriterLock
+from oaa_pl.losses import image_scores
+from oaa_pl.metrics import MeanAveragePrecision
 from oaa_pl.modules.classifier import Classifier
-from oaa_pl.runs.folders import Run
-from oaa_pl.runs.inputs import weight_files
+from oaa_pl.report.results import Row
 from oaa_pl.runs.record import StageRecord
-from oaa_pl.stages import build
-from oaa_pl.stages.attend import attend
+from oaa_pl.stages.attention import export
 from oaa_pl.stages.pictures import CumulativePicture, watched_images
-from oaa_pl.stages.trained import load_net
-from oaa_pl.store.layout import Header, Pairs
+from oaa_pl.stages.trained_stage import TrainedStage
+from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
-from oaa_pl.training.precision import settle
-from oaa_pl.training.train import train_stage
 
-__all__ = ["fit_classifier"]
+__all__ = ["ClassifierStage"]
 
 log = logging.getLogger(__name__)
 
 
-def classifier_key(cfg: DictConfig, train: Source) -> dict[str, Any]:
-    """What determines the classifier and the maps that it accumulates."""
-    return build.made_from(
-        cfg,
-        train,
-        net="attention",
-        classifier=cfg.classifier,
-        gate=cfg.gate,
-        fusion=cfg.fusion,
-        attention=cfg.attention,
-        grid=list(cfg.store.grid),
-    )
+@dataclass(kw_only=True, eq=False)
+class ClassifierStage(TrainedStage):
+    """Train on tags while accumulating attention; then fill never-accepted pairs.
 
-
-def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
-    """Stage 1: train on tags while accumulating attention; then fill never-accepted pairs.
-
-    Args:
-        cfg: the configuration.
-        alone: whether this training is all that the command line does.
-
-    Returns:
-        The stage's folder.
-
-    Raises:
-        ConfigError: if the configuration makes no sense.
-        StoreError: if another process writes the stage's folder, or its maps.
+    Attributes:
+        gate: which maps are trusted.
+        attention: score map to attention.
+        fusions: how each method's maps are fused, by the method.
+        grid: cells (h, w) of every cumulative map.
+        first_epoch: epochs before this one are not accumulated.
+        keep_empty: whether a map with no positive value can be accepted.
+        fallback: what a pair gets that no epoch accepted: "final_model" or "last_epoch".
     """
-    run = Run.of(cfg)
-    cfg, precision = settle(cfg, run.classifier, run.classifier)
-    train, val = build.sources(cfg)
-    cfg = build.long_enough(cfg, "classifier", len(train.ids))
-    record = StageRecord(
-        run.classifier, classifier_key(cfg, train), weight_files(cfg), asked_processes(cfg)
-    )
-    if record.finished:
-        return record.folder
-    if alone:  # or it is done already
-        check_fit(train, pixels=False)
-    maps = {
-        method: StageRecord(
-            run.attention(method),
-            {"classifier": record.made_from},
-            {f"{name} of classifier": sum_ for name, sum_ in record.files.items()},
+
+    part: ClassVar[str] = "classifier"
+    noun: ClassVar[str] = "classifier"
+
+    gate: Recipe
+    attention: Recipe
+    fusions: Mapping[str, str]
+    grid: tuple[int, int]
+    first_epoch: int = 0
+    keep_empty: bool = False
+    fallback: str = "final_model"
+
+    def __post_init__(self) -> None:
+        self.name, self.title = "classifier", "classifier, accumulating attention"
+        self.folder, self.maker = self.run_folders.classifier, "oaa fit stage=classifier"
+
+    @override
+    def own_key(self) -> dict[str, Any]:
+        return {
+            "classifier": {
+                **self.training_key(),
+                "first_epoch": self.first_epoch,
+                "keep_empty": self.keep_empty,
+                "fallback": self.fallback,
+                "validate_every": self.validate_every,
+            },
+            "gate": self.gate.key,
+            "fusion": {"stores": dict(self.fusions)},
+            "attention": self.attention.key,
+            "grid": list(self.grid),
+        }
+
+    @override
+    def module(self, net: nn.Module) -> Classifier:
+        return Classifier(
+            net, *self.optimisation(), self.classes, channels_last=self.net.channels_last
         )
-        for method in cfg.fusion.stores
-    }
-    stale = _stale_maps(record, list(maps.values()))
-    pairs = build.pairs_of(train)
-    paths = {method: of_method.folder / "store" for method, of_method in maps.items()}
-    accumulation = AttentionAccumulation(
-        {
-            method: partial(MemmapStore, paths[method], store_header(cfg, pairs, fusion), pairs)
-            for method, fusion in cfg.fusion.stores.items()
-        },
-        gate=instantiate(cfg.gate),
-        normalise=instantiate(cfg.attention),
-        first_epoch=cfg.classifier.first_epoch,
-        keep_empty=cfg.classifier.keep_empty,
-        fill_in_epoch=_last_epoch(cfg) if cfg.classifier.fallback == "last_epoch" else None,
-    )
-    first = next(iter(paths))
-    watched = watched_images(train)
-    growth = AttentionGrowth(accumulation, watched, record.folder / "growth", first)
 
-    classes = len(train.classes)
-    pl.seed_everything(cfg.seed, verbose=False)
-    module = Classifier(
-        build.attention_net(cfg, classes),
-        factory(cfg.classifier.optimizer, "classifier.optimizer"),
-        factory(cfg.classifier.schedule, "classifier.schedule"),
-        classes,
-        channels_last=cfg.net.channels_last,
-    )
-    data = build.datamodule(cfg, train, val, cfg.classifier.batch_size)
-    callbacks = [
-        accumulation,
-        growth,
-        Overlays("attention", watched, CumulativePicture(accumulation, first, train)),
-    ]
-    how = _validation(cfg) if val is not None else {}
+    @override
+    def loaders(self, *, trial: bool = False) -> OaaDataModule:
+        val = None if trial else self.data.val
+        return self.data.loaders(self.net, self.photos, val, self.planned.batch_size)
 
-    def prepare() -> None:
-        for folder in stale:
-            clear_maps(folder)
+    @property
+    @override
+    def validates_on(self) -> Source | None:
+        return self.data.val
 
-    with record:
-        if not train_stage(
-            cfg,
-            cfg.classifier,
-            "classifier",
-            record,
-            module,
-            data,
-            callbacks,
-            alone,
-            precision,
-            prepare,
-            **how,
-        ):
-            return record.folder
-        if record.stopped and cfg.classifier.fallback == "last_epoch":
+    @override
+    def make(self, record: StageRecord, *, alone: bool) -> Mapping[str, Any] | None:
+        if alone:  # or it is done already
+            check_fit(self.photos, pixels=False)
+        self._require_no_other_maps(record)
+        return super().make(record, alone=alone)
+
+    @cached_property
+    def accumulation(self) -> AttentionAccumulation:
+        """The callback that fills the stores.
+
+        Raises:
+            ConfigError: if the last epoch is asked for, but the length is given in steps: the last
+                epoch's number is not known.
+        """
+        last, epochs = self.fallback == "last_epoch", self.length.epochs
+        if last and epochs is None:
+            raise ConfigError("classifier.fallback=last_epoch needs classifier.epochs, not steps")
+        return AttentionAccumulation(
+            {method: self._opener(method) for method in self.fusions},
+            gate=self.gate(),
+            normalise=self.attention(),
+            first_epoch=self.first_epoch,
+            keep_empty=self.keep_empty,
+            fill_in_epoch=int(epochs) - 1 if last else None,
+        )
+
+    @override
+    def callbacks(self) -> list[Callback]:
+        first, watched = next(iter(self.fusions)), watched_images(self.photos)
+        picture = CumulativePicture(self.accumulation, first, self.photos)
+        return [
+            self.accumulation,
+            AttentionGrowth(self.accumulation, watched, self.folder / "growth", first),
+            Overlays("attention", watched, picture),
+        ]
+
+    @override
+    def prepare(self) -> None:
+        if not (self.folder / LAST).is_file():
+            for method in self.fusions:
+                clear_maps(self.run_folders.attention(method))
+
+    @override
+    def complete(self, record: StageRecord) -> dict[str, Any]:
+        """Fill pairs that no epoch's gate let through, and finish the maps.
+
+        The paper does not say what becomes of them: they get the final model's map, recorded as a
+        fallback.
+        """
+        if record.stopped and self.fallback == "last_epoch":
             log.warning(
                 "classifier: the planned last epoch never came, so pairs that no epoch accepted "
                 "get the final model's map, as with fallback=final_model"
             )
-        # The paper does not say what becomes of pairs that no epoch's gate let through: they get
-        # the final model's map, recorded as a fallback. Not by the loaders of the training: under
-        # several processes they hold this one's share.
-        everything = build.datamodule(cfg, train, None, cfg.classifier.batch_size)
-        net = load_net(cfg, record.folder, classes)
-        for method, fusion in cfg.fusion.stores.items():
-            header = store_header(cfg, pairs, fusion)
-            with maps[method] as of_method:
-                of_method.begin(cfg, classes=list(train.classes))
-                with MemmapStore(paths[method], header, pairs, resume=True) as store:
+        # Not the training's loaders: under several processes they hold only this one's share.
+        everything = self.data.loaders(self.net, self.photos)
+        net = self.trained(self.settled.trainer)
+        for method in self.fusions:
+            with self.maps_record(method, record) as of_method:
+                of_method.begin(self.config_text, classes=list(self.photos.classes))
+                with self._opener(method)(resume=True) as store:
                     missing = store.missing()
-                    attend(cfg, net, everything, store, only=missing, what=f"finalize {method}")
+                    export(
+                        net, everything, store, self.attention(),
+                        only=missing, what=f"finalize {method}",
+                    )  # fmt: skip
                     store.commit(needed=store.generations())
-                of_method.finish(fallback=len(missing), pairs=len(pairs.pairs))
-        record.finish()
-    return record.folder
-
-
-def _validation(cfg: DictConfig) -> dict[str, Any]:
-    """What the trainer is told of `validate_every`.
-
-    Raises:
-        ConfigError: if that is no number of epochs.
-    """
-    every = cfg.classifier.validate_every
-    if every is None or every == 0:
+                of_method.finish(fallback=len(missing), pairs=len(self.pairs.pairs))
         return {}
-    if not isinstance(every, int) or isinstance(every, bool) or every < 0:
-        raise ConfigError(f"classifier.validate_every must be epochs, or null, got {every!r}")
-    return {"check_val_every_n_epoch": every, "limit_val_batches": 1.0}
 
+    def maps_record(self, method: str, record: StageRecord) -> StageRecord:
+        """The record of a method's accumulated maps.
 
-def _stale_maps(record: StageRecord, maps: Sequence[StageRecord]) -> list[Path]:
-    """Folders of maps that a classifier accumulated which never came to a checkpoint.
+        Args:
+            method: one of `fusions`.
+            record: of the classifier.
+        """
+        files = {f"{name} of classifier": digest for name, digest in record.files.items()}
+        folder = self.run_folders.attention(method)
+        return StageRecord(folder, {"classifier": record.made_from}, files)
 
-    Raises:
-        RunMismatchError: if maps are of another run, or are finished and would be emptied.
-    """
-    finished = [of_method.folder for of_method in maps if of_method.finished]
-    if (record.folder / LAST).is_file():
-        return []
-    if finished:
-        raise RunMismatchError(
-            f"{finished[0]} holds finished maps, but the checkpoint of their classifier, "
-            f"{record.folder / LAST}, is gone; restore it, or remove "
-            f"{' and '.join(map(str, finished))} to train the classifier and the maps anew"
+    def _require_no_other_maps(self, record: StageRecord) -> None:
+        """Refuse to train where the maps are of another run, or would be emptied.
+
+        Raises:
+            RunMismatchError: if maps are of another run, or are finished and would be emptied.
+        """
+        maps = [self.maps_record(method, record) for method in self.fusions]
+        finished = [of_method.folder for of_method in maps if of_method.finished]
+        if finished and not (record.folder / LAST).is_file():
+            raise RunMismatchError(
+                f"{finished[0]} holds finished maps, but the checkpoint of their classifier, "
+                f"{record.folder / LAST}, is gone; restore it, or remove "
+                f"{' and '.join(map(str, finished))} to train the classifier and the maps anew"
+            )
+
+    def _opener(self, method: str) -> Callable[..., MemmapStore]:
+        """What opens the store of a method's maps."""
+        header = Header(
+            classes=self.pairs.classes,
+            fingerprint=self.pairs.fingerprint,
+            grid=self.grid,
+            fusion=self.fusions[method],
+            gate=self.gate.name,
+            first_epoch=self.first_epoch,
+            normalisation=self.attention.name,
         )
-    return [of_method.folder for of_method in maps]
+        return partial(
+            MemmapStore, self.run_folders.attention(method) / "store", header, self.pairs
+        )
 
+    @property
+    @override
+    def truth(self) -> Source | None:
+        val = self.data.val
+        return val if val is not None and val.labels.any() else None
 
-def store_header(cfg: DictConfig, pairs: Pairs, fusion: str) -> Header:
-    """What the maps of this run mean."""
-    return Header(
-        classes=pairs.classes,
-        fingerprint=pairs.fingerprint,
-        grid=tuple(cfg.store.grid),
-        fusion=fusion,
-        gate=cfg.gate._target_.rpartition(".")[2],
-        first_epoch=cfg.classifier.first_epoch,
-        normalisation=cfg.attention._target_.rpartition(".")[2],
-    )
+    @property
+    @override
+    def score_settings(self) -> dict[str, Any]:
+        # Once a class that never occurs counted 0: scores without this word are made again.
+        return {"classes": "that occur"}
 
-
-def _last_epoch(cfg: DictConfig) -> int:
-    """Number of the classifier's last epoch.
-
-    Raises:
-        ConfigError: if its length is given in steps: nobody knows beforehand which epoch is last.
-    """
-    if cfg.classifier.epochs is None:
-        raise ConfigError("classifier.fallback=last_epoch needs classifier.epochs, not steps")
-    return int(cfg.classifier.epochs) - 1
+    @override
+    @torch.no_grad()
+    def measure(self, truth: Source) -> list[Row]:
+        """Mean average precision on the validation photos."""
+        net = self.trained()
+        device = next(net.parameters()).device
+        metric = MeanAveragePrecision(len(truth.classes))
+        with bar(len(truth.ids), "evaluate classifier") as progress:
+            for batch in self.data.loaders(self.net, truth).predict_dataloader():
+                score_map = net(batch["image"].to(device))
+                metric.update(image_scores(score_map).sigmoid().cpu(), batch["labels"])
+                progress.update(len(batch["index"]))
+        return self.rows(truth, "classifier", "", classification__map=100 * float(metric.compute()))
 
 
 def clear_maps(folder: Path) -> None:

@@ -9,36 +9,30 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from omegaconf import DictConfig
 
+from oaa_pl.config.sources import maps_of
 from oaa_pl.data.source import Source
 from oaa_pl.metrics import SegmentationScore
 from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.resize import to_photo
 from oaa_pl.report.grid import GridRow, save_contact_sheet
+from oaa_pl.report.methods import methods
 from oaa_pl.report.pictures import Picture, heat_overlay, label_overlay
 from oaa_pl.runs.folders import Run
-from oaa_pl.stages import build
 from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
 
 __all__ = ["write_figures"]
 
-# Method -> its name above a column.
-_MAPS = {
-    "cam": "CAM", "oaa_max": "OAA", "oaa_plus_hybrid": "OAA+", "oaa_plus_pooled": "OAA+ pooled",
-    "oaa_plus_mce": "OAA+ MCE",
-}  # fmt: skip
-_SEGMENTERS = {name: title for name, title in _MAPS.items() if name != "oaa_plus_mce"}
 _EPOCHS = 8  # columns of Figure 1
 _IMAGES = 8  # rows of Figure 5
 _QUANTILES = (0.95, 0.85, 0.7, 0.5, 0.3, 0.15, 0.05)  # rows of Figure 4, good to bad
 
 
-def write_figures(cfg: DictConfig, train: Source, val: Source | None, folder: Path) -> list[Path]:
+def write_figures(run: Run, train: Source, val: Source | None, folder: Path) -> list[Path]:
     """Draw what the run has the parts of.
 
     Args:
-        cfg: the configuration; its run's finished stages are shown.
+        run: whose finished stages are shown.
         train: the training photos, for Figures 1 and 5.
         val: the validation photos, for Figure 4.
         folder: gets `figure1.jpg`, `figure4.jpg` and `figure5.jpg`, 200 KB each at most.
@@ -49,7 +43,6 @@ def write_figures(cfg: DictConfig, train: Source, val: Source | None, folder: Pa
     Raises:
         OutputError: if one cannot be written.
     """
-    run = Run.of(cfg)
     rows = {
         "figure1": list(_attention_over_training(run, train)),
         "figure4": list(_segmentations(run, val)) if val is not None and val.has_masks else [],
@@ -88,9 +81,11 @@ def _side_by_side(run: Run, train: Source) -> Iterator[GridRow]:
 
     Of each class the first image with the fewest tags; of these images eight, evenly spread.
     """
-    folders = {title: run.attention(method) for method, title in _MAPS.items()}
+    # The ablations last.
+    shown = sorted(methods().values(), key=lambda one: one.ablation)
+    folders = {one.figure: run.attention(one.name) for one in shown if one.figure is not None}
     readers = {
-        title: build.maps_of(train, folder)
+        title: maps_of(train, folder)
         for title, folder in folders.items()
         if (folder / "done.json").is_file()
     }
@@ -113,9 +108,11 @@ def _side_by_side(run: Run, train: Source) -> Iterator[GridRow]:
 def _segmentations(run: Run, val: Source) -> Iterator[GridRow]:
     """Figure 4: predictions, good ones and failures, at fixed quantiles of the images' own mIoU."""
     folders = {
-        title: run.segmentations(method) / "predictions"
-        for method, title in _SEGMENTERS.items()
-        if (run.segmentations(method) / "metrics.csv").is_file()
+        one.figure: run.segmentations(name) / "predictions"
+        for name, one in methods().items()
+        if one.figure is not None
+        and not one.ablation
+        and (run.segmentations(name) / "metrics.csv").is_file()
     }
     if not folders:
         return

@@ -3,77 +3,100 @@
 Source: Jiang et al., ICCV 2019, section 3.3.
 """
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import pytorch_lightning as pl
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+from typing_extensions import override
 
-from oaa_pl.config.factory import factory
-from oaa_pl.config.trainer_key import asked_processes
-from oaa_pl.data.source import Source
+from oaa_pl.config.recipe import Recipe
+from oaa_pl.config.sources import maps_of
+from oaa_pl.data.constant import Constant
+from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.modules.integral import IntegralAttention
-from oaa_pl.runs.folders import Run
-from oaa_pl.runs.inputs import weight_files
-from oaa_pl.runs.record import StageRecord, read_done, read_files, read_key
-from oaa_pl.stages import build
+from oaa_pl.runs.record import read_key
+from oaa_pl.stages.attention import Maps
 from oaa_pl.stages.trained import start_from
-from oaa_pl.training.precision import settle
-from oaa_pl.training.train import train_stage
+from oaa_pl.stages.trained_stage import TrainedStage
 
-__all__ = ["fit_integral"]
-
-
-def integral_key(cfg: DictConfig, train: Source) -> dict[str, Any]:
-    """What determines an integral model."""
-    maps = read_key(Run.of(cfg).attention(cfg.integral.soft_labels))
-    # How its maps will be read does not change the model.
-    trained = {key: value for key, value in build.plain(cfg.integral).items() if key != "attention"}
-    loss = {key: value for key, value in build.plain(cfg.loss).items() if key != "oaa_plus"}
-    return build.made_from(cfg, train, net="attention", integral=trained, loss=loss, maps=maps)
+__all__ = ["IntegralStage", "Loss"]
 
 
-def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
-    """Stage 2: train the integral attention model on the cumulative maps.
+@dataclass(frozen=True)
+class Loss:
+    """What an integral model is trained with.
 
-    Args:
-        cfg: the configuration; `loss` says which one.
-        alone: whether this training is all that the command line does.
-
-    Returns:
-        The stage's folder.
-
-    Raises:
-        MissingInputError: if the cumulative maps are not finished.
-        StoreError: if they are of other data, or a pair has none; or another process writes the
-            stage's folder.
+    Attributes:
+        name: which tells integral models apart.
+        method: that the maps of its model belong to.
+        function: score map and soft label, both (B, C, h, w), to a scalar.
     """
-    run = Run.of(cfg)
-    cfg, precision = settle(cfg, run.integral(cfg.loss.name), run.classifier)
-    train, _ = build.sources(cfg)
-    cfg = build.long_enough(cfg, "integral", len(train.ids))
-    source_maps = run.attention(cfg.integral.soft_labels)
-    read_done(source_maps, "oaa fit stage=classifier")
-    files = weight_files(cfg) | read_files(source_maps, "attention")
-    record = StageRecord(
-        run.integral(cfg.loss.name), integral_key(cfg, train), files, asked_processes(cfg)
-    )
-    if record.finished:
-        return record.folder
-    reader = build.maps_of(train, source_maps)
-    classes = len(train.classes)
-    pl.seed_everything(cfg.seed, verbose=False)
-    module = IntegralAttention(
-        start_from(cfg, cfg.integral.init, build.attention_net(cfg, classes)),
-        instantiate(cfg.loss.function),
-        factory(cfg.integral.optimizer, "integral.optimizer"),
-        factory(cfg.integral.schedule, "integral.schedule"),
-        channels_last=cfg.net.channels_last,
-    )
-    data = build.datamodule(cfg, train, None, cfg.integral.batch_size, soft_labels=reader.dense)
-    what = f"integral {cfg.loss.name}"
-    with record:
-        if train_stage(cfg, cfg.integral, what, record, module, data, [], alone, precision):
-            record.finish()
-    return record.folder
+
+    name: str
+    method: str
+    function: Recipe
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """For a stage's record."""
+        return {"name": self.name, "method": self.method, "function": self.function.key}
+
+
+@dataclass(kw_only=True, eq=False)
+class IntegralStage(TrainedStage):
+    """Train a network cell by cell against cumulative maps.
+
+    Attributes:
+        loss: of the training.
+        maps: the cumulative maps that it learns.
+        grid: cells (h, w) of each of them.
+        init: "net", "classifier" or "classifier_trunk": see `start_from`.
+    """
+
+    part: ClassVar[str] = "integral"
+    noun: ClassVar[str] = "integral model"
+
+    loss: Loss
+    maps: Maps
+    grid: tuple[int, int]
+    init: str = "net"
+
+    def __post_init__(self) -> None:
+        loss = self.loss.name
+        self.name, self.title = f"integral {loss}", f"integral attention model, {loss} loss"
+        self.folder = self.run_folders.integral(loss)
+        self.maker, self.needs = f"oaa fit stage=integral loss={loss}", (self.maps,)
+
+    @override
+    def own_key(self) -> dict[str, Any]:
+        own = {"soft_labels": self.maps.method, "init": self.init}
+        return {
+            "integral": {**self.training_key(), **own},
+            "loss": self.loss.key,
+            "maps": read_key(self.maps.folder),
+        }
+
+    @override
+    def initial(self, net: nn.Module) -> nn.Module:
+        return start_from(self.init, net, self.run_folders.classifier)
+
+    @override
+    def module(self, net: nn.Module) -> IntegralAttention:
+        optimizer, schedule = self.optimisation()
+        return IntegralAttention(
+            net, self.loss.function(), optimizer, schedule, channels_last=self.net.channels_last
+        )
+
+    @override
+    def loaders(self, *, trial: bool = False) -> OaaDataModule:
+        maps: Callable[[int], NDArray[np.float32]]
+        if trial:
+            maps = Constant(np.zeros((self.classes, *self.grid), np.float32))
+        else:
+            maps = maps_of(self.photos, self.maps.folder).dense
+        return self.data.loaders(
+            self.net, self.photos, None, self.planned.batch_size, soft_labels=maps
+        )

@@ -1,110 +1,120 @@
-"""`oaa label`: a store of maps and a background cue, into proxy labels."""
+"""Proxy labels: a method's maps and a background cue, into a label for each photo."""
 
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+import torch
+from typing_extensions import override
 
 from oaa_pl.callbacks.progress import bar
+from oaa_pl.config.recipe import Recipe
+from oaa_pl.config.sources import maps_of
 from oaa_pl.data.fitness import photo_sizes
 from oaa_pl.data.source import Source
 from oaa_pl.errors import NoForegroundError, OutputError, first_few
 from oaa_pl.machine import one_thread_each, usable_cores
+from oaa_pl.metrics import SegmentationScore
 from oaa_pl.proxy.background import BackgroundCue, ChecksAhead, ChecksFit
+from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.produce import LabelMaker, MadeLabel, join_pool
-from oaa_pl.runs.folders import Run
+from oaa_pl.report.results import Row
 from oaa_pl.runs.inputs import cue_files
-from oaa_pl.runs.record import StageRecord, read_done, read_files, read_key
-from oaa_pl.stages import build
+from oaa_pl.runs.record import StageRecord, read_key
+from oaa_pl.stages.attention import Maps
+from oaa_pl.stages.stage import Stage
 
-__all__ = ["label_key", "label_method", "ready_cue"]
+__all__ = ["LabelStage"]
 
 log = logging.getLogger(__name__)
 
 
-def label_key(cfg: DictConfig, method: str) -> dict[str, Any]:
-    """What determines a method's proxy labels."""
-    cue = OmegaConf.to_container(cfg.background, resolve=True)
-    # Where a cue is cached, or where saliency maps lie, does not change what they are. A model is
-    # known by its file's name, as weights are; content is compared by `cue_files`.
-    plain = {key: value for key, value in cue.items() if key not in ("cache", "folder")}  # type: ignore[union-attr]  # a mapping
-    if plain.get("model"):
-        plain["model"] = Path(plain["model"]).name
-    return {
-        "proxy": OmegaConf.to_container(cfg.proxy, resolve=True),
-        "background": plain,
-        "crf": OmegaConf.to_container(cfg.label.crf, resolve=True),
-        "maps": read_key(Run.of(cfg).attention(method)),
-    }
+@dataclass(kw_only=True, eq=False)
+class LabelStage(Stage):
+    """Make the proxy labels of every training image; what a killed process made is kept.
 
-
-def ready_cue(cfg: DictConfig, train: Source) -> BackgroundCue:
-    """The background cue, once it is known to have something of use for every photo.
-
-    Args:
-        cfg: the configuration.
-        train: the photos that it will be asked for.
-
-    Raises:
-        MissingInputError: if it lacks one.
-        BadMaskError: if what it has for one is of another size, or cannot be read.
+    Attributes:
+        maps: a method's attention maps.
+        background: what makes the background cue.
+        rule: what makes the rule that joins maps and cue.
+        crf: what makes the CRF of the labels.
+        workers: processes; one per core if None.
     """
-    cue: BackgroundCue = instantiate(cfg.background)
-    if isinstance(cue, ChecksAhead):
-        cue.require(train.ids)
-    if isinstance(cue, ChecksFit):
-        cue.require_fit(photo_sizes(train))
-    return cue
 
+    noun: ClassVar[str] = "labels"
 
-def label_method(cfg: DictConfig, method: str) -> Path:
-    """Make the proxy labels of every training image; those that a killed process made are kept.
+    maps: Maps
+    background: Recipe
+    rule: Recipe
+    crf: Recipe
+    workers: int | None = None
 
-    Args:
-        cfg: the configuration.
-        method: whose maps.
+    def __post_init__(self) -> None:
+        self.method, self.needs = self.maps.method, (self.maps,)
+        self.title, self.maker = f"proxy labels of {self.method}", f"oaa label method={self.method}"
+        self.folder = self.run_folders.labels(self.method)
 
-    Returns:
-        The stage's folder.
+    @override
+    def key(self) -> dict[str, Any]:
+        # Where a cue is cached, or where saliency maps lie, does not change what they are. A model
+        # is known by its file's name, as weights are; content is compared by `cue_files`.
+        cue = {k: v for k, v in self.background.key.items() if k not in ("cache", "folder")}
+        if cue.get("model"):
+            cue["model"] = Path(cue["model"]).name
+        return {
+            "proxy": self.rule.key,
+            "background": cue,
+            "crf": self.crf.key,
+            "maps": read_key(self.maps.folder),
+        }
 
-    Raises:
-        MissingInputError: if the maps are not finished, or the cue lacks an image.
-        StoreError: if the maps are of other data, or a pair has none; or another process writes
-            the stage's folder.
-        NoForegroundError: if no image has any foreground.
-        OutputError: if a label cannot be written, or a process that makes them is killed.
-    """
-    run = Run.of(cfg)
-    accumulated = method in cfg.fusion.stores
-    maker = "oaa fit stage=classifier" if accumulated else f"oaa attend method={method}"
-    read_done(run.attention(method), maker)
-    folder = run.labels(method)
-    if (folder / "done.json").is_file():
-        ids = [path.stem for path in (folder / "proxy").glob("*.png")]
-        if _record(cfg, method, ids).finished:
-            return folder
-    train, _ = build.sources(cfg)
-    record = _record(cfg, method, train.ids)
-    cue, crf = ready_cue(cfg, train), instantiate(cfg.label.crf)
-    reader = build.maps_of(train, run.attention(method))
-    with record:
-        record.begin(cfg)
+    @override
+    def files(self) -> dict[str, str]:
+        # A finished stage is known by what it made: its photos may be gone.
+        made = (path.stem for path in (self.folder / "proxy").glob("*.png"))
+        ids = made if self.finished else self.data.train.ids
+        return cue_files(self.background.key, ids) | super().files()
+
+    def cue(self) -> BackgroundCue:
+        """The background cue, once it is known to have something of use for every photo.
+
+        Raises:
+            MissingInputError: if it lacks one.
+            BadMaskError: if what it has for one is of another size, or cannot be read.
+        """
+        cue: BackgroundCue = self.background()
+        if isinstance(cue, ChecksAhead):
+            cue.require(self.data.train.ids)
+        if isinstance(cue, ChecksFit):
+            cue.require_fit(photo_sizes(self.data.train))
+        return cue
+
+    @override
+    def make(self, record: StageRecord, *, alone: bool) -> Mapping[str, Any] | None:
+        """Make the labels.
+
+        Raises:
+            StoreError: if the maps are of other data, or a pair has none.
+            NoForegroundError: if no image has any foreground.
+            OutputError: if a label cannot be written, or a process that makes them is killed.
+        """
+        train = self.data.train
+        cue, crf, rule = self.cue(), self.crf(), self.rule()
+        reader = maps_of(train, self.maps.folder)
+        record.begin(self.config.text())
         for name in ("proxy", "hard"):
-            (record.folder / name).mkdir(exist_ok=True)
-        work = LabelMaker(
-            train.ids, train.photo, reader.maps, cue, instantiate(cfg.proxy), record.folder, crf
-        )
+            (self.folder / name).mkdir(exist_ok=True)
+        work = LabelMaker(train.ids, train.photo, reader.maps, cue, rule, self.folder, crf)
         made = []
         with (
-            _workers(cfg.label.workers) as spread,
-            bar(len(train.ids), f"label {method}") as progress,
+            _workers(self.workers) as spread,
+            bar(len(train.ids), f"label {self.method}") as progress,
         ):
             for label in spread(work, range(len(train.ids))):
                 made.append(label)
@@ -112,29 +122,45 @@ def label_method(cfg: DictConfig, method: str) -> Path:
         empty = sorted(label.image_id for label in made if label.foreground == 0)
         if len(empty) == len(made):
             raise NoForegroundError(
-                f"{record.folder}: no image of {train.name}/{train.split} has any foreground left; "
+                f"{self.folder}: no image of {train.name}/{train.split} has any foreground left; "
                 "lower proxy.foreground, or look at the background cue"
             )
         if empty:
             # Some of them here; done.json has them all.
             shown = first_few(empty)
             log.warning(
-                "%s: %d images without foreground are ignored: %s", method, len(empty), shown
+                "%s: %d images without foreground are ignored: %s", self.method, len(empty), shown
             )
-        count = len(made)
-        record.finish(
-            images=count,
-            ignored_images=empty,
-            foreground=sum(label.foreground for label in made) / count,
-            ignored=sum(label.ignored for label in made) / count,
-        )
-    return record.folder
+        return {
+            "images": len(made),
+            "ignored_images": empty,
+            "foreground": sum(label.foreground for label in made) / len(made),
+            "ignored": sum(label.ignored for label in made) / len(made),
+        }
 
+    @property
+    @override
+    def truth(self) -> Source | None:
+        return self.data.train if self.data.train.has_masks else None
 
-def _record(cfg: DictConfig, method: str, ids: Iterable[str]) -> StageRecord:
-    run = Run.of(cfg)
-    files = cue_files(cfg.background, ids) | read_files(run.attention(method), "attention")
-    return StageRecord(run.labels(method), label_key(cfg, method), files)
+    @override
+    def measure(self, truth: Source) -> list[Row]:
+        """Proxy labels against masks, with ignored pixels dropped and with none ignored."""
+        scores = {name: SegmentationScore(len(truth.classes) + 1) for name in ("proxy", "hard")}
+        with bar(len(truth.ids), f"evaluate labels {self.method}") as progress:
+            for index, image_id in enumerate(truth.ids):
+                mask = torch.from_numpy(truth.mask(index))
+                for name, score in scores.items():
+                    made = load_label(self.folder / name / f"{image_id}.png")
+                    score.update(torch.from_numpy(made), mask)
+                progress.update(1)
+        proxy, hard = scores["proxy"].compute(), scores["hard"].compute()
+        return self.rows(
+            truth, "labels", self.method,
+            proxy__miou=100 * float(proxy["miou"]),
+            proxy__coverage=100 * float(proxy["coverage"]),
+            proxy__miou_hard=100 * float(hard["miou"]),
+        )  # fmt: skip
 
 
 Spread = Callable[[Callable[[int], MadeLabel], Iterable[int]], Iterator[MadeLabel]]

@@ -5,102 +5,182 @@ Source: Jiang et al., ICCV 2019, section 4.1; Table 1 for other networks on the 
 """
 
 import logging
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import pytorch_lightning as pl
+import torch
 from numpy.typing import NDArray
-from omegaconf import DictConfig
+from pytorch_lightning import Callback
+from torch import nn
+from typing_extensions import override
 
+from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.overlays import Overlays
-from oaa_pl.config.factory import factory
-from oaa_pl.config.trainer_key import asked_processes
+from oaa_pl.callbacks.progress import bar
+from oaa_pl.data.constant import Constant
+from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source
 from oaa_pl.data.subset import Subset, draw_fraction
+from oaa_pl.metrics import SegmentationScore
 from oaa_pl.modules.segmenter import Segmenter
-from oaa_pl.proxy.palette import load_label
-from oaa_pl.runs.folders import Run
-from oaa_pl.runs.inputs import weight_files
-from oaa_pl.runs.record import StageRecord, read_done, read_files, read_key
-from oaa_pl.stages import build
+from oaa_pl.proxy.palette import load_label, save_label
+from oaa_pl.report.results import Row
+from oaa_pl.runs.inputs import digest_of
+from oaa_pl.runs.record import StageRecord, read_key
+from oaa_pl.stages.label import LabelStage
 from oaa_pl.stages.pictures import ProxyPicture, watched_images
-from oaa_pl.stages.trained import start_from
-from oaa_pl.training.precision import settle
-from oaa_pl.training.train import train_stage
+from oaa_pl.stages.scores import how_scored, score_folder, write_scores
+from oaa_pl.stages.trained import Segmenting, label_photo, start_from
+from oaa_pl.stages.trained_stage import TrainedStage
 
-__all__ = ["fit_segmenter"]
+__all__ = ["SegmenterStage"]
 
 log = logging.getLogger(__name__)
 
 
-def segmenter_key(cfg: DictConfig, train: Source, method: str) -> dict[str, Any]:
-    """What determines a segmenter; `labels` is the key of its proxy labels."""
-    return build.made_from(
-        cfg,
-        train,
-        net="segmenter",
-        segmenter=cfg.segmenter,
-        transform=cfg.data.segmenter_train_transform,
-        labels=read_key(Run.of(cfg).labels(method)),
-    )
+@dataclass(kw_only=True, eq=False)
+class SegmenterStage(TrainedStage):
+    """Train a segmentation network on a method's proxy labels.
 
-
-def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
-    """Stage 3: train a segmentation network on a method's proxy labels.
-
-    Args:
-        cfg: the configuration.
-        method: whose proxy labels.
-        alone: whether this training is all that the command line does.
-
-    Returns:
-        The stage's folder.
-
-    Raises:
-        MissingInputError: if the proxy labels are not finished.
-        ConfigError: if `segmenter.net` or `segmenter.fraction` makes no sense.
-        StoreError: if another process writes the stage's folder.
+    Attributes:
+        labels: the proxy labels.
+        segmenting: how the trained network looks at photos, to be scored.
+        fraction: of the labelled images that it trains on, in (0, 1].
+        init: "net" or "classifier_trunk": see `start_from`.
     """
-    run = Run.of(cfg)
-    cfg, precision = settle(build.for_segmenter(cfg), run.segmenter(method), run.classifier)
-    train, _ = build.sources(cfg)
-    share = cfg.segmenter.fraction
-    if share != 1:
-        train = Subset(train, draw_fraction(range(len(train.ids)), share, cfg.seed))
-    cfg = build.long_enough(cfg, "segmenter", len(train.ids))
-    read_done(run.labels(method), f"oaa label method={method}")
-    files = weight_files(cfg) | read_files(run.labels(method), "labels")
-    record = StageRecord(
-        run.segmenter(method), segmenter_key(cfg, train, method), files, asked_processes(cfg)
-    )
-    if record.finished:
-        return record.folder
-    proxy = ProxyFolder(run.labels(method) / "proxy", train.ids)
-    classes = len(train.classes)
-    pl.seed_everything(cfg.seed, verbose=False)
-    net = build.segmenter_net(cfg, classes)
-    if str(cfg.net.weights) != "none" and hasattr(net, "start"):
-        log.info("segmenter %s: %s", method, net.start)
-    module = Segmenter(
-        start_from(cfg, cfg.segmenter.init, net),
-        factory(cfg.segmenter.optimizer, "segmenter.optimizer"),
-        factory(cfg.segmenter.schedule, "segmenter.schedule"),
-        channels_last=cfg.net.channels_last,
-    )
-    data = build.datamodule(
-        cfg, train, None, cfg.segmenter.batch_size,
-        transform="segmenter_train_transform", proxy_labels=proxy,
-    )  # fmt: skip
 
-    pictures = Overlays("proxy", watched_images(train), ProxyPicture(train, proxy), once=True)
-    what = f"segmenter {method}"
-    with record:
-        if train_stage(
-            cfg, cfg.segmenter, what, record, module, data, [pictures], alone, precision
-        ):
+    part: ClassVar[str] = "segmenter"
+    noun: ClassVar[str] = "segmenter"
+
+    labels: LabelStage
+    segmenting: Segmenting
+    fraction: float = 1.0
+    init: str = "net"
+
+    def __post_init__(self) -> None:
+        self.method, self.needs = self.labels.method, (self.labels,)
+        self.name, self.title = f"segmenter {self.method}", f"segmenter on {self.method}"
+        self.maker = f"oaa fit stage=segmenter method={self.method}"
+        self.folder = self.run_folders.segmenter(self.method)
+
+    @cached_property
+    def _photos(self) -> Source:
+        train = self.data.train
+        if self.fraction == 1:
+            return train
+        places = draw_fraction(range(len(train.ids)), self.fraction, self.run_folders.seed)
+        return Subset(train, places)
+
+    @property
+    @override
+    def photos(self) -> Source:
+        return self._photos
+
+    @override
+    def own_key(self) -> dict[str, Any]:
+        # Its network has a place of its own in the key; validation changes nothing but what
+        # callbacks see of it.
+        own = {"net": None, "weights": None, "fraction": self.fraction, "init": self.init}
+        if self.validation() and "callbacks" in self.trainer.key.get("trainer", {}):
+            own["validate_every"] = self.validate_every
+        transform = self.data.segmenter_transform or self.data.train_transform
+        return {
+            "segmenter": {**self.training_key(), **own},
+            "transform": transform.key,
+            "labels": read_key(self.labels.folder),
+        }
+
+    @override
+    def initial(self, net: nn.Module) -> nn.Module:
+        if str(self.net.weights) != "none" and hasattr(net, "start"):
+            log.info("%s: %s", self.name, net.start)
+        return start_from(self.init, net, self.run_folders.classifier)
+
+    @override
+    def module(self, net: nn.Module) -> Segmenter:
+        return Segmenter(
+            net, *self.optimisation(), self.classes, channels_last=self.net.channels_last
+        )
+
+    @cached_property
+    def _proxy(self) -> "ProxyFolder":
+        return ProxyFolder(self.labels.folder / "proxy", self.photos.ids)
+
+    @override
+    def loaders(self, *, trial: bool = False) -> OaaDataModule:
+        val = self.validates_on if self.validation() and not trial else None
+        # A constant is brought to the photo's view, as any label is.
+        blank = Constant(np.zeros((64, 64), np.uint8))
+        return self.data.loaders(
+            self.net, self.photos, val, self.planned.batch_size, self.data.segmenter_transform,
+            proxy_labels=blank if trial else self._proxy,
+            val_labels=None if val is None else val.mask,
+        )  # fmt: skip
+
+    @override
+    def callbacks(self) -> list[Callback]:
+        picture = ProxyPicture(self.photos, self._proxy)
+        return [Overlays("proxy", watched_images(self.photos), picture, once=True)]
+
+    @property
+    @override
+    def validates_on(self) -> Source | None:
+        return self.truth
+
+    @property
+    @override
+    def truth(self) -> Source | None:
+        val = self.data.val
+        return val if val is not None and val.has_masks else None
+
+    @property
+    @override
+    def scored_folder(self) -> Path:
+        return self.run_folders.segmentations(self.method)  # its own, or one beside it for a CRF's
+
+    @property
+    @override
+    def score_settings(self) -> dict[str, Any]:
+        views = dict(self.segmenting.views)
+        if not views["keep_shape"]:
+            del views["keep_shape"]  # scores from before there was a choice stay valid
+        return {**views, "crf": self.segmenting.crf.key}
+
+    @override
+    def measure(self, truth: Source) -> list[Row]:
+        """Predictions on the validation photos against masks, kept for the report."""
+        segment = label_photo(self.segmenting, self.folder / LAST, len(truth.classes))
+        score, folder = SegmentationScore(len(truth.classes) + 1), self.scored_folder
+        with bar(len(truth.ids), f"evaluate {self.name}") as progress:
+            for index, image_id in enumerate(truth.ids):
+                predicted = segment(truth.photo(index))
+                score.update(torch.from_numpy(predicted), torch.from_numpy(truth.mask(index)))
+                save_label(folder / "predictions" / f"{image_id}.png", predicted)
+                progress.update(1)
+        miou = 100 * float(score.compute()["miou"])
+        # With the network, the share of images, the CRF, where these are not the run's own.
+        return self.rows(truth, "segmenter", folder.name, segmentation__miou=miou)
+
+    @override
+    def score(self) -> bool:
+        folder, truth = self.scored_folder, self.truth
+        if folder == self.folder or truth is None or not self.finished:
+            return super().score()
+        # Segmentations behind a CRF lie beside the network's own, with a record of their own.
+        digest = {"checkpoint": digest_of(self.folder / LAST)}
+        how = how_scored(truth, {**self.score_settings, **digest})
+        record = StageRecord(folder, {"segmenter": read_key(self.folder)})
+        if record.finished:
+            score_folder(folder, how, lambda: self.measure(truth))
+            return True
+        with record:
+            record.begin(self.config.text())
+            write_scores(folder, how, lambda: self.measure(truth))
             record.finish()
-    return record.folder
+        return True
 
 
 class ProxyFolder:

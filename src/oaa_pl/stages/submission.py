@@ -13,16 +13,13 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
-from oaa_pl.errors import ConfigError, MissingInputError, OutputError
-from oaa_pl.files.atomic import put_whole
+from oaa_pl.errors import ConfigError, MissingInputError
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.proxy.palette import save_label
-from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import writing
-from oaa_pl.stages import build
+from oaa_pl.stages.pipeline import Pipeline
 from oaa_pl.stages.trained import label_photo
 
 __all__ = ["submit", "write_archive"]
@@ -30,14 +27,15 @@ __all__ = ["submit", "write_archive"]
 log = logging.getLogger(__name__)
 
 
-def submit(cfg: DictConfig) -> list[Path]:
+def submit(pipeline: Pipeline, competition: str) -> list[Path]:
     """Segment the validation split and pack it, for every finished segmenter of the run.
 
     Writes `submission/<split>/<id>.png` and `submission/<split>.tar.gz` into the segmenter's
     folder. Neither tags nor masks are needed, and scores are left alone.
 
     Args:
-        cfg: the configuration.
+        pipeline: of the run.
+        competition: "comp5" or "comp6".
 
     Returns:
         The archives.
@@ -47,27 +45,27 @@ def submit(cfg: DictConfig) -> list[Path]:
         MissingInputError: if there is no photo to segment, or no segmenter is finished.
         StoreError: if another process writes a segmenter's folder.
     """
-    _require_competition(cfg.competition)
-    run, (_, val) = Run.of(cfg), build.sources(cfg)
-    finished = [m for m in cfg.methods if (run.segmenter(m) / "done.json").is_file()]
+    _require_competition(competition)
+    val = pipeline.parts.data.val
+    finished = [s for s in map(pipeline.segmenter, pipeline.methods) if s.finished]
     if val is None or not finished:
         raise MissingInputError(
-            f"submission=true needs a split (data.val_split) and a segmenter in {run.root}; first "
-            "run 'oaa fit stage=segmenter'"
+            "submission=true needs a split (data.val_split) and a segmenter in "
+            f"{pipeline.parts.run.root}; first run 'oaa fit stage=segmenter'"
         )
     archives = []
-    for method in finished:
-        folder = run.segmentations(method) / "submission" / val.split
-        label = label_photo(cfg, run.segmenter(method) / LAST, len(val.classes))
+    for segmenter in finished:
+        folder = segmenter.scored_folder / "submission" / val.split
+        label = label_photo(segmenter.segmenting, segmenter.folder / LAST, len(val.classes))
         archives.append(folder.parent / f"{val.split}.tar.gz")
         with (
-            writing(run.segmentations(method)),
-            bar(len(val.ids), f"submission of {method}") as progress,
+            writing(segmenter.scored_folder),
+            bar(len(val.ids), f"submission of {segmenter.method}") as progress,
         ):
             for index, name in enumerate(val.ids):
                 save_label(folder / f"{name}.png", label(val.photo(index)))
                 progress.update(1)
-            write_archive(archives[-1], folder, val.ids, cfg.competition)
+            write_archive(archives[-1], folder, val.ids, competition)
         log.info("%s: for the evaluation server", archives[-1])
     return archives
 
@@ -105,10 +103,7 @@ def write_archive(
             entry = tarfile.TarInfo(f"{folder}/{name}.png")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    try:
-        put_whole(archive, buffer.getvalue())
-    except OSError as error:
-        raise OutputError(f"{archive} cannot be written ({error.strerror})") from error
+    write_whole(archive, buffer.getvalue())
 
 
 def _require_competition(competition: str) -> None:

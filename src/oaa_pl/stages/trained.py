@@ -2,30 +2,31 @@
 
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from numpy.typing import NDArray
-from omegaconf import DictConfig
 from torch import nn
 
 from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError, WeightsError
 from oaa_pl.ids import IGNORED
 from oaa_pl.nets.bands import stretched_label
 from oaa_pl.nets.inference import SegmentPhoto
+from oaa_pl.nets.precision import InPrecision
 from oaa_pl.nets.trunk import trunk_stride
-from oaa_pl.runs.folders import Run
-from oaa_pl.stages import build
-from oaa_pl.stages.views import views_of
-from oaa_pl.training.precision import as_trained
+from oaa_pl.stages.parts import Network
+from oaa_pl.training.precision import accelerator_of, as_trained, trained_precision
+from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = [
-    "label_photo", "load_into", "load_net", "segment_photo", "start_from",
+    "Segmenting", "label_photo", "load_into", "ready", "segment_photo", "start_from",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -37,18 +38,42 @@ LabelPhoto = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 _CRF_VALUES = 2**26
 
 
-def load_net(cfg: DictConfig, folder: Path, classes: int) -> nn.Module:
-    """The trained attention network of a stage.
+@dataclass(frozen=True)
+class Segmenting:
+    """How a trained segmenter looks at photos.
+
+    Attributes:
+        net: its network.
+        trainer: its device and precision.
+        views: arguments of `SegmentPhoto`: `size`, `keep_shape`, `scales`, `flip`.
+        crf: what makes the CRF that refines its segmentations.
+    """
+
+    net: Network
+    trainer: TrainerPlan
+    views: Mapping[str, Any]
+    crf: Recipe
+
+
+def ready(module: nn.Module, net: Network, trainer: TrainerPlan) -> nn.Module:
+    """A trained network ready to be asked: on its device, in its memory format and precision.
 
     Args:
-        cfg: the configuration that it was trained with.
-        folder: the stage's folder.
-        classes: C.
+        module: images (B, 3, H, W) to maps (B, C, h, w).
+        net: what made it.
+        trainer: its device; its precision is the network's own.
+
+    Returns:
+        The same, not training; its answers are float32.
 
     Raises:
-        WeightsError: if the checkpoint is missing, damaged, or of another network.
+        ConfigError: if there is no such precision.
     """
-    return load_into(build.attention_net(build.without_weights(cfg), classes), folder / LAST)
+    device = "cuda" if accelerator_of(trainer.settings.get("accelerator")) == "cuda" else "cpu"
+    layout = torch.channels_last if net.channels_last else torch.contiguous_format
+    # Not `net.to(device, memory_format=...)`: its annotation knows only one of the two.
+    moved = module.to(device).to(memory_format=layout).eval()
+    return InPrecision(moved, trained_precision(trainer.precision, device)).eval()
 
 
 def load_into(net: nn.Module, path: Path, prefix: str = "net.") -> nn.Module:
@@ -80,17 +105,17 @@ def load_into(net: nn.Module, path: Path, prefix: str = "net.") -> nn.Module:
     return net
 
 
-def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
+def start_from(init: str, net: nn.Module, classifier: Path) -> nn.Module:
     """Give a stage's network its first weights.
 
     Release: every stage starts from the trunk that ImageNet trained. Where nothing was
     pretrained, the classifier's trunk, which has seen tags alone, can take that part.
 
     Args:
-        cfg: the configuration.
         init: "net" leaves the network as it is; "classifier_trunk" copies the trunk of this run's
             classifier, "classifier" the whole of it.
         net: a network with a `trunk`.
+        classifier: folder of the run's classifier.
 
     Returns:
         The same network.
@@ -99,7 +124,7 @@ def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
         ConfigError: if `init` is something else.
         WeightsError: if the classifier's checkpoint is missing, or of another network.
     """
-    checkpoint = Run.of(cfg).classifier / LAST
+    checkpoint = classifier / LAST
     if init == "classifier_trunk":
         load_into(net.get_submodule("trunk"), checkpoint, "net.trunk.")
     elif init == "classifier":
@@ -109,38 +134,38 @@ def start_from(cfg: DictConfig, init: str, net: nn.Module) -> nn.Module:
     return net
 
 
-def segment_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> SegmentPhoto:
+def segment_photo(segmenting: Segmenting, checkpoint: Path, classes: int) -> SegmentPhoto:
     """A trained segmenter as a function of a photo.
 
     Args:
-        cfg: the configuration that it was trained with.
+        segmenting: how it looks at photos.
         checkpoint: its file.
         classes: C.
 
     Raises:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
     """
-    cfg = as_trained(build.for_segmenter(cfg), checkpoint.parent)
-    views = views_of(cfg)
-    net = build.segmenter_net(build.without_weights(cfg), classes)
-    load_into(net, checkpoint)
+    net = segmenting.net
+    trainer = as_trained(segmenting.trainer, checkpoint.parent, net.full_on_cpu)
+    module = net.unweighted.make(classes)
+    load_into(module, checkpoint)
     return SegmentPhoto(
-        build.on_device(cfg, net),
-        cfg.net.mean,
-        cfg.net.std,
-        **views,
-        multiple=trunk_stride(net),
+        ready(module, net, trainer),
+        net.mean,
+        net.std,
+        **segmenting.views,
+        multiple=trunk_stride(module),
     )
 
 
-def label_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> LabelPhoto:
-    """A trained segmenter and the configuration's CRF as a function: photo to label (H, W).
+def label_photo(segmenting: Segmenting, checkpoint: Path, classes: int) -> LabelPhoto:
+    """A trained segmenter and its CRF as a function: photo to label (H, W).
 
     A CRF needs all probabilities at once, so a photo that is large for its number of labels gets
     it at a smaller size, and its label is brought to the photo.
 
     Args:
-        cfg: the configuration that it was trained with.
+        segmenting: how it looks at photos.
         checkpoint: its file.
         classes: C.
 
@@ -148,10 +173,10 @@ def label_photo(cfg: DictConfig, checkpoint: Path, classes: int) -> LabelPhoto:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
         ConfigError: if the CRF's extra is not installed, or there are more classes than ids.
     """
-    segment, crf = segment_photo(cfg, checkpoint, classes), instantiate(cfg.crf)
+    segment, crf = segment_photo(segmenting, checkpoint, classes), segmenting.crf()
     if classes > IGNORED - 1:
         raise ConfigError(f"a label map holds {IGNORED - 1} classes at most, got {classes}")
-    if str(cfg.crf._target_).endswith(".no_crf"):
+    if segmenting.crf.name == "no_crf":
         return segment.label
 
     def label(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:

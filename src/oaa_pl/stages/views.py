@@ -14,9 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.config.compose import overridden
+from oaa_pl.config.recipe import plain
 from oaa_pl.errors import ConfigError
 from oaa_pl.nets.precision import precision_of
-from oaa_pl.stages import build
 from oaa_pl.training.precision import AUTO
 
 __all__ = ["looked_at", "named_keys", "views_of"]
@@ -37,7 +37,7 @@ def views_of(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         ConfigError: if one is of another kind or out of range.
     """
-    views = {key: build.plain(cfg.evaluate.get(key)) for key in _VIEWS}
+    views = {key: plain(cfg.evaluate.get(key)) for key in _VIEWS}
     views["scales"] = [1.0] if views["scales"] is None else views["scales"]
     for key in ("flip", "keep_shape"):
         views[key] = False if views[key] is None else views[key]
@@ -84,16 +84,16 @@ def looked_at(recorded: DictConfig, cfg: DictConfig, keys: Sequence[str]) -> Dic
     """
     _require_same_network(recorded, cfg, keys)
     changes: list[dict[str, Any]] = [
-        {"evaluate": {key: build.plain(cfg.evaluate[key])}}
+        {"evaluate": {key: plain(cfg.evaluate[key])}}
         for key in _VIEWS
         if {"evaluate", f"evaluate.{key}"} & {*keys}
     ]
     if _names("crf", keys):
-        changes += [{"crf": None}, {"crf": build.plain(cfg.crf)}]
+        changes += [{"crf": None}, {"crf": plain(cfg.crf)}]
     elif recorded.get("crf") is None:
         changes.append({"crf": {"_target_": "oaa_pl.proxy.crf.no_crf", "_partial_": True}})
     if "trainer" in keys:
-        changes += [{"trainer": None}, {"trainer": build.plain(cfg.trainer)}]
+        changes += [{"trainer": None}, {"trainer": plain(cfg.trainer)}]
     for key in ("accelerator", "devices", "precision"):
         if f"trainer.{key}" in keys:
             changes.append({"trainer": {key: cfg.trainer[key]}})
@@ -120,7 +120,7 @@ def _require_device(trainer: DictConfig, keys: Sequence[str]) -> None:
         )
     if "trainer.precision" in keys and precision != AUTO:
         precision_of(precision)
-    number = build.plain(devices)
+    number = plain(devices)
     one = [number] if isinstance(number, int) and number == 1 else number
     if "trainer.devices" in keys and one != "auto" and not _is_one_place(one):
         raise ConfigError(
@@ -149,8 +149,8 @@ def _require_same_network(recorded: DictConfig, cfg: DictConfig, keys: Sequence[
         # A segmenter of its own network records that one as `net`, and says nothing of the other's.
         if _names("net", [key]) and cfg.segmenter.net is not None:
             continue
-        here = build.plain(OmegaConf.select(cfg, key))
-        there = build.plain(OmegaConf.select(recorded, key))
+        here = plain(OmegaConf.select(cfg, key))
+        there = plain(OmegaConf.select(recorded, key))
         if _differ(there, here):
             sized = key.startswith("data.") and key != "data.classes"
             advice = "; say evaluate.size=... for photos of another size" if sized else ""

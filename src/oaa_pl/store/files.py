@@ -1,9 +1,8 @@
-"""Durable file operations: whole or not at all, and a full disk is an error that says so."""
+"""Files of a store: they survive a crash or a power cut, and a full disk is a named error."""
 
 import errno
 import os
 import zlib
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +11,13 @@ from typing import BinaryIO
 import numpy as np
 
 from oaa_pl.errors import StoreError
+from oaa_pl.files.atomic import write_whole
 
-__all__ = ["checksum", "preallocate", "save_array", "save_bytes", "sync_folder", "write_text"]
+__all__ = ["checksum", "preallocate", "save_array", "sync_folder", "write_text"]
 
 _CHUNK = 1 << 22
 
-# What a file system answers that knows no reservation.
+# Error numbers of file systems that have no reservation.
 _CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -27,16 +27,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StoreError: if the disk is full or the folder cannot be written.
     """
-    save_bytes(path, text.encode())
-
-
-def save_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a crash leaves the old file or the new one.
-
-    Raises:
-        StoreError: if the disk is full or the folder cannot be written.
-    """
-    _write_whole(path, lambda file: file.write(content))
+    write_whole(path, text.encode(), durable=True, error=StoreError)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -45,14 +36,14 @@ def save_array(path: Path, array: np.ndarray) -> None:
     Raises:
         StoreError: if the disk is full or the folder cannot be written.
     """
-    # Handed the file itself, numpy writes past it through C's buffers, and where a full disk takes
-    # all but their last 4 KiB it says nothing. Handed no more than `write`, it uses that.
-    _write_whole(
-        path,
-        lambda file: np.lib.format.write_array(
-            SimpleNamespace(write=file.write), array, allow_pickle=False
-        ),
-    )
+
+    def write(file: BinaryIO) -> None:
+        # Given the file itself, numpy writes through C's buffers, and does not notice where a full
+        # disk lacks room for the last 4 KiB. Given no more than its `write`, it uses that.
+        only_write = SimpleNamespace(write=file.write)
+        np.lib.format.write_array(only_write, array, allow_pickle=False)
+
+    write_whole(path, write, durable=True, error=StoreError)
 
 
 def preallocate(path: Path, size: int) -> None:
@@ -69,7 +60,8 @@ def preallocate(path: Path, size: int) -> None:
             if size:
                 _reserve(file, size)
     except OSError as error:
-        _discard(path)
+        with suppress(OSError):  # the folder may be the trouble; the first error is the one to show
+            path.unlink()
         raise StoreError(
             f"{path}: cannot reserve {size} bytes ({error.strerror}); free disk space, or choose "
             "another run folder"
@@ -109,25 +101,3 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _discard(path: Path) -> None:
-    # Where the folder itself is the trouble, this fails as well; the first error is the one to say.
-    with suppress(OSError):
-        path.unlink()
-
-
-def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        _discard(partial)
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror or error}); free disk space, or choose "
-            "another folder"
-        ) from error

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.config.compose import overridden
 from oaa_pl.nets.precision import Precision, precision_of
 from oaa_pl.nets.processor import bfloat16_on
 from oaa_pl.training.notice import say_once
+from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = ["AUTO", "Settled", "accelerator_of", "as_trained", "settle", "trained_precision"]
 
@@ -27,29 +26,32 @@ AUTO = "auto"
 
 
 class Settled(NamedTuple):
-    """A configuration whose precision is known.
+    """A trainer whose precision is known.
 
     Attributes:
-        cfg: the configuration; its `trainer.precision` is one of Lightning's.
+        trainer: its precision is one of Lightning's.
         facts: for the stage's record: what was asked for, what is used, and why.
     """
 
-    cfg: DictConfig
+    trainer: TrainerPlan
     facts: dict[str, str]
 
 
-def settle(cfg: DictConfig, folder: Path, classifier: Path) -> Settled:
+def settle(
+    trainer: TrainerPlan, folder: Path, classifier: Path, full_on_cpu: str | None = None
+) -> Settled:
     """Decide in which precision a stage trains, before anything of it is made.
 
     Args:
-        cfg: the configuration; its `trainer.precision` may be "auto".
+        trainer: its precision may be "auto".
         folder: the stage's folder; one that has a checkpoint keeps its precision.
         classifier: folder of the run's classifier, whose precision "auto" takes over.
+        full_on_cpu: name of the network, if it gains nothing from bfloat16 on a CPU.
 
     Raises:
         ConfigError: if there is no such precision, or the device cannot compute in it.
     """
-    asked, device = cfg.trainer.precision, accelerator_of(cfg)
+    asked, device = trainer.precision, accelerator_of(trainer.settings.get("accelerator"))
     own = _recorded(folder)
     # A finished stage computes nothing: whatever it was made in is no news.
     say = partial(say_once, log) if not (folder / "done.json").is_file() else _nothing
@@ -62,7 +64,7 @@ def settle(cfg: DictConfig, folder: Path, classifier: Path) -> Settled:
         # A later stage's own record is new: it need not repeat an old one's spelling.
         used = before[0] if own else precision_of(before[0]).name
         why = before[1] or "as recorded"
-        here, reason = _chosen(cfg, device)
+        here, reason = _chosen(device, full_on_cpu)
         if precision_of(used).name != here:
             say(
                 logging.INFO,
@@ -70,7 +72,7 @@ def settle(cfg: DictConfig, folder: Path, classifier: Path) -> Settled:
                 f"since {reason}",
             )
     else:
-        used, why = _chosen(cfg, device)
+        used, why = _chosen(device, full_on_cpu)
         say(logging.INFO, f"precision {used}: chosen by auto, since {why}")
     meant = precision_of(used if asked == AUTO else asked)
     trained = meant.in_training(device)
@@ -80,42 +82,47 @@ def settle(cfg: DictConfig, folder: Path, classifier: Path) -> Settled:
     if (slow := _imitated(trained, device)) is not None:
         say(logging.WARNING, slow)
     facts = {"asked": str(asked), "used": str(used), "why": why}
-    return Settled(overridden(cfg, {"trainer": {"precision": used}}), facts)
+    return Settled(trainer.changed(precision=used), facts)
 
 
-def as_trained(cfg: DictConfig, folder: Path) -> DictConfig:
-    """The configuration with which the model in a stage's folder is asked.
+def as_trained(trainer: TrainerPlan, folder: Path, full_on_cpu: str | None = None) -> TrainerPlan:
+    """The trainer's settings with which the model in a stage's folder is asked.
 
     Args:
-        cfg: the configuration; a precision that it names is taken as it is.
+        trainer: a precision that it names is taken as it is.
         folder: the stage's folder; "auto" means the precision recorded there.
+        full_on_cpu: name of the network, if it gains nothing from bfloat16 on a CPU.
     """
-    if cfg.trainer.precision != AUTO:
-        return cfg
+    if trainer.precision != AUTO:
+        return trainer
     recorded = _recorded(folder)
-    used = recorded[0] if recorded else _chosen(cfg, accelerator_of(cfg))[0]
-    return overridden(cfg, {"trainer": {"precision": used}})
+    device = accelerator_of(trainer.settings.get("accelerator"))
+    used = recorded[0] if recorded else _chosen(device, full_on_cpu)[0]
+    return trainer.changed(precision=used)
 
 
-def trained_precision(cfg: DictConfig, device: str) -> Precision:
+def trained_precision(name: Any, device: str) -> Precision:
     """The precision in which a trained network is asked, reported if this machine imitates it.
 
     Args:
-        cfg: the configuration that it was trained with, or one of `as_trained`.
+        name: of its training, one of Lightning's.
         device: "cpu" or "cuda".
 
     Raises:
         ConfigError: if there is no such precision.
     """
-    precision = precision_of(cfg.trainer.precision)
+    precision = precision_of(name)
     if (slow := _imitated(precision, device)) is not None:
         say_once(log, logging.WARNING, slow)
     return precision
 
 
-def accelerator_of(cfg: DictConfig) -> str:
-    """The kind of device that a training runs on: "cpu", "cuda" or "mps"."""
-    wanted = cfg.trainer.accelerator
+def accelerator_of(wanted: Any) -> str:
+    """The kind of device that a training runs on: "cpu", "cuda" or "mps".
+
+    Args:
+        wanted: `trainer.accelerator`.
+    """
     if wanted in ("gpu", "cuda", "auto") and torch.cuda.is_available():
         return "cuda"
     if wanted in ("gpu", "mps", "auto") and torch.backends.mps.is_available():
@@ -144,11 +151,10 @@ def _nothing(_level: int, _message: str) -> None:
     pass
 
 
-def _chosen(cfg: DictConfig, device: str) -> tuple[str, str]:
+def _chosen(device: str, full_on_cpu: str | None) -> tuple[str, str]:
     """What suits a network on a device, and why."""
-    # Most networks, and the records of older packages, do not say.
-    if device == "cpu" and OmegaConf.select(cfg, "net.bf16_on_cpu") is False:
-        return "32-true", f"{cfg.net.name} gains little or nothing from bfloat16 on a CPU"
+    if device == "cpu" and full_on_cpu is not None:
+        return "32-true", f"{full_on_cpu} gains little or nothing from bfloat16 on a CPU"
     native, why = bfloat16_on(device)
     if native:
         return "bf16-mixed", why

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import wandb
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule
 
 from oaa_pl.callbacks.checkpoint import LAST
@@ -18,10 +17,12 @@ from oaa_pl.data.class_counts import describe_classes
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import ConfigError, OaaError
 from oaa_pl.runs.record import StageRecord
+from oaa_pl.training.length import Length
 from oaa_pl.training.resume import Progress, progress_of, resume_point, set_aside_requeued
-from oaa_pl.training.trainer import make_trainer, planned_length
+from oaa_pl.training.trainer import make_trainer
+from oaa_pl.training.trainer_plan import TrainerPlan
 
-__all__ = ["train_stage"]
+__all__ = ["train"]
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +31,16 @@ log = logging.getLogger(__name__)
 _OLD_CHECKPOINT = r"Be aware .* add the following callbacks: \[\"ModelCheckpoint\{[^}]*\}\"\]"
 
 
-def train_stage(
-    cfg: DictConfig,
-    stage: DictConfig,
-    what: str,
+def train(
     record: StageRecord,
+    plan: TrainerPlan,
+    length: Length,
+    what: str,
     module: LightningModule,
     data: OaaDataModule,
     callbacks: list[Callback],
+    *,
+    config: str,
     alone: bool,
     precision: Mapping[str, str],
     prepare: Callable[[], None] | None = None,
@@ -46,13 +49,14 @@ def train_stage(
     """Train, or go on training from the last checkpoint.
 
     Args:
-        cfg: the configuration.
-        stage: the stage's part of it.
+        record: of the stage's folder, begun once the trainer accepts its settings.
+        plan: what the run says of its trainings; its precision is one of Lightning's.
+        length: of the training.
         what: the stage's name.
-        record: of the stage's folder, begun once the trainer accepts its configuration.
         module: what is trained.
         data: what it is trained on.
         callbacks: the stage's own.
+        config: the resolved configuration as YAML, for the record.
         alone: whether this training is all that the command line does.
         precision: which one, and why, for the record.
         prepare: called once the folder is this process's, before training.
@@ -64,24 +68,24 @@ def train_stage(
     Raises:
         KeyboardInterrupt: if somebody pressed Ctrl-C, or a time limit was reached; what was
             checkpointed stays.
-        ConfigError: if the trainer's configuration makes no sense, or the checkpoint was saved
-            inside an epoch.
+        ConfigError: if the trainer's settings or the length make no sense, or the checkpoint was
+            saved inside an epoch.
         RunMismatchError: if the folder was made from something else.
         StoreError: if another process writes the folder.
         OaaError: if another process of the same training has stopped.
     """
-    length = planned_length(stage, what)
-    before = resume_point(record.folder, *length)
-    ended = _length_of(before, length) if before is not None and before.stopped else None
+    planned = length.planned(what)
+    before = resume_point(record.folder, *planned)
+    ended = _length_of(before, planned) if before is not None and before.stopped else planned
     more = {"limit_val_batches": 0, **more}
     trainer, loggers = make_trainer(
-        cfg, stage, what, record.folder, callbacks, alone=alone, length=ended, **more
+        plan, ended, what, record.folder, callbacks, seed=data.seed, alone=alone, **more
     )
     record.processes = trainer.world_size
     record.require_same()  # every process, or the others would wait for rank 0
     set_aside_requeued(record.folder)
     if trainer.is_global_zero:  # under `ddp` every process comes here
-        record.begin(cfg, classes=list(data.train_set.source.classes), precision=precision)
+        record.begin(config, classes=list(data.train_set.source.classes), precision=precision)
         log.info("%s: %s", what, describe_classes(data.train_set.source))
         if prepare is not None:
             prepare()
@@ -116,7 +120,7 @@ def train_stage(
             # The other processes leave now: whoever scores afterwards must not wait for them.
             torch.distributed.destroy_process_group()
     goes_on = bool(trainer.is_global_zero)
-    _end(record, what, length, report=goes_on)
+    _end(record, what, planned, report=goes_on)
     return goes_on
 
 

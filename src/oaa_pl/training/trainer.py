@@ -1,4 +1,4 @@
-"""The trainer of a stage, built from `cfg.trainer`, and what of it is the stage's own."""
+"""The trainer of a stage: what its run says of it, and what is the stage's own."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers.logger import Logger
@@ -21,14 +20,15 @@ from oaa_pl.callbacks.history import HistoryLogger
 from oaa_pl.callbacks.progress import StageProgress
 from oaa_pl.callbacks.throughput import Throughput
 from oaa_pl.callbacks.wandb import wandb_logger
-from oaa_pl.config.compose import in_sweep
+from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.modules.precision import true_precision
 from oaa_pl.nets.precision import precision_of
 from oaa_pl.training.precision import accelerator_of
 from oaa_pl.training.processes import cluster, repeats_the_command, require_supported, spawned
+from oaa_pl.training.trainer_plan import TrainerPlan
 
-__all__ = ["make_trainer", "own_callbacks", "planned_length"]
+__all__ = ["make_trainer", "own_callbacks"]
 
 # Settings that a stage makes itself: the value that says the same, and what to say instead. Without
 # the check, Hydra would let ours win and say nothing.
@@ -65,79 +65,57 @@ _REFUSALS = (
 )  # fmt: skip
 
 
-def planned_length(stage: DictConfig, what: str) -> tuple[int | None, int]:
-    """How long a stage trains: epochs, or None and steps of the optimiser.
-
-    Args:
-        stage: the stage's part of the configuration.
-        what: the stage's name.
-
-    Raises:
-        ConfigError: if it is no whole number of 1 or more.
-    """
-    epochs, steps = stage.epochs, stage.steps
-    length = steps if epochs is None else epochs
-    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
-        raise ConfigError(
-            f"{what}: epochs, or steps if epochs is null, must be 1 or more and whole, got "
-            f"{length!r}"
-        )
-    return epochs, -1 if epochs is not None else steps
-
-
 def make_trainer(
-    cfg: DictConfig,
-    stage: DictConfig,
+    plan: TrainerPlan,
+    length: tuple[int | None, int],
     what: str,
     folder: Path,
     callbacks: Sequence[Callback],
     *,
+    seed: int,
     alone: bool,
-    length: tuple[int | None, int] | None = None,
     **more: Any,
 ) -> tuple[Trainer, list[Logger]]:
     """A trainer that checkpoints each epoch, logs, and repeats exactly what it is told to.
 
     Args:
-        cfg: the configuration.
-        stage: the stage's part of it: `epochs`, or `steps` where that is null.
+        plan: what the run says of its trainings; its precision is one of Lightning's.
+        length: epochs and -1, or None and steps of the optimiser.
         what: the stage's name, for the progress bar and the run's name.
         folder: the stage's folder.
         callbacks: the stage's own.
+        seed: of the epochs' draws.
         alone: whether this training is all that the command line does.
-        length: epochs, or None and steps, where that is not what the stage plans.
-        **more: further arguments of the trainer; `cfg.trainer` may limit a validation further.
+        **more: further arguments of the trainer; the plan may limit a validation further.
 
     Raises:
-        ConfigError: if the trainer's configuration or the stage's length makes no sense, or its
+        ConfigError: if the trainer's settings make no sense, or its
             processes cannot be started here.
     """
-    epochs, steps = length or planned_length(stage, what)
-    settings: Any = OmegaConf.to_container(cfg.trainer, resolve=True)
-    if not isinstance(settings, dict) or "_target_" not in settings:
-        raise ConfigError(
-            f"trainer must be a mapping with a _target_, got {settings!r}; say trainer=cpu|gpu|ddp"
-        )
+    epochs, steps = length
+    settings = dict(plan.settings)
     _require_theirs(settings, what)
     plugins: list[Any] = [AtomicCheckpointIO(), *filter(None, [cluster()])]
-    precision = precision_of(settings.get("precision")).in_training(accelerator_of(cfg))
+    precision = precision_of(settings.get("precision")).in_training(
+        accelerator_of(settings.get("accelerator"))
+    )
     settings["precision"] = precision.name
     if (plugin := true_precision(precision.name)) is not None:
         # Lightning takes a name or a plugin.
         plugins.append(plugin)
         del settings["precision"]
     loggers: list[Logger] = [HistoryLogger(folder)]
-    if cfg.logger.wandb is not None:
-        loggers.append(wandb_logger(cfg.logger.wandb, folder, f"{cfg.name} seed {cfg.seed} {what}"))
+    if plan.wandb is not None:
+        loggers.append(wandb_logger(plan.wandb, folder, f"{plan.job} {what}"))
     ours: dict[str, Any] = {
         "max_epochs": epochs,
         "max_steps": steps,
         "logger": loggers,
         "callbacks": [
             *callbacks,
-            *own_callbacks(cfg),
+            *own_callbacks(plan.callbacks),
             *_time_limit(settings.pop("max_time", None)),
-            EpochSeed(cfg.seed),
+            EpochSeed(seed),
             StopIfDiverged(),
             StageProgress(what),
             Throughput(what, precision.name),  # after the bar, which its line must not break
@@ -156,7 +134,7 @@ def make_trainer(
     }
     if more.get("limit_val_batches") and settings.get("limit_val_batches") is not None:
         del ours["limit_val_batches"]
-    one_training = alone and not in_sweep()
+    one_training = alone and not plan.in_sweep
     trainer = _built(settings, ours)
     require_supported(trainer, one_training=one_training)
     if not one_training and repeats_the_command(trainer):
@@ -207,14 +185,17 @@ def _time_limit(duration: Any) -> list[Callback]:
         ) from error
 
 
-def own_callbacks(cfg: DictConfig) -> list[Callback]:
-    """The Lightning callbacks that `cfg.callbacks` names.
+def own_callbacks(recipes: Sequence[Recipe]) -> list[Callback]:
+    """The user's own Lightning callbacks.
+
+    Args:
+        recipes: of the callbacks.
 
     Raises:
         ConfigError: if one cannot be made.
     """
     try:
-        return [instantiate(callback) for callback in cfg.callbacks or ()]
+        return [recipe() for recipe in recipes]
     except InstantiationException as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise ConfigError(

@@ -49,11 +49,11 @@ def test_a_killed_drawing_leaves_nothing_that_looks_finished(
     def dies_at_the_second(*arguments: object) -> object:
         drawn.append(arguments)
         if len(drawn) == 2:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("at the second")
         return real(*arguments)  # type: ignore[arg-type]  # passed through unseen
 
     monkeypatch.setattr(cache, "draw_scene", dies_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="at the second"):
         drawn_folder(tmp_path / "killed", RECIPE)
     assert not list((tmp_path / "killed").iterdir())
     monkeypatch.setattr(cache, "draw_scene", real)
@@ -113,5 +113,5 @@ def test_a_value_out_of_range_is_named(
 def test_a_root_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    with pytest.raises(OutputError, match=r"data\.root .* cannot take the synthetic data set"):
+    with pytest.raises(OutputError, match=r"data\.root .* cannot store the synthetic data set"):
         drawn_folder(blocked, RECIPE)

@@ -148,7 +148,7 @@ def giraffe(rng: np.random.Generator, reliability: float) -> list[Part]:
     parts = [Part(limb([(-0.55, 0.0), (-0.8, 0.2), (-0.72, 0.5)], [0.05, 0.04]), legs)]
     parts += _legs(rng, legs, hips=(-0.42, 0.2), top=0.15, foot=1.12, width=0.1)
     parts.append(Part(ellipse((-0.12, 0.05), (0.55, rng.uniform(0.26, 0.32)), -0.15), body))
-    # Sturdier than a real one: a slim neck is so few pixels that pooling hardly hears of it.
+    # Thicker than a real neck: a slim one has too few pixels to change the pooled score.
     parts.append(Part(limb([(0.2, 0.0), (lean - 0.2, -0.4), (lean, head[1])], [0.34, 0.22]), coat))
     return parts + _giraffe_head(head, coat, float(rng.uniform(0.2, 0.5)))
 

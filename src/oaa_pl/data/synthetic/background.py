@@ -1,4 +1,4 @@
-"""Textured backgrounds, and clutter that is no object of any class.
+"""Textured backgrounds, and clutter that does not belong to any class.
 
 Shapes: pictures are (H, W, 3) float32 RGB in [0, 1]; fields are (H, W) float32.
 """
@@ -86,7 +86,7 @@ def clutter(rng: np.random.Generator, canvas: Canvas, amount: int) -> None:
     Args:
         rng: the image's generator.
         canvas: painted on.
-        amount: number of things.
+        amount: number of pieces.
     """
     height, width, _ = canvas.colours.shape
     for _ in range(amount):
@@ -110,5 +110,5 @@ def _thing(rng: np.random.Generator) -> list[Part]:
         return [Part(limb([(0, 1), (t / 3, 0), (t, -1.2)], [0.16, 0.04]), green) for t in tips]
     if kind == 2:
         return [Part(box((0, 0), (1.6, 0.6)), muted)]
-    toy = common_material(rng)  # an object's colour on a thing that is none
+    toy = common_material(rng)  # clutter in an object's colour
     return [Part(ellipse((0, 0), (0.55, 0.55)), toy)]

@@ -1,11 +1,11 @@
-"""One split drawn into a folder, in one step: a killed drawing leaves nothing that looks finished.
+"""Draw one split into a folder, whole or not at all.
 
-The folder is written beside its final name and renamed when complete. Its manifest says what it
-was drawn from; a folder whose manifest differs, or that lacks a file, is drawn again.
+The folder is written under a temporary name and renamed when complete. Its manifest has the values
+that it was drawn from. If the manifest differs or a file is missing, the folder is drawn again.
 
 Layout: `<root>/<split>-<key>/` with `JPEGImages/<id>.png`, `SegmentationClass/<id>.png` (palette),
-`tags.csv` (columns image,tags) and `manifest.json`. The folder has VOC's names, so other tools
-find their way; the photos are PNG because JPEG would blur the exact masks' edges.
+`tags.csv` (columns image,tags) and `manifest.json`. The folder has VOC's names, so that
+other tools can read it. Photos are PNG, because JPEG would blur the edges of the exact masks.
 """
 
 import csv
@@ -27,18 +27,18 @@ __all__ = ["MASKS", "PHOTOS", "TAGS", "Recipe", "drawn_folder"]
 
 PHOTOS, MASKS, TAGS = "JPEGImages", "SegmentationClass", "tags.csv"
 
-_VERSION = 2  # raise when the drawings change, so that old folders are drawn anew
+_VERSION = 2  # raise when the drawings change, so that old folders are drawn again
 _MANIFEST = "manifest.json"
-_SMALLEST = 48  # pixels; three objects cannot be told apart on less
+_SMALLEST = 48  # pixels; with fewer, three objects cannot be distinguished
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the bytes of one split.
+    """All values that determine the bytes of one split.
 
     Attributes:
         split: "train" or "val"; the two share no image.
-        images: how many, 1 or more.
+        images: number of images, 1 or more.
         seed: of the drawings, 0 or more.
         long_side: pixels of each photo's longer side, 48 or more.
         reliability: probability of each weak cue of an object, in [0, 1].
@@ -68,16 +68,16 @@ class Recipe:
                 raise ConfigError(f"{name} must be {expected}, got {getattr(self, name)!r}")
 
     def folder_name(self) -> str:
-        """The split and eight hexadecimal digits that change with every value."""
+        """Name of the split and eight hexadecimal digits that change with every value."""
         digest = hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
         return f"{self.split}-{digest[:8]}"
 
 
 def drawn_folder(root: Path, recipe: Recipe) -> Path:
-    """The folder that holds a split, drawn now if it is not there yet.
+    """The folder of a split. It is drawn now if it does not exist.
 
     Args:
-        root: where the folders of all recipes lie; made if missing.
+        root: folder of the folders of all recipes; made if missing.
         recipe: of the split.
 
     Returns:
@@ -99,7 +99,7 @@ def drawn_folder(root: Path, recipe: Recipe) -> Path:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
         raise OutputError(
-            f"data.root '{root}' cannot take the synthetic data set ({error}); choose a folder "
+            f"data.root '{root}' cannot store the synthetic data set ({error}); choose a folder "
             f"that can be written"
         ) from error
     return folder
@@ -136,13 +136,13 @@ def _draw(draft: Path, recipe: Recipe) -> None:
         writer.writerows(rows)
     manifest = json.dumps(asdict(recipe), indent=2)
     (draft / _MANIFEST).write_text(f"{manifest}\n", encoding="utf-8")
-    draft.chmod(0o755)  # a temporary folder is private, the finished one need not be
+    draft.chmod(0o755)  # a temporary folder is private
 
 
 def _put_in_place(draft: Path, folder: Path, recipe: Recipe) -> None:
-    """Give the draft its name; if another process was first, its folder stays."""
+    """Rename the draft. If another process was first, keep its folder."""
     if folder.is_dir() and not _is_complete(folder, recipe):
-        shutil.rmtree(folder)  # somebody removed a part of it
+        shutil.rmtree(folder)  # a part of it was removed
     try:
         draft.rename(folder)
     except OSError:

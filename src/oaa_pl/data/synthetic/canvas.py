@@ -1,4 +1,4 @@
-"""Paint parts and strokes with smooth edges: everything is drawn larger and averaged down.
+"""Paint parts with smooth edges: draw larger, then average down.
 
 Shapes: a canvas is (H * s, W * s, 3) float32 RGB in [0, 1] and (H * s, W * s) uint8 ids, with s
 sub-pixels a side.
@@ -23,7 +23,7 @@ _LIGHT = (-0.5, -0.8)  # towards the light, x and y
 
 @dataclass(frozen=True)
 class Pose:
-    """Where an object stands: its frame to canvas sub-pixels.
+    """Position of an object: the map from its frame to canvas sub-pixels.
 
     Attributes:
         centre: the frame's origin, in sub-pixels (x, y).
@@ -50,10 +50,10 @@ class Pose:
 
 
 class Canvas:
-    """A picture being painted, and the id of whatever is on top at every sub-pixel.
+    """A picture, and the id of the topmost object at every sub-pixel.
 
     Args:
-        background: the picture to paint on, (H * s, W * s, 3) float32 in [0, 1]; taken over.
+        background: picture to paint on, (H * s, W * s, 3) float32 in [0, 1]; changed in place.
     """
 
     def __init__(self, background: NDArray[np.float32]) -> None:
@@ -64,9 +64,9 @@ class Canvas:
         """Paint an object's parts in order.
 
         Args:
-            parts: the parts, the hindmost first.
-            pose: where the object stands.
-            identity: what `ids` becomes under the parts; 0 for things that are no object.
+            parts: the parts, the rear ones first.
+            pose: position of the object.
+            identity: value of `ids` under the parts; 0 for clutter.
         """
         inverse = np.linalg.inv(pose.matrix()).astype(np.float64, copy=False)
         for part in parts:

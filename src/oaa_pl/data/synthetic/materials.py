@@ -1,4 +1,4 @@
-"""What object parts are made of: two colours and a pattern that moves with the object.
+"""Materials of object parts: two colours and a pattern that moves with the object.
 
 Shapes: colours are (3,) float64 RGB in [0, 1]; fields of n points are (n,) and (n, 3).
 """
@@ -23,8 +23,8 @@ class Material:
     Attributes:
         colour: base colour, RGB in [0, 1].
         accent: colour of the pattern, RGB in [0, 1]; unused by "plain".
-        pattern: what is drawn in the accent colour.
-        period: the pattern's repeat, in the object's frame.
+        pattern: pattern in the accent colour.
+        period: length of one repeat, in the object's frame.
         angle: direction of the pattern, in radians.
         shine: strength of the shading, 0 (flat) to 1.
     """
@@ -77,7 +77,7 @@ def material_colours(material: Material, x: Field, y: Field) -> Field:
 
 
 def _accent_share(material: Material, x: Field, y: Field) -> Field:
-    """How much of the accent colour shows, in [0, 1], (n,)."""
+    """Share of the accent colour, in [0, 1], (n,)."""
     cos, sin = np.cos(material.angle), np.sin(material.angle)
     u = (cos * x + sin * y) / material.period
     v = (cos * y - sin * x) / material.period

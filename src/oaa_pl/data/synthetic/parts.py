@@ -1,10 +1,10 @@
-"""A part of an object, and the draws that make parts class-specific, weakly so, or shared.
+"""Parts of objects, and random choices that make them specific to a class, weakly so, or common.
 
-This is where the data set poses the paper's problem. Every class has one *emblem* (a head, a
-sail, a cap) that is its own in shape and texture. Its other parts take a *weak cue*: the
-class's favourite material in a share of the objects, otherwise one drawn from what all classes
-use. Legs, wheels and stems always come from the common stock. A tag classifier needs the emblem;
-while it learns, and on images where the emblem is small, it also leans on the weak cues.
+These choices create the paper's problem. Every class has one *emblem* (a head, a sail, a cap) with
+its own shape and texture. Other parts are a *weak cue*: with some probability they have the class's
+favourite material, otherwise a random common material. Legs, wheels and stems always have a common
+material. A classifier needs the emblem. While it learns, and where the emblem is small, it also
+uses the weak cues.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Part:
     Attributes:
         outline: in the object's frame, (N, 2).
         material: its surface.
-        rim: darken the border, so that neighbouring parts stay apart.
+        rim: darken the border, so that neighbouring parts stay visible.
     """
 
     outline: Outline
@@ -49,12 +49,12 @@ class Part:
 
 
 def weak_cue(rng: np.random.Generator, reliability: float) -> bool:
-    """Whether an object shows one of its class's weak cues; drawn for each cue on its own."""
+    """Draw whether an object has a weak cue of its class; independent for each cue."""
     return bool(rng.random() < reliability)
 
 
 def common_material(rng: np.random.Generator) -> Material:
-    """A material that any class may be made of."""
+    """A random material that all classes use."""
     colour = COMMON_COLOURS[int(rng.integers(len(COMMON_COLOURS)))]
     return Material(jitter(rng, colour))
 
@@ -62,16 +62,16 @@ def common_material(rng: np.random.Generator) -> Material:
 def body_material(
     rng: np.random.Generator, favourite: int, pattern: Pattern, reliability: float
 ) -> Material:
-    """The material of a weakly specific part: two independent cues, its colour and its pattern.
+    """The material of a part with two independent weak cues, colour and pattern.
 
     Args:
         rng: the object's generator.
         favourite: the class's colour, a position in `COMMON_COLOURS`.
         pattern: the class's pattern.
-        reliability: probability of each cue, in [0, 1]; failing it, the common stock is used.
+        reliability: probability of each cue, in [0, 1]; without the cue, a common value is drawn.
 
     Returns:
-        The material, with an accent darker or lighter than its base.
+        The material. Its accent is darker or lighter than its base.
     """
     stock = int(rng.integers(len(COMMON_COLOURS)))
     colour = jitter(rng, COMMON_COLOURS[favourite if weak_cue(rng, reliability) else stock])

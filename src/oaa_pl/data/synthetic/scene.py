@@ -38,7 +38,7 @@ CLASSES: tuple[str, ...] = tuple(BUILDERS)
 SPLITS = ("train", "val")
 _OBJECTS = (0.45, 0.40, 0.15)  # shares of images with one, two and three objects
 _SCALES = ((0.30, 0.42), (0.22, 0.29), (0.19, 0.24))  # half a body's length by the longer side
-_MIN_PIXELS = 60  # an object that others hide to less than this is drawn anew
+_MIN_PIXELS = 60  # if fewer pixels of an object are visible, the scene is drawn again
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,17 @@ class Scene:
 
 
 def draw_scene(seed: int, split: str, index: int, long_side: int, reliability: float) -> Scene:
-    """Draw one image of a split; the same arguments give the same bytes in any process.
+    """Draw one image of a split. The same arguments give the same bytes in any process.
 
     Args:
         seed: of the data set.
         split: "train" or "val".
-        index: the image's place in its split, 0 or more.
+        index: of the image in its split, 0 or more.
         long_side: pixels of the longer side.
         reliability: probability of each weak cue of an object, in [0, 1].
 
     Returns:
-        The scene; every object in it covers enough pixels to be seen.
+        The scene. Every object has at least 60 visible pixels.
 
     Raises:
         ConfigError: if `split` is neither "train" nor "val".
@@ -91,7 +91,7 @@ def draw_scene(seed: int, split: str, index: int, long_side: int, reliability: f
 def _place_objects(
     rng: np.random.Generator, canvas: Canvas, kinds: list[int], reliability: float
 ) -> bool:
-    """Paint objects of the given kinds at spots that keep them apart; false if none was found."""
+    """Paint objects of the given kinds with little overlap; false if there is no position."""
     height, width, _ = canvas.colours.shape
     reference = min(max(height, width), 1.2 * min(height, width))
     low, high = _SCALES[len(kinds) - 1]
@@ -104,10 +104,10 @@ def _place_objects(
             pose = Pose((0.0, 0.0), scale, float(rng.uniform(-0.2, 0.2)), bool(rng.random() < 0.5))
             turned = pose.place(corners)
             least, most = turned.min(axis=0), turned.max(axis=0)
-            room = np.asarray([width, height]) * 1.0 - (most - least)
-            if (room < 0).any():
+            free = np.asarray([width, height]) * 1.0 - (most - least)
+            if (free < 0).any():
                 continue
-            corner = rng.uniform(0, 1, 2) * room
+            corner = rng.uniform(0, 1, 2) * free
             area = (*corner, *(corner + most - least))
             if all(_overlap(area, other) < 0.12 for other in taken):
                 break
@@ -121,7 +121,7 @@ def _place_objects(
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Shared area of two boxes (left, top, right, bottom) by the smaller one's area."""
+    """Overlap of two boxes (left, top, right, bottom), as a share of the smaller one."""
     across = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     down = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]

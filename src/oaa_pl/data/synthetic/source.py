@@ -1,4 +1,4 @@
-"""The embedded data set as a source: drawn once, cached, then read like any folder of photos.
+"""The embedded data set as a source: drawn once, then read from files.
 
 Shapes: photos (H, W, 3) uint8 RGB, masks (H, W) uint8, 0 background, c + 1 = class c.
 """
@@ -17,13 +17,13 @@ __all__ = ["SyntheticSource"]
 
 
 class SyntheticSource(FileSource):
-    """One split of the embedded data set; a tag says that something of the class is visible.
+    """One split of the embedded data set. A photo has a tag if any pixel of the class is visible.
 
-    The masks were drawn with the photos, but training gets the tags alone: only `mask`, which
-    evaluation calls, opens a mask's file.
+    Masks were drawn with the photos, but training gets only tags: only `mask`, which evaluation
+    calls, opens a mask's file.
 
     Args:
-        root: folder of the cache; made if missing, drawn into on first use.
+        root: folder of the cache; made at the first use.
         split: "train" or "val".
         images: number of images, 1 or more.
         seed: of the drawings, 0 or more.

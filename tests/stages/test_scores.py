@@ -51,7 +51,7 @@ def test_a_crf_is_scored_beside_the_network_alone(again: Path, tiny_voc_once: Pa
     before = read_results(results)
     plain = again / "runs/tiny/seed-0/segmenter/cam/predictions"
     alone = {path.name: path.read_bytes() for path in plain.iterdir()}
-    crf = "crf._target_=tests.stages.test_evaluate.backwards"
+    crf = "crf._target_=tests.stages.test_scores.backwards"
     said = oaa("evaluate", *words(tiny_voc_once), crf, "methods=[oaa_max,cam]")
     assert said.status == 0, said.err
     after = read_results(results)
@@ -73,7 +73,7 @@ def test_a_crf_is_scored_beside_the_network_alone(again: Path, tiny_voc_once: Pa
 def test_a_segmenter_that_was_trained_again_is_scored_again_behind_the_crf(
     again: Path, tiny_voc_once: Path
 ) -> None:
-    crf = ("crf._target_=tests.stages.test_evaluate.backwards", "methods=[cam]")
+    crf = ("crf._target_=tests.stages.test_scores.backwards", "methods=[cam]")
     assert oaa("evaluate", *words(tiny_voc_once), *crf).status == 0
     scored = again / "runs/tiny/seed-0/segmenter/cam-crf/scored.json"
     before = scored.read_text()
@@ -98,7 +98,7 @@ def test_a_crf_that_cannot_be_made_leaves_no_stage_that_looks_finished(
 def test_a_crf_is_not_scored_without_a_segmenter(again: Path, tiny_voc_once: Path) -> None:
     for method in METHODS:
         (again / f"runs/tiny/seed-0/segmenter/{method}/done.json").unlink()
-    crf = "crf._target_=tests.stages.test_evaluate.backwards"
+    crf = "crf._target_=tests.stages.test_scores.backwards"
     assert oaa("evaluate", *words(tiny_voc_once), crf).status == 0
     assert not list((again / "runs/tiny/seed-0/segmenter").glob("*-crf"))
 

@@ -1,0 +1,213 @@
+"""A method's attention maps: of a trained model, or of no model at all; scored against masks."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from typing_extensions import override
+
+from oaa_pl.attention.view import undo_view
+from oaa_pl.callbacks.progress import bar
+from oaa_pl.config.recipe import Recipe
+from oaa_pl.config.sources import maps_of
+from oaa_pl.data.datamodule import OaaDataModule
+from oaa_pl.data.source import Source, fingerprint
+from oaa_pl.errors import ConfigError
+from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
+from oaa_pl.metrics.threshold import cut, require_threshold
+from oaa_pl.proxy.resize import to_photo
+from oaa_pl.report.results import Row
+from oaa_pl.runs.record import StageRecord, read_key, write_json
+from oaa_pl.stages.stage import Stage
+from oaa_pl.stages.trained_stage import TrainedStage
+from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.layout import Header
+from oaa_pl.store.memmap import MemmapStore
+from oaa_pl.training.precision import as_trained
+
+__all__ = ["AttentionStage", "Maps", "export"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True, eq=False)
+class Maps(Stage):
+    """A method's attention maps, whichever stage makes them.
+
+    Attributes:
+        method: its name.
+        made_by: the command that makes them, for errors.
+        threshold: attention below it is background in `attention/miou`, in [0, 1].
+    """
+
+    noun: ClassVar[str] = "attention"
+
+    method: str
+    made_by: str = ""
+    threshold: float = 0.3
+
+    def __post_init__(self) -> None:
+        self.title = f"attention of {self.method}"
+        self.folder = self.run_folders.attention(self.method)
+        self.maker = self.made_by or f"oaa attend method={self.method}"
+
+    @override
+    def key(self) -> dict[str, Any]:
+        return read_key(self.folder)
+
+    @override
+    def make(self, record: StageRecord, *, alone: bool) -> Mapping[str, Any] | None:
+        raise ConfigError(f"the maps of {self.method} are made by {self.maker!r}")
+
+    @property
+    @override
+    def truth(self) -> Source | None:
+        return self.data.train if self.data.train.has_masks else None
+
+    @property
+    @override
+    def score_settings(self) -> dict[str, Any]:
+        exact = round(100 * self.threshold, 9) % 1  # once scored at the nearest hundredth
+        return {"threshold": self.threshold, **({"cut": "exactly"} if exact else {})}
+
+    @override
+    def measure(self, truth: Source) -> list[Row]:
+        """Maps against masks at every threshold; the best one of the same images is an oracle's."""
+        reader = maps_of(truth, self.folder)
+        threshold = require_threshold(self.threshold)
+        ids = len(truth.classes) + 1
+        metric, fixed = HeldOutThreshold(ids), SegmentationScore(ids)
+        with bar(len(truth.ids), f"evaluate attention {self.method}") as progress:
+            for index in range(len(truth.ids)):
+                mask = truth.mask(index)
+                categories, attention = reader.maps(index)
+                whole = to_photo(attention, (mask.shape[0], mask.shape[1]))
+                shown = torch.from_numpy(whole), torch.from_numpy(categories)
+                metric.update(*shown, torch.from_numpy(mask))
+                fixed.update(cut(*shown, threshold), torch.from_numpy(mask))
+                progress.update(1)
+        curve = metric.curve()
+        points = {key: value.tolist() for key, value in curve._asdict().items()}
+        write_json(self.folder / "curve.json", points)
+        best, nan = curve.best, float("nan")
+        scores = fixed.compute()
+        return self.rows(
+            truth, "attention", self.method,
+            attention__miou=100 * float(scores["miou"]),
+            attention__precision=100 * float(scores["precision"]),
+            attention__recall=100 * float(scores["recall"]),
+            attention__miou_best=nan if best is None else 100 * curve.miou[best],
+            attention__miou_held_out=100 * metric.miou(),
+            attention__best_threshold=nan if best is None else curve.thresholds[best],
+        )  # fmt: skip
+
+
+@dataclass(kw_only=True, eq=False)
+class AttentionStage(Maps):
+    """Export a trained model's own maps; without a model, the control that sees no photo.
+
+    The control has full attention everywhere to every tag, so that its proxy labels are what tags
+    and background cue give without any attention.
+
+    Attributes:
+        grid: cells (h, w) of each map.
+        model: the stage whose network is asked, or None.
+        reading: score map to attention, of that network.
+    """
+
+    grid: tuple[int, int]
+    model: TrainedStage | None = None
+    reading: Recipe | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.needs = () if self.model is None else (self.model,)
+
+    @override
+    def key(self) -> dict[str, Any]:
+        grid = list(self.grid)
+        if self.model is None or self.reading is None:
+            return {"attention": self.method, "data": fingerprint(self.data.train), "grid": grid}
+        return {
+            "model": read_key(self.model.folder), "attention": self.reading.key, "grid": grid,
+        }  # fmt: skip
+
+    @override
+    def make(self, record: StageRecord, *, alone: bool) -> Mapping[str, Any] | None:
+        pairs, config = self.pairs, self.config.text()
+        # One map per pair: fusing it by maximum with nothing keeps it as it is.
+        header = Header(
+            classes=pairs.classes,
+            fingerprint=pairs.fingerprint,
+            grid=self.grid,
+            fusion="maximum",
+            normalisation=self.method if self.reading is None else self.reading.name,
+        )
+        if self.model is not None:
+            trainer = as_trained(self.model.trainer, self.model.folder, self.model.net.full_on_cpu)
+            config = self.config.text(trainer={"precision": trainer.precision})
+        record.begin(config)
+        with MemmapStore(record.folder / "store", header, pairs, overwrite=True) as store:
+            store.roll_back(0)
+            if self.model is None or self.reading is None:
+                _everywhere(store)
+            else:
+                photos = self.data.loaders(self.model.net, self.data.train)
+                read, what = self.reading(), f"attend {self.method}"
+                export(self.model.trained(trainer), photos, store, read, what=what)
+            empty = int((store.state.max(axis=(1, 2, 3)) == 0).sum()) if len(pairs.pairs) else 0
+            store.commit()
+        return {"pairs": len(pairs.pairs), "empty": empty}
+
+
+def _everywhere(store: AttentionStore) -> None:
+    """Full attention to every tag, wherever in the photo: what the maps have to be better than."""
+    image, category = store.pairs.pairs.T
+    store.fill(image, category, np.ones((len(image), *store.header.grid), np.float32))
+
+
+@torch.no_grad()
+def export(
+    net: nn.Module,
+    data: OaaDataModule,
+    store: AttentionStore,
+    read: Callable[[Tensor], Tensor],
+    *,
+    only: NDArray[np.int64] | None = None,
+    what: str = "attend",
+) -> None:
+    """Write a network's attention to every present class into a store, as fallback maps.
+
+    Args:
+        net: images (B, 3, H, W) to score maps (B, C, h, w), in float32, on its device.
+        data: its predict loader reads whole photos.
+        store: where the maps go; accepted maps in it are left alone.
+        read: score map to attention in [0, 1].
+        only: attend only to these pairs (image, class), (K, 2); to all present ones if None.
+        what: shown on the progress bar.
+    """
+    wanted = torch.from_numpy(store.pairs.labels.copy())
+    if only is not None:
+        wanted = torch.zeros_like(wanted)
+        wanted[only[:, 0], only[:, 1]] = True
+        if not len(only):
+            return
+    device = next(net.parameters()).device
+    with bar(len(store.pairs.ids), what) as progress:
+        for batch in data.predict_dataloader():
+            index = batch["index"]
+            present = wanted[index]
+            if present.any():
+                attention = read(net(batch["image"].to(device))).cpu()
+                image, category = present.nonzero(as_tuple=True)
+                maps, _ = undo_view(
+                    attention[image, category], batch["view"][image], store.header.grid
+                )
+                maps = maps.nan_to_num(0).clamp(0, 1)
+                store.fill(index[image].numpy(), category.numpy(), maps.numpy())
+            progress.update(len(index))

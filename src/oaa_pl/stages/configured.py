@@ -1,0 +1,266 @@
+"""The door: a composed configuration as the parts that stages are made of.
+
+Below it nobody knows a key of the configuration: each part is handed what it uses.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from oaa_pl.attention.fusion import Fusion
+from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
+from oaa_pl.config.methods import chosen_method
+from oaa_pl.config.recipe import Recipe
+from oaa_pl.errors import ConfigError
+from oaa_pl.metrics import require_threshold
+from oaa_pl.runs.folders import Run
+from oaa_pl.stages.integral import Loss
+from oaa_pl.stages.parts import Data, Network
+from oaa_pl.stages.trained import Segmenting
+from oaa_pl.stages.views import views_of
+from oaa_pl.training.length import Length
+from oaa_pl.training.trainer_plan import TrainerPlan
+
+__all__ = ["Configured", "require_values", "run_of"]
+
+_ROLES = ("attention", "segmenter")
+
+
+class Configured:
+    """Parts of a run, each made when it is first asked for.
+
+    Args:
+        cfg: the composed configuration, or one that a stage recorded.
+        like: a variant of the same run, with which photos are shared.
+
+    Attributes:
+        values: the whole configuration, as plain resolved values.
+
+    Raises:
+        ConfigError: if a value of the data set that has no default is not given.
+    """
+
+    def __init__(self, cfg: DictConfig, like: "Configured | None" = None) -> None:
+        require_values(cfg)
+        self._cfg = cfg
+        self.values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]  # a mapping's
+        same = ("data", "loader", "seed", "runs")
+        if like is not None and all(self.values[key] == like.values[key] for key in same):
+            self.__dict__["data"] = like.data
+
+    def value(self, key: str) -> Any:
+        """One value.
+
+        Args:
+            key: such as `net.weights`.
+
+        Raises:
+            ConfigError: if there is no such value.
+        """
+        node: Any = self.values
+        for name in key.split("."):
+            if not isinstance(node, dict) or name not in node:
+                raise ConfigError(f"{key} is missing; say {key}=...")
+            node = node[name]
+        return node
+
+    def recipe(self, key: str) -> Recipe:
+        """The recipe that a part of the configuration is."""
+        return Recipe(self.value(key))
+
+    @cached_property
+    def run(self) -> Run:
+        """Folders of the run."""
+        return run_of(self.values)
+
+    @property
+    def method(self) -> str:
+        """The method that `method=NAME` chooses; by default the last of `methods`.
+
+        Raises:
+            ConfigError: if there is no such method, or none to choose from.
+        """
+        return chosen_method(self._cfg).name
+
+    @cached_property
+    def data(self) -> Data:
+        """Photos and tags."""
+        val, segmenter = (self.value("data").get(k) for k in ("val", "segmenter_train_transform"))
+        return Data(
+            train_source=self.recipe("data.train"),
+            val_source=Recipe(val) if val else None,
+            train_transform=self.recipe("data.train_transform"),
+            eval_transform=self.recipe("data.eval_transform"),
+            segmenter_transform=Recipe(segmenter) if segmenter else None,
+            seed=self.value("seed"),
+            num_workers=self.value("loader.num_workers"),
+            eval_batch_size=self.value("loader.eval_batch_size"),
+            shuffle=self.value("loader.shuffle"),
+            folder=Path(self.value("runs")),
+        )
+
+    def network(self, role: str) -> Network:
+        """The attention models' network, or the segmenter's.
+
+        Args:
+            role: "attention" or "segmenter".
+        """
+        own = ("weights", "mean", "std", "channels_last", *_ROLES)
+        return Network(
+            self.recipe(f"net.{role}"), self.value("net.mean"), self.value("net.std"), role,
+            self.value("net.weights"), self.value("net.channels_last"),
+            {key: value for key, value in self.value("net").items() if key not in own},
+        )  # fmt: skip
+
+    @cached_property
+    def trainer(self) -> TrainerPlan:
+        """What the run says of its trainings."""
+        return TrainerPlan(
+            settings=self.value("trainer"),
+            callbacks=[Recipe(one) for one in self.values.get("callbacks") or ()],
+            wandb=(self.values.get("logger") or {}).get("wandb"),
+            job=f"{self.value('name')} seed {self.value('seed')}",
+            in_sweep=in_sweep(),
+        )
+
+    def training(self, part: str) -> dict[str, Any]:
+        """What every training stage takes of its own part.
+
+        Args:
+            part: "classifier", "integral" or "segmenter".
+        """
+        own = self.value(part)
+        names = ("epochs", "steps", "batch_size")
+        length = {name: self.value(f"{part}.{name}") for name in names}
+        return {
+            "optimizer": self.recipe(f"{part}.optimizer"),
+            "schedule": self.recipe(f"{part}.schedule"),
+            "planned": Length(**length, least_steps=own.get("least_steps")),
+            "validate_every": own.get("validate_every"),
+            "trainer": self.trainer,
+        }
+
+    @property
+    def fusions(self) -> dict[str, str]:
+        """Name of the rule that fuses each accumulated method's maps.
+
+        Raises:
+            ConfigError: if one is not a fusion.
+        """
+        stores = self.value("fusion.stores")
+        return {method: _fusion_name(method, node) for method, node in stores.items()}
+
+    @property
+    def loss(self) -> Loss:
+        """Of the integral model."""
+        name, method = self.value("loss.name"), self.value("loss.method")
+        return Loss(name, method, self.recipe("loss.function"))
+
+    def with_loss(self, name: str) -> "Configured":
+        """The same run with another loss, as `loss=<name>` would make it."""
+        if self.value("loss.name") == name:
+            return self
+        other = {"loss": compose_group("loss", name)}
+        return Configured(overridden(self._cfg, {"loss": None}, other), self)
+
+    @cached_property
+    def of_segmenter(self) -> "Configured":
+        """The same run with the segmenter's network in the place of the attention models'.
+
+        The paper's Table 1 trains two segmentation networks on the labels of one attention model.
+
+        Raises:
+            ConfigError: if there is no such network, or its trunk is to come from the classifier.
+        """
+        # `get`: the record of an older run has neither.
+        own = self.value("segmenter")
+        name, weights = own.get("net"), own.get("weights")
+        if name is None and weights is None:
+            return self
+        changes: list[dict[str, Any]] = []
+        if name is not None:
+            if own["init"] != "net":
+                raise ConfigError(
+                    f"segmenter.init={own['init']} takes the classifier's trunk, which "
+                    f"segmenter.net={name} cannot take; say segmenter.init=net"
+                )
+            changes += [{"net": None}, {"net": compose_group("net", name)}]
+        if weights is not None:
+            changes += [{"net": {"weights": weights}}]
+        changes += [{"segmenter": {"net": None, "weights": None}}]
+        return Configured(overridden(self._cfg, *changes), self)
+
+    @cached_property
+    def segmenting(self) -> Segmenting:
+        """How a trained segmenter looks at photos.
+
+        Raises:
+            ConfigError: if a value of `evaluate` is out of range.
+        """
+        return Segmenting(
+            self.of_segmenter.network("segmenter"), self.trainer, views_of(self._cfg),
+            self.recipe("crf"),
+        )  # fmt: skip
+
+    @property
+    def threshold(self) -> float:
+        """Attention below it is background in `attention/miou`, in [0, 1].
+
+        Raises:
+            ConfigError: if it is out of range.
+        """
+        return require_threshold(self.value("evaluate.threshold"))
+
+    def require_extras(self) -> None:
+        """Refuse, before hours of training, a CRF that could not be made after them.
+
+        Raises:
+            ConfigError: if a CRF's extra is not installed, or a number of it is out of range.
+        """
+        for key in ("crf", "label.crf"):
+            self.recipe(key)()
+
+
+def _fusion_name(method: str, node: Any) -> str:
+    if isinstance(node, str):
+        return node  # of an older record
+    # Making it makes it known to the stores, by its name.
+    fusion = Recipe(node)()
+    if not isinstance(fusion, Fusion):
+        raise ConfigError(
+            f"fusion.stores.{method} must be an attention.fusion.Fusion, got {fusion!r}"
+        )
+    return fusion.name
+
+
+def run_of(values: Mapping[str, Any]) -> Run:
+    """Folders of the run that a configuration names; its data set need not be given.
+
+    Args:
+        values: the configuration, composed or as plain values.
+
+    Raises:
+        ConfigError: if the seed is no number that every generator takes.
+    """
+    segmenter, crf = values["segmenter"], str(values["crf"]["_target_"])
+    return Run.named(
+        Path(values["runs"]), values["name"], values["seed"], variant=variant(),
+        net=segmenter["net"], share=segmenter["fraction"], crf=not crf.endswith(".no_crf"),
+    )  # fmt: skip
+
+
+def require_values(cfg: DictConfig) -> None:
+    """Refuse a data set of which a value without a default is not given.
+
+    Raises:
+        ConfigError: with the value's key.
+    """
+    # Not `missing_keys`: that fails where one value refers to another that is missing.
+    missing = [str(key) for key in cfg.data if OmegaConf.is_missing(cfg.data, key)]
+    if missing:
+        # Shortest first: the others refer to it.
+        key = f"data.{min(missing, key=len)}"
+        raise ConfigError(f"{key} is not set and has no default; say {key}=...")

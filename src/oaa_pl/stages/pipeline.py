@@ -1,0 +1,199 @@
+"""The stages that a configuration describes, in the order in which `oaa reproduce` runs them."""
+
+import csv
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig
+
+from oaa_pl.config.methods import method_in
+from oaa_pl.config.recipe import Recipe
+from oaa_pl.errors import ConfigError
+from oaa_pl.report.methods import Method
+from oaa_pl.stages.attention import AttentionStage, Maps
+from oaa_pl.stages.classifier import ClassifierStage
+from oaa_pl.stages.configured import Configured
+from oaa_pl.stages.integral import IntegralStage
+from oaa_pl.stages.label import LabelStage
+from oaa_pl.stages.parts import Config
+from oaa_pl.stages.segmenter import SegmenterStage
+from oaa_pl.stages.stage import Stage
+from oaa_pl.stages.trained_stage import TrainedStage
+
+__all__ = ["Pipeline"]
+
+_BY_CLASSIFIER = "oaa fit stage=classifier"
+
+
+class Pipeline:
+    """Every stage of a run.
+
+    Args:
+        cfg: the composed configuration.
+
+    Attributes:
+        parts: of the run.
+
+    Raises:
+        ConfigError: if a value of the data set that has no default is not given.
+    """
+
+    def __init__(self, cfg: DictConfig | Configured) -> None:
+        self.parts = cfg if isinstance(cfg, Configured) else Configured(cfg)
+
+    @property
+    def methods(self) -> list[str]:
+        """Those that are compared."""
+        return list(self.parts.value("methods"))
+
+    @property
+    def method(self) -> str:
+        """The one that is chosen: by `method=NAME`, else the last of those that are compared.
+
+        Raises:
+            ConfigError: if there is no such method.
+        """
+        return self.parts.method
+
+    def stages(self) -> list[Stage]:
+        """All that the methods need, each behind what it reads.
+
+        Raises:
+            ConfigError: if a method is unknown, or its store is not fed by the classifier.
+        """
+        methods, fusions = self.methods, self.parts.fusions
+        for method in methods:
+            if self._method(method).source == "store" and method not in fusions:
+                raise ConfigError(
+                    f"methods has {method}, but fusion feeds {list(fusions)}; "
+                    "say fusion=both, or leave it out of methods"
+                )
+        stages: list[Stage] = [self.classifier()]
+        for method in methods:
+            loss = self._method(method).loss
+            if loss is not None:
+                stages.append(Pipeline(self.parts.with_loss(loss)).integral())
+            if method not in fusions:
+                stages.append(self.attention(method))
+        stages += map(self.labels, methods)
+        stages += map(self.segmenter, methods)
+        return stages
+
+    def scored(self) -> list[Stage]:
+        """Every stage that can be scored, whether it is finished or not."""
+        stages: list[Stage] = [self.classifier()]
+        for method in self.methods:
+            stages += [self.maps(method), self.labels(method), self.segmenter(method)]
+        return stages
+
+    def score(self) -> int:
+        """Score every finished stage that has no scores yet, or was scored in another way.
+
+        Returns:
+            Number of stages that have scores now.
+
+        Raises:
+            ConfigError: if the CRF cannot be made.
+            StoreError: if another process writes the folder of a stage that has to be scored.
+        """
+        stages = self.scored()
+        self.parts.recipe("crf")()  # or it would be missed after everything else is scored
+        return sum(stage.score() for stage in stages)
+
+    def metric(self, stages: Sequence[Stage]) -> float | None:
+        """The last score of `optimized_metric` that the stages have; None if they have none."""
+        name = self.parts.values.get("optimized_metric", "segmentation/miou")
+        for stage in reversed(stages):
+            path = stage.scored_folder / "metrics.csv"
+            if path.is_file():
+                with path.open(newline="") as file:
+                    values = [row["value"] for row in csv.DictReader(file) if row["metric"] == name]
+                if values:
+                    return float(values[-1])
+        return None
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        height, width = self.parts.value("store.grid")
+        return height, width
+
+    def _method(self, name: str) -> Method:
+        return method_in(self.parts.values, name)
+
+    def _shared(self, parts: Configured | None = None) -> dict[str, Any]:
+        parts = parts or self.parts
+        return {"run_folders": self.parts.run, "data": parts.data, "config": Config(parts.values)}
+
+    def classifier(self) -> ClassifierStage:
+        """Stage 1."""
+        parts = self.parts
+        own = ("first_epoch", "keep_empty", "fallback")
+        return ClassifierStage(
+            **self._shared(), **parts.training("classifier"), net=parts.network("attention"),
+            gate=parts.recipe("gate"), attention=parts.recipe("attention"),
+            fusions=self.parts.fusions, grid=self._grid,
+            **{name: parts.value(f"classifier.{name}") for name in own},
+        )  # fmt: skip
+
+    def integral(self) -> IntegralStage:
+        """Stage 2, with the configuration's loss."""
+        parts = self.parts
+        maps = self.maps(parts.value("integral.soft_labels"), _BY_CLASSIFIER)
+        return IntegralStage(
+            **self._shared(), **parts.training("integral"), net=parts.network("attention"),
+            loss=parts.loss, maps=maps, grid=self._grid, init=parts.value("integral.init"),
+        )  # fmt: skip
+
+    def maps(self, method: str, made_by: str = "") -> Maps:
+        """A method's attention maps, to be read or scored.
+
+        Args:
+            method: its name.
+            made_by: the command that makes them, if another than usual.
+        """
+        made_by = made_by or (_BY_CLASSIFIER if method in self.parts.fusions else "")
+        threshold = self.parts.threshold
+        return Maps(**self._shared(), method=method, made_by=made_by, threshold=threshold)
+
+    def attention(self, method: str) -> AttentionStage:
+        """The export of a method's maps from its model.
+
+        Raises:
+            ConfigError: if the method has no model of its own.
+        """
+        parts, one = self.parts, self._method(method)
+        model: TrainedStage | None = None
+        reading = parts.recipe("attention")
+        if one.source == "classifier":
+            model = self.classifier()
+        elif one.loss is not None:
+            model = Pipeline(parts.with_loss(one.loss)).integral()
+            # The record of an older run has one reading for all.
+            reading = Recipe(parts.value("integral").get("attention", reading.key))
+        elif one.source == "store":
+            raise ConfigError(
+                f"method={method} has no model of its own: '{_BY_CLASSIFIER}' accumulates its "
+                "maps; say method=cam, or a method of an integral model"
+            )
+        return AttentionStage(
+            **self._shared(), method=method, threshold=parts.threshold, grid=self._grid,
+            model=model, reading=reading if model else None,
+        )  # fmt: skip
+
+    def labels(self, method: str) -> LabelStage:
+        """The proxy labels of a method's maps."""
+        parts = self.parts
+        return LabelStage(
+            **self._shared(), maps=self.maps(method), background=parts.recipe("background"),
+            rule=parts.recipe("proxy"), crf=parts.recipe("label.crf"),
+            workers=parts.value("label.workers"),
+        )  # fmt: skip
+
+    def segmenter(self, method: str) -> SegmenterStage:
+        """Stage 3, on the proxy labels of a method."""
+        parts = self.parts.of_segmenter
+        return SegmenterStage(
+            **self._shared(parts), **parts.training("segmenter"), net=parts.network("segmenter"),
+            labels=self.labels(method), segmenting=self.parts.segmenting,
+            fraction=parts.value("segmenter.fraction"), init=parts.value("segmenter.init"),
+        )  # fmt: skip

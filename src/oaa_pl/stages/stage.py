@@ -1,0 +1,162 @@
+"""What all stages share: where one lies, what it is made from, how it runs and is scored."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from oaa_pl.config.sources import pairs_of
+from oaa_pl.data.source import Source
+from oaa_pl.report.results import Row
+from oaa_pl.runs.folders import Run
+from oaa_pl.runs.record import StageRecord, read_done, read_files
+from oaa_pl.stages.parts import Config, Data
+from oaa_pl.stages.scores import how_scored, score_folder
+from oaa_pl.store.layout import Pairs
+
+__all__ = ["Stage"]
+
+
+@dataclass(kw_only=True, eq=False)
+class Stage(ABC):
+    """One step from tags to masks, with a folder of its own.
+
+    Attributes:
+        run_folders: of the run, one of which is the stage's.
+        data: photos and tags.
+        config: written beside the stage's record.
+        title: name for people.
+        folder: where it lies.
+        maker: the command that makes it, for errors of stages that need it.
+        needs: the stages whose results it reads.
+    """
+
+    noun: ClassVar[str]  # of its input files, in the records of stages that need it
+
+    run_folders: Run
+    data: Data
+    config: Config = field(default_factory=Config)
+    title: str = field(init=False)
+    folder: Path = field(init=False)
+    maker: str = field(init=False)
+    needs: tuple["Stage", ...] = field(init=False, default=())
+
+    @abstractmethod
+    def key(self) -> dict[str, Any]:
+        """What determines its outcome, as plain values; paths and machine apart."""
+
+    def files(self) -> dict[str, str]:
+        """Digests of the files that it is made from, by what they are."""
+        return {
+            name: digest
+            for need in self.needs
+            for name, digest in read_files(need.folder, need.noun).items()
+        }
+
+    @abstractmethod
+    def make(self, record: StageRecord, *, alone: bool) -> Mapping[str, Any] | None:
+        """Begin the record, and make what the stage makes.
+
+        Args:
+            record: of the stage's folder.
+            alone: whether this stage is all that the command line runs.
+
+        Returns:
+            Facts for `done.json`; None in a process that only helped to train.
+        """
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is complete, whatever it was made from."""
+        return (self.folder / "done.json").is_file()
+
+    def record(self) -> StageRecord:
+        """The record that its folder has, or will get."""
+        return StageRecord(self.folder, self.key(), self.files())
+
+    def run(self, *, alone: bool = True) -> Path:
+        """Make the stage; one that is finished is skipped, an interrupted one is resumed.
+
+        Args:
+            alone: whether this stage is all that the command line runs.
+
+        Returns:
+            The stage's folder.
+
+        Raises:
+            MissingInputError: if a stage that it needs is not finished.
+            RunMismatchError: if its folder was made from something else.
+            StoreError: if another process writes the folder.
+        """
+        self.require_needs()
+        record = self.record()
+        if record.finished:
+            return self.folder
+        with record:
+            facts = self.make(record, alone=alone)
+            if facts is not None:
+                record.finish(**facts)
+        return self.folder
+
+    def require_needs(self) -> None:
+        """Refuse to go on without the stages that are read.
+
+        Raises:
+            MissingInputError: if one is not finished.
+        """
+        for need in self.needs:
+            read_done(need.folder, need.maker)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """The (image, class) pairs of the training photos."""
+        return pairs_of(self.data.train)
+
+    # Scores: true masks are read here and in a segmenter's validation, nowhere else.
+
+    @property
+    def truth(self) -> Source | None:
+        """What its result is scored against; None: it cannot be scored."""
+        return None
+
+    @property
+    def scored_folder(self) -> Path:
+        """Where its scores lie."""
+        return self.folder
+
+    @property
+    def score_settings(self) -> dict[str, Any]:
+        """What determines its scores, beside the data: another value scores the stage again."""
+        return {}
+
+    def measure(self, truth: Source) -> Iterable[Row]:
+        """Score its result.
+
+        Args:
+            truth: photos with tags, or with true masks.
+        """
+        raise NotImplementedError
+
+    def score(self) -> bool:
+        """Whether it has scores now: it is scored if it has none yet, or others.
+
+        Raises:
+            StoreError: if another process writes the folder.
+        """
+        truth = self.truth
+        if truth is None or not self.finished:
+            return False
+        how = how_scored(truth, self.score_settings)
+        score_folder(self.folder, how, lambda: self.measure(truth))
+        return True
+
+    def rows(self, truth: Source, stage: str, method: str, **scores: float) -> list[Row]:
+        """Rows of the results table; two underscores stand for the slash of a metric's name."""
+        run = self.run_folders
+        return [
+            Row(run.experiment, run.seed, truth.name, truth.split, stage, method,
+                metric.replace("__", "/"), float(value))
+            for metric, value in scores.items()
+        ]  # fmt: skip
