@@ -32,6 +32,7 @@ __all__ = [
     "StoreMismatchError",
     "StoreNotEmptyError",
     "UnfitDataError",
+    "UnfitNetworkError",
     "UnknownClassError",
     "UnsupportedSystemError",
     "UntaggedImageError",
@@ -86,6 +87,10 @@ class UntaggedImageError(OaaError, ValueError):
 
 class UnfitDataError(OaaError, ValueError):
     """`oaa data check` found faults that would stop a training."""
+
+
+class UnfitNetworkError(OaaError, ValueError):
+    """A network has no form in which its scores can be told cell by cell."""
 
 
 class UnknownClassError(OaaError, ValueError):
