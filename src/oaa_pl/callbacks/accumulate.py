@@ -18,7 +18,7 @@ from oaa_pl.callbacks.resumable import ends_an_epoch
 from oaa_pl.callbacks.step import as_is, batch_fields, score_map_of
 from oaa_pl.callbacks.training_stores import StoreOpener, Stores, TrainingStores, openers_of
 from oaa_pl.errors import ConfigError, StoreError, StoreMismatchError
-from oaa_pl.store.accumulate import Gate, Normalisation, accumulate
+from oaa_pl.store.accumulate import Gate, ToAttention, accumulate
 from oaa_pl.store.memmap import MemmapStore
 
 __all__ = ["AttentionAccumulation"]
@@ -42,7 +42,7 @@ class AttentionAccumulation(Callback):
             mean, for example), which may be functions that open a `MemmapStore` for (rank, world
             size). Every process of the training opens them when it starts.
         gate: maps (class scores, presence), both (B, C), to a bool (B, C): which maps are trusted.
-        normalise: maps score maps (B, C, h, w) to attention in [0, 1].
+        to_attention: maps score maps (B, C, h, w) to attention in [0, 1].
         first_epoch: earlier epochs are not accumulated, because the classifier is still noise.
             The paper names none; the authors' releases start at 1.
         keep_empty: whether a map with no positive value can be accepted. Release: it can.
@@ -62,7 +62,7 @@ class AttentionAccumulation(Callback):
         self,
         store: Stores,
         gate: Gate = beats_absent_classes,
-        normalise: Normalisation = class_attention,
+        to_attention: ToAttention = class_attention,
         first_epoch: int = 0,
         keep_empty: bool = False,
         fill_in_epoch: int | None = None,
@@ -74,7 +74,7 @@ class AttentionAccumulation(Callback):
         if first_epoch < 0:
             raise ConfigError(f"first_epoch must be 0 or more, got {first_epoch}")
         self._stores = TrainingStores(openers_of(store))
-        self.gate, self.normalise, self.first_epoch = gate, normalise, first_epoch
+        self.gate, self.to_attention, self.first_epoch = gate, to_attention, first_epoch
         self.keep_empty, self.fill_in_epoch = keep_empty, fill_in_epoch
         self.overwrite, self.read_batch = overwrite, read_batch
         self.resume_inside_epoch = resume_inside_epoch
@@ -159,7 +159,7 @@ class AttentionAccumulation(Callback):
             score_map,
             **fields,
             gate=self.gate,
-            normalise=self.normalise,
+            to_attention=self.to_attention,
             epoch=trainer.current_epoch,
             keep_empty=self.keep_empty,
             fill_rejected=trainer.current_epoch == self.fill_in_epoch,

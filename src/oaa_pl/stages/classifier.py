@@ -125,7 +125,7 @@ class ClassifierStage(TrainedStage):
         return AttentionAccumulation(
             {method: self._opener(method) for method in self.fusions},
             gate=self.gate(),
-            normalise=self.attention(),
+            to_attention=self.attention(),
             first_epoch=self.first_epoch,
             keep_empty=self.keep_empty,
             fill_in_epoch=int(epochs) - 1 if last else None,

@@ -168,13 +168,13 @@ class Pipeline:
         # The record names the loss of the model, by which `oaa store repair` finds it.
         run = Pipeline(self.parts.with_loss(one.loss)) if one.loss is not None else self
         model: TrainedStage | None = None
-        reading = run.parts.recipe("attention")
+        to_attention = run.parts.recipe("attention")
         if one.source == "classifier":
             model = self.classifier()
         elif one.loss is not None:
             model = run.integral()
-            # The record of an older run has one reading for all.
-            reading = Recipe(run.parts.value("integral").get("attention", reading.key))
+            # The record of an older run has one conversion to attention for all.
+            to_attention = Recipe(run.parts.value("integral").get("attention", to_attention.key))
         elif one.source == "store":
             raise ConfigError(
                 f"method={method} has no model of its own: '{_BY_CLASSIFIER}' accumulates its "
@@ -182,7 +182,7 @@ class Pipeline:
             )
         return AttentionStage(
             **run._shared(), method=method, threshold=self.parts.threshold, grid=self._grid,
-            model=model, reading=reading if model else None,
+            model=model, to_attention=to_attention if model else None,
         )  # fmt: skip
 
     def labels(self, method: str) -> LabelStage:

@@ -19,10 +19,10 @@ from oaa_pl.losses import image_scores
 from oaa_pl.store.attention_store import AttentionStore
 from oaa_pl.store.base import MapStore
 
-__all__ = ["Gate", "Normalisation", "accumulate"]
+__all__ = ["Gate", "ToAttention", "accumulate"]
 
 Gate = Callable[[Tensor, Tensor], Tensor]
-Normalisation = Callable[[Tensor], Tensor]
+ToAttention = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def accumulate(
     repeat: Tensor | None = None,
     *,
     gate: Gate = beats_absent_classes,
-    normalise: Normalisation = class_attention,
+    to_attention: ToAttention = class_attention,
     epoch: int = 0,
     keep_empty: bool = False,
     fill_rejected: bool = False,
@@ -54,7 +54,7 @@ def accumulate(
         view: whole-image to view coordinates, (B, 2, 3); whole images if None.
         repeat: copies that pad an epoch and must not be fused again, bool, (B,); none if None.
         gate: maps scores (B, C) and presence, bool (B, C), to trust, bool (B, C).
-        normalise: maps score maps to attention in [0, 1], both (B, C, H, W).
+        to_attention: maps score maps to attention in [0, 1], both (B, C, H, W).
         epoch: the training epoch, kept with each row.
         keep_empty: a map with no positive value may be accepted as well. Release: it counts.
         fill_rejected: a map that is not accepted becomes the fallback of a pair that has none yet.
@@ -91,7 +91,7 @@ def accumulate(
     repeat = None if repeat is None else torch.as_tensor(repeat, device=device)
     _check_shapes(stores, score_map, labels, index, view, repeat)
     trusted = gate(image_scores(score_map), labels > 0)
-    attention = normalise(score_map)
+    attention = to_attention(score_map)
     # An empty map shows nothing; and a NaN, which no comparison passes, must never get in.
     peak = attention.amax(dim=(2, 3))
     usable = peak >= 0 if keep_empty else peak > 0
