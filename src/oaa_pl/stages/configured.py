@@ -1,6 +1,6 @@
 """The door: a composed configuration as the parts that stages are made of.
 
-Below it nobody knows a key of the configuration: each part is handed what it uses.
+No other code of the stages knows a key of the configuration: each part is given what it uses.
 """
 
 from collections.abc import Mapping

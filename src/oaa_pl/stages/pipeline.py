@@ -43,12 +43,12 @@ class Pipeline:
 
     @property
     def methods(self) -> list[str]:
-        """Those that are compared."""
+        """The methods that are compared."""
         return list(self.parts.value("methods"))
 
     @property
     def method(self) -> str:
-        """The one that is chosen: by `method=NAME`, else the last of those that are compared.
+        """The one that is chosen: by `method=NAME`, else the last of `methods`.
 
         Raises:
             ConfigError: if there is no such method.
@@ -84,7 +84,7 @@ class Pipeline:
         stages: list[Stage] = [self.classifier()]
         for method in self.methods:
             stages += [self.maps(method), self.labels(method)]
-            # A segmenter that cannot be trained like this is no reason to refuse other scores.
+            # A segmenter that cannot be trained like this must not stop other scores.
             if (self.parts.run.segmenter(method) / "done.json").is_file():
                 stages.append(self.segmenter(method))
         return stages

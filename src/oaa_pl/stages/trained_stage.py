@@ -180,10 +180,10 @@ class TrainedStage(Stage):
         return None
 
     def validation(self) -> dict[str, Any]:
-        """What the trainer is told of `validate_every`.
+        """Arguments of the trainer for `validate_every`.
 
         Raises:
-            ConfigError: if that is no number of epochs.
+            ConfigError: if it is not a number of epochs.
         """
         every = self.validate_every
         if self.validates_on is None or every is None or every == 0:
