@@ -65,7 +65,7 @@ def trainer_key(cfg: DictConfig) -> dict[str, Any]:
         spelling it changes nothing.
     """
     settings = _plain(cfg.get("trainer"), {})
-    callbacks = [one for one in _plain(cfg.get("callbacks"), []) if not _only_looks(one)]
+    callbacks = [one for one in _callbacks(cfg) if not _only_looks(one)]
     harmless = _HARMLESS if callbacks else _HARMLESS | _VALIDATION
     if not settings.get("gradient_clip_val"):
         harmless = harmless | {"gradient_clip_algorithm"}
@@ -82,7 +82,7 @@ def import_callbacks(cfg: DictConfig) -> None:
 
     Those of a record are not: its folder may come from a stranger.
     """
-    for callback in _plain(cfg.get("callbacks"), []):
+    for callback in _callbacks(cfg):
         with suppress(Exception):  # what cannot be imported is reported when it is made
             get_class(callback["_target_"])
 
@@ -131,6 +131,13 @@ def recorded_trainer(folder: Path) -> tuple[dict[str, Any], int | None]:
 def _plain(node: Any, default: Any) -> Any:
     plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     return plain if isinstance(plain, type(default)) else default
+
+
+def _callbacks(cfg: DictConfig) -> list[Any]:
+    """Nodes of the callbacks: names do not matter, and older records have a list without any."""
+    named = _plain(cfg.get("callbacks"), {})
+    found = list(named.values()) if named else _plain(cfg.get("callbacks"), [])
+    return [one for one in found if one is not None]
 
 
 def _is_default(name: str, value: Any) -> bool:

@@ -17,18 +17,17 @@ from oaa_pl.callbacks.divergence import StopIfDiverged
 from oaa_pl.callbacks.early_stop import StopAtEpochEnd, TimeLimit
 from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.callbacks.epoch_seed import EpochSeed
-from oaa_pl.callbacks.history import HistoryLogger
 from oaa_pl.callbacks.progress import StageProgress
 from oaa_pl.callbacks.throughput import Throughput
-from oaa_pl.callbacks.wandb import wandb_logger
 from oaa_pl.config.compose import in_sweep
 from oaa_pl.errors import ConfigError
 from oaa_pl.modules.precision import true_precision
 from oaa_pl.nets.precision import precision_of
+from oaa_pl.training.loggers import for_training, make_callbacks, make_loggers
 from oaa_pl.training.precision import accelerator_of
 from oaa_pl.training.processes import cluster, repeats_the_command, require_supported, spawned
 
-__all__ = ["make_trainer", "own_callbacks", "planned_length"]
+__all__ = ["make_trainer", "planned_length"]
 
 # Settings that a stage makes itself: the value that says the same, and what to say instead. Without
 # the check, Hydra would let ours win and say nothing.
@@ -36,7 +35,7 @@ _OURS: dict[str, tuple[tuple[Any, ...], str]] = {
     "max_epochs": ((None,), "say {stage}.epochs=..."),
     "max_steps": ((None, -1), "say {stage}.epochs=null {stage}.steps=..."),
     "callbacks": ((None, []), "say callbacks=[...], beside trainer, not in it"),
-    "logger": ((None,), "say logger=csv or logger=wandb, beside trainer, not in it"),
+    "logger": ((None,), "say logger=csv|wandb|tensorboard|mlflow|none, beside trainer, not in it"),
     "default_root_dir": ((None,), "say runs=<folder>"),
     "plugins": ((None, []), "a stage brings its own; leave it out"),
     "check_val_every_n_epoch": ((), "say classifier.validate_every=..."),
@@ -126,22 +125,21 @@ def make_trainer(
         # Lightning takes a name or a plugin.
         plugins.append(plugin)
         del settings["precision"]
-    loggers: list[Logger] = [HistoryLogger(folder)]
-    if cfg.logger.wandb is not None:
-        loggers.append(wandb_logger(cfg.logger.wandb, folder, f"{cfg.name} seed {cfg.seed} {what}"))
+    named = for_training(cfg, folder, what)
+    loggers = make_loggers(named)
     ours: dict[str, Any] = {
         "max_epochs": epochs,
         "max_steps": steps,
-        "logger": loggers,
+        "logger": loggers or False,  # Lightning would make one of its own
         "callbacks": [
             *callbacks,
-            *own_callbacks(cfg),
+            *make_callbacks(named),
             *_time_limit(settings.pop("max_time", None)),
             EpochSeed(cfg.seed),
             StopIfDiverged(),
             StageProgress(what),
             Throughput(what, precision.name),  # after the bar, which its line must not break
-            LearningRateMonitor("epoch"),
+            *([LearningRateMonitor("epoch")] if loggers else []),  # it refuses to log nowhere
             StopAtEpochEnd(),
             EpochCheckpoint(folder),
         ],
@@ -204,20 +202,4 @@ def _time_limit(duration: Any) -> list[Callback]:
     except (MisconfigurationException, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"trainer.max_time must be DD:HH:MM:SS or such as {{hours: 2}}, got {duration!r}"
-        ) from error
-
-
-def own_callbacks(cfg: DictConfig) -> list[Callback]:
-    """The Lightning callbacks that `cfg.callbacks` names.
-
-    Raises:
-        ConfigError: if one cannot be made.
-    """
-    try:
-        return [instantiate(callback) for callback in cfg.callbacks or ()]
-    except InstantiationException as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ConfigError(
-            f"callbacks: {reason}; give a list of nodes, each with the _target_ of a Lightning "
-            "callback that Python can import"
         ) from error
