@@ -21,10 +21,6 @@ def test_a_defect_has_no_reason_to_show() -> None:
 
 
 def test_our_own_error_is_found_below_what_wraps_it() -> None:
-    try:
-        try:
-            raise BadImageError("a.jpg is empty")
-        except BadImageError as inner:
-            raise RuntimeError("in the job") from inner
-    except RuntimeError as outer:
-        assert reason_of(outer) == "a.jpg is empty"
+    outer = RuntimeError("in the job")
+    outer.__cause__ = BadImageError("a.jpg is empty")
+    assert reason_of(outer) == "a.jpg is empty"

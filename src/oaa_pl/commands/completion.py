@@ -1,6 +1,6 @@
 """Shell completion: the commands here, and Hydra's own completion for what follows them.
 
-    eval "$(oaa -sc install=bash)"      also zsh and fish; `oaa --help` has the lines
+eval "$(oaa -sc install=bash)"      also zsh and fish; `oaa --help` has the lines
 """
 
 import os
@@ -49,7 +49,7 @@ def _after_command() -> bool:
     program, _, rest = os.environ.get(_LINE, "").lstrip().partition(" ")
     begun = [name for name in COMMANDS if f"{rest.lstrip()} ".startswith(f"{name} ")]
     command = max(begun, key=len, default=None)
-    if command is None or rest.strip() == command and not rest.endswith(" "):
+    if command is None or (rest.strip() == command and not rest.endswith(" ")):
         sys.stdout.write("\n".join({name.partition(" ")[0]: None for name in COMMANDS}) + "\n")
         return False
     behind = rest.lstrip().removeprefix(command)

@@ -96,4 +96,3 @@ def _folder(name: str, value: str) -> str:
     if not path.is_dir():
         raise ConfigError(f"option {name}: {path} is not a folder; give the one with your YAML")
     return os.fspath(path.resolve())
-

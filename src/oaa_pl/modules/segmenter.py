@@ -6,11 +6,11 @@ Shapes: B images, C foreground classes, H x W pixels, h x w cells.
 """
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from oaa_pl.ids import IGNORED
-from oaa_pl.modules.stage import StageModule
+from oaa_pl.modules.stage import OptimizerFactory, Recipe, ScheduleFactory, StageModule
 from oaa_pl.types import Batch
 
 __all__ = ["Segmenter"]
@@ -24,7 +24,19 @@ class Segmenter(StageModule):
         optimizer: makes the optimiser from the network.
         schedule: makes the schedule from the optimiser and the number of steps.
         channels_last: memory format of images and weights.
+        recipe: plain calls that make `net`, `optimizer` and `schedule`, for the checkpoint.
     """
+
+    def __init__(
+        self,
+        net: nn.Module | Recipe | None = None,
+        optimizer: OptimizerFactory | Recipe | None = None,
+        schedule: ScheduleFactory | Recipe | None = None,
+        channels_last: bool = False,
+        recipe: Recipe | None = None,
+    ) -> None:
+        # Lightning drops recorded values that a constructor does not name.
+        super().__init__(net, optimizer, schedule, channels_last, recipe)
 
     @override
     def training_step(self, batch: Batch) -> Tensor:

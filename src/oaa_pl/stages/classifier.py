@@ -31,6 +31,7 @@ from oaa_pl.runs.record import StageRecord
 from oaa_pl.stages import build
 from oaa_pl.stages.attend import attend
 from oaa_pl.stages.pictures import CumulativePicture, watched_images
+from oaa_pl.stages.recipe import recipe
 from oaa_pl.stages.trained import load_net
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
@@ -115,6 +116,7 @@ def fit_classifier(cfg: DictConfig, *, alone: bool = True) -> Path:
         factory(cfg.classifier.schedule, "classifier.schedule"),
         classes,
         channels_last=cfg.net.channels_last,
+        recipe=recipe(cfg, "classifier", classes),
     )
     data = build.datamodule(cfg, train, val, cfg.classifier.batch_size)
     callbacks = [

@@ -18,6 +18,7 @@ from oaa_pl.runs.folders import Run
 from oaa_pl.runs.inputs import weight_files
 from oaa_pl.runs.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.stages import build
+from oaa_pl.stages.recipe import recipe
 from oaa_pl.stages.trained import start_from
 from oaa_pl.training.precision import settle
 from oaa_pl.training.train import train_stage
@@ -70,6 +71,7 @@ def fit_integral(cfg: DictConfig, *, alone: bool = True) -> Path:
         factory(cfg.integral.optimizer, "integral.optimizer"),
         factory(cfg.integral.schedule, "integral.schedule"),
         channels_last=cfg.net.channels_last,
+        recipe=recipe(cfg, "integral", classes),
     )
     data = build.datamodule(cfg, train, None, cfg.integral.batch_size, soft_labels=reader.dense)
     what = f"integral {cfg.loss.name}"

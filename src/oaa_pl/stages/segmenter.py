@@ -25,6 +25,7 @@ from oaa_pl.runs.inputs import weight_files
 from oaa_pl.runs.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.stages import build
 from oaa_pl.stages.pictures import ProxyPicture, watched_images
+from oaa_pl.stages.recipe import recipe
 from oaa_pl.stages.trained import start_from
 from oaa_pl.training.precision import settle
 from oaa_pl.training.train import train_stage
@@ -87,6 +88,7 @@ def fit_segmenter(cfg: DictConfig, method: str, *, alone: bool = True) -> Path:
         factory(cfg.segmenter.optimizer, "segmenter.optimizer"),
         factory(cfg.segmenter.schedule, "segmenter.schedule"),
         channels_last=cfg.net.channels_last,
+        recipe=recipe(cfg, "segmenter", classes + 1),
     )
     data = build.datamodule(
         cfg, train, None, cfg.segmenter.batch_size,
