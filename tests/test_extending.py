@@ -59,18 +59,18 @@ segmenter: {_target_: own_net.Stripes, _partial_: true, width: 4}
 }
 DATA = {
     "own_data.py": """
+from pathlib import Path
 import numpy as np
 class Squares:
-    name, classes = "squares", ("dark", "light")
+    has_masks = False
+    name, split, classes = "squares", "train", ("dark", "light")
     def __init__(self, photos):
         self.ids = tuple(f"square-{number}" for number in range(photos))
-        self.labels = np.array([[n % 2 == 0, n % 2 == 1] for n in range(photos)], np.float32)
+        self.labels = np.array([[n % 2 == 0, n % 2 == 1] for n in range(photos)], np.uint8)
     def photo(self, index):
         return np.full((24, 24, 3), 40 + 160 * (index % 2), np.uint8)
-    def mask(self, index):
-        raise NotImplementedError
-    def has_masks(self):
-        return False
+    def photo_path(self, index):
+        return Path(f"{self.ids[index]}.png")
 """,
     "conf/data/squares.yaml": """
 name: squares
@@ -114,7 +114,7 @@ class Lines(Logger):
             file.write(f"{self.title}: {sorted(metrics)}\\n")
 """,
     "conf/logger/lines.yaml": """
-defaults: [csv]
+defaults: [csv, _self_]
 lines:
   _target_: own_logger.Lines
   file: ${training.folder}/lines.txt
@@ -258,7 +258,7 @@ def test_another_segmenter_may_be_a_network_from_outside(
     said = oaa("fit", "--config-dir", str(outside / "conf"), "segmenter.net=stripes")
     assert said.status == 0, said.err
     assert found[0].attention._target_ == "own_net.Stripes"
-    with pytest.raises(ConfigError, match="net must be one of efficientnet_lite0, .*'stripes'"):
+    with pytest.raises(ConfigError, match=r"net must be one of efficientnet_lite0, .*'stripes'"):
         compose_group("net", "stripes")
 
 

@@ -54,10 +54,7 @@ def test_what_hydra_would_refuse_with_its_own_usage_is_a_named_error(
         (("--cfg", "job", "--resolve", "-p", "loader"), "num_workers: 0"),
         (("--cfg", "hydra", "-p", "hydra.job"), "override_dirname"),
         (("--hydra-help",), "--shell-completion"),
-        (
-            ("--config-name", "preset/release_pytorch", "--cfg", "job", "-p", "integral"),
-            "0.6666667",
-        ),
+        (("--config-name", "gate/top_k", "--cfg", "job"), "oaa_pl.attention.gate.top_k"),
     ],
 )
 def test_hydras_own_flags_work(empty: Path, flags: tuple[str, ...], shown: str) -> None:
@@ -77,8 +74,8 @@ def test_a_flag_of_shell_completion_behind_a_command_is_refused(empty: Path) -> 
     require_refusal(oaa("fit", "-sc", "install=bash"), "--shell-completion stands alone")
 
 
-def test_a_file_of_ones_own_is_read_before_one_of_the_package(empty: Path) -> None:
+def test_a_file_that_hydra_would_never_read_is_refused(empty: Path) -> None:
     (empty / "own/gate").mkdir(parents=True)
     (empty / "own/gate/top_k.yaml").write_text("_target_: mine.gate\n")
-    said = oaa("fit", "--config-dir", "own", "gate=top_k", "--cfg", "job", "-p", "gate")
-    assert said.out == "# @package gate\n_target_: mine.gate\n"
+    said = oaa("fit", "--config-dir", "own", "gate=top_k", "--cfg", "job")
+    require_refusal(said, "own/gate/top_k.yaml would never be read", "give it another name")

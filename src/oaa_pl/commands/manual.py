@@ -181,8 +181,7 @@ quoted within quotes: 'name="Höhle (1)"'. What can be chosen:
   oaa COMMAND --help             a command's page, with examples
   oaa COMMAND --cfg job          the configuration that would be used; -p KEY: a part of it
   oaa COMMAND --info defaults    where it comes from; --hydra-help: Hydra's other options
-  oaa COMMAND --config-dir DIR   also choose from your own DIR/<group>/<name>.yaml, which is read
-                                 before a file of ours in the same place
+  oaa COMMAND --config-dir DIR   also choose from your own DIR/<group>/<name>.yaml
   eval "$(oaa -sc install=bash)" completes commands, groups and keys in this shell; zsh: the same;
                                  fish: oaa -sc install=fish | source
   oaa --version
