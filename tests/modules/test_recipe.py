@@ -39,7 +39,7 @@ def saved(module: LightningModule, path: Path) -> Path:
     [
         (Classifier, {"num_classes": 3}),
         (IntegralAttention, {"loss": LOSS}),
-        (Segmenter, {"net": DEEPLAB, "num_classes": 2}),
+        (Segmenter, {"net": DEEPLAB, "num_classes": 3}),
     ],
 )
 def test_a_module_is_loaded_from_its_checkpoint_alone(
