@@ -71,7 +71,7 @@ def test_hydra_tells_where_the_configuration_comes_from(
 
 
 def test_a_flag_of_shell_completion_behind_a_command_is_refused(empty: Path) -> None:
-    require_refusal(oaa("fit", "-sc", "install=bash"), "--shell-completion stands alone")
+    require_refusal(oaa("fit", "-sc", "install=bash"), "--shell-completion is a command of its own")
 
 
 def test_a_file_that_hydra_would_never_read_is_refused(empty: Path) -> None:

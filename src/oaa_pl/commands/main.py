@@ -14,7 +14,7 @@ from oaa_pl.commands.manual import COMMANDS, STORE, command_page, front_page
 from oaa_pl.config.compose import run_job
 from oaa_pl.config.failure import reason_of
 from oaa_pl.config.flags import split
-from oaa_pl.errors import ConfigError, JobsFailedError, OaaError
+from oaa_pl.errors import JobsFailedError, OaaError
 
 __all__ = ["main"]
 
@@ -49,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     try:
         flags, _ = split(overrides)  # before torch is imported, which takes seconds
-        if set(flags) & set(FLAGS):
-            raise ConfigError(f"option {FLAGS[1]} stands alone: oaa {FLAGS[1]} install=bash")
     except OaaError as error:
         return _refuse(str(error))
+    if set(flags) & set(FLAGS):
+        return _refuse(f"option {FLAGS[1]} is a command of its own: oaa {FLAGS[1]} install=bash")
     return _run(name, overrides)
 
 

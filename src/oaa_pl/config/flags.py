@@ -50,8 +50,8 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
             `--config-dir` is not one.
 
     Example:
-        >>> split(["seed=0,1", "-m", "--cfg", "job"])
-        (['-m', '--cfg', 'job'], ['seed=0,1'])
+        >>> split(["seed=0", "--cfg", "job"])
+        (['--cfg', 'job'], ['seed=0'])
     """
     flags, others = [], []
     rest = list(words)

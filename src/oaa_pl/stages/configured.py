@@ -109,8 +109,7 @@ class Configured:
     def _unfilled(self) -> dict[str, Any]:
         """The values, with blanks for those that a stage fills in."""
         blank = overridden(self._cfg, {"training": dict(BLANKS)})
-        parts = {name: blank.get(name) for name in ("callbacks", "logger")}
-        return {name: plain(part) for name, part in parts.items()}
+        return {name: plain(blank.get(name)) for name in ("callbacks", "logger")}
 
     @cached_property
     def trainer(self) -> TrainerPlan:
@@ -152,9 +151,8 @@ class Configured:
     @property
     def loss(self) -> Loss:
         """Of the integral model."""
-        return Loss(
-            self.value("loss.name"), self.value("loss.method"), self.recipe("loss.function")
-        )
+        name, method = self.value("loss.name"), self.value("loss.method")
+        return Loss(name, method, self.recipe("loss.function"))
 
     def with_loss(self, name: str) -> "Configured":
         """The same run with another loss, as `loss=<name>` would make it."""
