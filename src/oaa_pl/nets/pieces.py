@@ -1,7 +1,7 @@
-"""Finding where a classifier pools, and what it does behind, by looking at one run of it.
+"""Find where a classifier pools, and which layers follow, from one recorded run.
 
-Nothing is known by its name: the last spatial output is sought whose mean over the cells (or whose
-first token) is what the next layers were given, and those layers are followed to the scores.
+No layer is known by its name. We look for the last spatial output whose mean over the cells (or
+whose first token) is the input of the next layers, and follow these layers to the scores.
 
 Shapes: B images, N tokens, D features, C classes, h x w cells.
 """
@@ -70,7 +70,7 @@ class _Trail:
     """The calls behind a spatial output, and the scores that they should lead to.
 
     Args:
-        calls: in order; those that return one vector an image are layers of a head.
+        calls: in order; the ones that return one vector for an image are layers of a head.
         logits: the network's scores, (B, C).
     """
 
@@ -112,7 +112,7 @@ def find_pieces(calls: Sequence[Call], logits: Tensor, network: str) -> Pieces:
         network: its name, for the error.
 
     Raises:
-        UnfitNetworkError: if there is none.
+        UnfitNetworkError: if no call returns one.
     """
     names = {call.module: call.name for call in calls}
     spatial = [place for place, call in enumerate(calls) if _is_spatial(call.output)]
