@@ -77,6 +77,16 @@ def trainer_key(settings: Mapping[str, Any], callbacks: Sequence[Any]) -> dict[s
     return key | ({"callbacks": callbacks} if callbacks else {})
 
 
+def nodes_of(callbacks: Any) -> list[Any]:
+    """The nodes of callbacks without their names; older records have a list.
+
+    Args:
+        callbacks: of a configuration, as plain values; anything else has none.
+    """
+    found = list(callbacks.values()) if isinstance(callbacks, Mapping) else callbacks
+    return [one for one in found if one is not None] if isinstance(found, list) else []
+
+
 def import_callbacks(callbacks: Sequence[Any]) -> None:
     """Import the classes of the callbacks that are asked for, so that they can be looked at.
 
@@ -124,7 +134,7 @@ def recorded_trainer(folder: Path) -> tuple[dict[str, Any], int | None]:
         recorded: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=True)
         settings, callbacks = (recorded.get(name) for name in ("trainer", "callbacks"))
         settings = settings if isinstance(settings, dict) else {}
-        key = trainer_key(settings, callbacks if isinstance(callbacks, list) else [])
+        key = trainer_key(settings, nodes_of(callbacks))
         return {"trainer": key} if key else {}, asked_processes(settings)
     except Exception:  # yaml and OmegaConf raise what they like; nothing is known then
         return {}, None

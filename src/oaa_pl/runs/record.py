@@ -18,6 +18,7 @@ from typing import Any, Self
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.config.trainer_key import recorded_trainer
 from oaa_pl.errors import MissingInputError, RunMismatchError
+from oaa_pl.files.atomic import sweep
 from oaa_pl.files.lock import WriterLock
 from oaa_pl.runs.difference import first_difference
 from oaa_pl.runs.provenance import provenance
@@ -28,14 +29,13 @@ from oaa_pl.runs.stage_folder import (
     damaged,
     locked,
     read_json,
-    sweep,
     write_json,
     write_text,
     writing,
 )
 
 __all__ = [
-    "StageRecord", "read_done", "read_files", "read_key", "sweep", "write_json", "write_text",
+    "StageRecord", "read_done", "read_files", "read_key", "write_json", "write_text",
     "writing",
 ]  # fmt: skip
 

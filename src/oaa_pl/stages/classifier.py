@@ -91,8 +91,9 @@ class ClassifierStage(TrainedStage):
     @override
     def module(self, net: nn.Module) -> Classifier:
         return Classifier(
-            net, *self.optimisation(), self.classes, channels_last=self.net.channels_last
-        )
+            net, *self.optimisation(), self.classes, channels_last=self.net.channels_last,
+            recipe=self.calls(),
+        )  # fmt: skip
 
     @override
     def loaders(self, *, trial: bool = False) -> OaaDataModule:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from oaa_pl.data.source import Source, fingerprint
+from oaa_pl.files.atomic import sweep
 from oaa_pl.report.results import Row, write_rows
-from oaa_pl.runs.record import sweep, write_json, writing
+from oaa_pl.runs.record import write_json, writing
 from oaa_pl.runs.renamed import today
 
 __all__ = ["how_scored", "score_folder", "write_scores"]
