@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from oaa_pl.errors import UnfitNetworkError
 from oaa_pl.nets.cell_head import Step, flat, is_nothing
-from oaa_pl.nets.probe import Call
+from oaa_pl.nets.probe import Call, alike, varies
 
 __all__ = ["Pieces", "find_pieces"]
 
@@ -88,10 +88,10 @@ class _Trail:
         yield (), value
         for relu in (False, True):
             given = value.relu() if relu else value
-            if relu and _alike(given, value):
+            if relu and alike(given, value):
                 return
             for call in self._layers:
-                if call.name in seen or not _alike(flat(call.input), given):
+                if call.name in seen or not alike(flat(call.input), given):
                     continue
                 step = Step(call.module, tuple(call.input.shape[1:]))
                 for rest, end in self.heads(flat(call.output), seen | {call.name}):
@@ -99,7 +99,7 @@ class _Trail:
 
     def to_scores(self, value: Tensor) -> tuple[Step, ...] | None:
         """The chain from a vector (B, D) to the scores, if there is one."""
-        ends = (steps for steps, end in self.heads(value) if _alike(end, self.logits))
+        ends = (steps for steps, end in self.heads(value) if alike(end, self.logits))
         return next(ends, None)
 
 
@@ -142,7 +142,7 @@ def _of_cells(call: Call, trail: _Trail, names: dict[nn.Module, str]) -> Pieces 
                 pools += [*trail.pools, ("whole", _sides(features))]
             for kind, side in pools:
                 pooled = flat(F.adaptive_avg_pool2d(features, side))
-                steps = trail.to_scores(pooled) if _varies(pooled) else None
+                steps = trail.to_scores(pooled) if varies(pooled) else None
                 if steps is not None and (kind == "mean" or _takes_places(steps)):
                     heads = (_named(steps, names),)
                     return Pieces(call.name, layout, heads, relu, side, fixed=kind == "whole")
@@ -187,7 +187,7 @@ def _heads_of_tokens(prefix: Tensor, trail: _Trail) -> list[tuple[Step, ...]]:
             return []
         chains.append(ends[0][0])
         total = total + ends[0][1]
-        if len(chains) > 1 and _alike(total / len(chains), trail.logits):
+        if len(chains) > 1 and alike(total / len(chains), trail.logits):
             return chains
     return []
 
@@ -227,20 +227,6 @@ def _is_spatial(output: Tensor) -> bool:
 def _is_part(call: Call, other: Call) -> bool:
     """Whether a call is of a module that holds another, and so ended only because that did."""
     return call.name == "" or other.name.startswith(f"{call.name}.")
-
-
-def _varies(value: Tensor) -> bool:
-    """Whether a vector is not one number throughout: that would be the mean of anything."""
-    return bool(value.max() > value.min())
-
-
-def _alike(value: Tensor, other: Tensor) -> bool:
-    """Equal up to the rounding of their type."""
-    if value.shape != other.shape or value.dtype != other.dtype:
-        return False
-    tolerance = min(0.02, 1000 * torch.finfo(value.dtype).eps) if value.is_floating_point() else 0
-    scale = other.abs().max()
-    return bool((value - other).abs().max() <= tolerance * scale)
 
 
 def _why_not(network: str, calls: Sequence[Call], spatial: Sequence[int]) -> str:

@@ -13,7 +13,16 @@ from torch import Tensor, nn
 
 from oaa_pl.errors import UnfitNetworkError
 
-__all__ = ["Call", "evaluating", "logits_of", "probe_image", "record_calls", "uncompiled"]
+__all__ = [
+    "Call",
+    "alike",
+    "evaluating",
+    "logits_of",
+    "probe_image",
+    "record_calls",
+    "uncompiled",
+    "varies",
+]
 
 _SIDE = 224  # pixels, where the network does not tell its input size
 
@@ -159,3 +168,17 @@ def record_calls(model: nn.Module, image: Tensor) -> tuple[list[Call], Tensor]:
         for handle in handles:
             handle.remove()
     return [found[0] for found in calls.values() if len(found) == 1], logits
+
+
+def varies(value: Tensor) -> bool:
+    """Whether a vector is not one number throughout: that would be the mean of anything."""
+    return bool(value.max() > value.min())
+
+
+def alike(value: Tensor, other: Tensor) -> bool:
+    """Equal up to the rounding of their type."""
+    if value.shape != other.shape or value.dtype != other.dtype:
+        return False
+    tolerance = min(0.02, 1000 * torch.finfo(value.dtype).eps) if value.is_floating_point() else 0
+    scale = other.abs().max()
+    return bool((value - other).abs().max() <= tolerance * scale)
