@@ -134,7 +134,11 @@ def _naming(words: Sequence[str]) -> list[str]:
 def _fixed(words: Sequence[str]) -> frozenset[str]:
     """Keys of the overrides that a sweep does not vary."""
     parsed = OverridesParser.create().parse_overrides(list(words))
-    return frozenset(str(one.key_or_group) for one in parsed if not one.is_sweep_override())
+    keys = {
+        sweep: {str(one.key_or_group) for one in parsed if one.is_sweep_override() == sweep}
+        for sweep in (False, True)
+    }
+    return frozenset(keys[False] - keys[True])  # a key may be given twice: the last one counts
 
 
 def compose_group(group: str, name: str) -> DictConfig:

@@ -79,7 +79,7 @@ def time_steps(
         KeyboardInterrupt: if somebody pressed Ctrl-C.
     """
     one = {"devices": 1, "strategy": "auto", "accumulate_grad_batches": 1}
-    cfg = overridden(cfg, {"trainer": one, "logger": {"wandb": None}, "callbacks": []})
+    cfg = overridden(cfg, {"trainer": one, "logger": None, "callbacks": None})
     stage = overridden(stage, {"epochs": None, "steps": _STEPS})
     watch = _StopWatch()
     with untouched(), tempfile.TemporaryDirectory() as folder:
