@@ -110,7 +110,7 @@ def score_each(head: Sequence[Step], pooled: Tensor, vectors: Tensor) -> Tensor:
         else:
             function = pooled_function = _function(step, pooled)
         rows, pooled = function(rows), pooled_function(pooled)
-    return rows.unflatten(0, vectors.shape[:2])
+    return rows.view(*vectors.shape[:2], -1)
 
 
 def _function(step: Step, pooled: Tensor) -> Function:
@@ -156,7 +156,7 @@ def _called(module: nn.Module, shape: tuple[int, ...]) -> Function:
     def call(vector: Tensor) -> Tensor:
         # A copy, as the module may work in place.
         with evaluating(module):
-            output: Tensor = module(vector.reshape(-1, *shape).clone())
+            output: Tensor = module(vector.reshape(vector.shape[0], *shape).clone())
         return flat(output)
 
     return call

@@ -59,7 +59,8 @@ class Pieces:
             (B, D, h, w).
         """
         if self.layout == "tokens":
-            output = output[:, self.prefix :].transpose(1, 2).unflatten(2, patches[2:])
+            tokens = output[:, self.prefix :]
+            output = tokens.transpose(1, 2).reshape(len(tokens), -1, *patches[2:])
         elif self.layout == "channels last":
             output = output.movedim(3, 1)
         return output.relu() if self.relu else output

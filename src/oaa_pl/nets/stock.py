@@ -161,7 +161,7 @@ def map_from(
         else:
             alone = torch.eye(height * width).to(features).view(-1, height, width)
             rows = score_tangent(head, pooled, _pooled_alone(features, pieces.side), alone)
-    return rows.permute(1, 2, 0).unflatten(2, (height, width))
+    return rows.permute(1, 2, 0).reshape(len(features), -1, height, width)
 
 
 def _steps(model: nn.Module, head: tuple[tuple[str | None, tuple[int, ...]], ...]) -> list[Step]:
