@@ -27,7 +27,7 @@ LAYERS = (
     {"runs"},
     {"training"},
     {"stages"},
-    {"plan"},
+    {"plan", "prediction"},
     {"commands"},
     {"__main__"},  # `python -m oaa_pl`
 )
@@ -66,15 +66,25 @@ def upward_imports(source: str, package: str) -> list[str]:
     ]
 
 
+def is_for_type_checkers(node: ast.stmt) -> bool:
+    """Whether a statement is `if TYPE_CHECKING:`, without an `else`."""
+    return (
+        isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse
+    )
+
+
 def test_a_file_imports_only_from_its_own_package_and_from_lower_layers() -> None:
     wrong = []
     for path in sorted(SOURCE.rglob("*.py")):
         package, place = package_of(path), path.relative_to(SOURCE.parent)
         if package == "__init__":
             # The front door: what it offers is imported when asked for, not by `import oaa_pl`.
+            # A type checker alone sees the rest.
+            tree = ast.parse(path.read_text("utf-8"))
+            tree.body = [node for node in tree.body if not is_for_type_checkers(node)]
             wrong += [
                 f"{place}:{line}: imports {other} at once"
-                for line, other in imported_packages(ast.parse(path.read_text("utf-8")))
+                for line, other in imported_packages(tree)
             ]
         elif package not in LAYER:
             wrong.append(f"{place}: {package} has no layer, add it to LAYERS")
@@ -91,7 +101,7 @@ def test_a_file_imports_only_from_its_own_package_and_from_lower_layers() -> Non
         ("modules", "from oaa_pl.callbacks.accumulate import AttentionAccumulation", 1),
         ("store", "def late():\n    import oaa_pl.data.voc", 1),
         ("store", "from oaa_pl.attic import anything", 1),
-        ("store", "from oaa_pl.store.base import AttentionStore", 0),
+        ("store", "from oaa_pl.store.base import MapStore", 0),
         ("store", "from oaa_pl.errors import StoreError", 0),
         ("commands", "from oaa_pl import __version__", 0),
         ("losses", "import torch", 0),

@@ -1,80 +1,21 @@
 """The pieces of Python in the README work as they are printed."""
 
-import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from pytorch_lightning import LightningModule, Trainer
+from PIL import Image
 from pytorch_lightning.callbacks import ModelCheckpoint
-from torch import Tensor
+from tests.readme_scope import EPOCHS, IDS, Classifier, Photos, blocks, run_all, scope_with
 from torch.utils.data import DataLoader
 
 from oaa_pl.attention.gate import accept_all
 from oaa_pl.errors import StoreNotEmptyError
 from oaa_pl.store.reader import StoreReader
-from oaa_pl.types import StepOutput
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-
-
-class Classifier(LightningModule):
-    """As little as somebody's own classifier may be."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = torch.nn.Conv2d(3, 2, 1)
-
-    def training_step(self, batch: dict[str, Tensor]) -> StepOutput:
-        score_map = self.net(batch["image"])
-        return {"loss": score_map.mean(), "score_map": score_map.detach().abs()}
-
-    def validation_step(self, batch: dict[str, Tensor]) -> None:
-        self.log("val/map", -float(self.current_epoch), batch_size=1)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-IDS, CLASSES = ("a", "b"), ("cat", "dog")
-LABELS = torch.tensor([[1, 0], [1, 1]])  # three pairs
-EPOCHS = 3
-
-
-class Photos(torch.utils.data.Dataset[dict[str, Any]]):
-    def __len__(self) -> int:
-        return len(IDS)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"image": torch.ones(3, 8, 8), "labels": LABELS[index].float(), "index": index}
-
-
-def scope_of(checkpoint: Callable[[], ModelCheckpoint] | None) -> dict[str, Any]:
-    """What the README's pieces of Python take for granted, and a Trainer with that policy."""
-
-    def trainer(callbacks: list[Any], **options: Any) -> Trainer:
-        return Trainer(
-            callbacks=[*callbacks, *([checkpoint()] if checkpoint else [])],
-            **{**options, "max_epochs": EPOCHS},
-            logger=False,
-            enable_checkpointing=checkpoint is not None,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            accelerator="cpu",
-        )
-
-    return {
-        "Trainer": trainer, "ids": IDS, "classes": CLASSES, "labels": LABELS.numpy() > 0,
-        "batch_labels": LABELS, "index": torch.arange(2),
-        "score_map": torch.tensor([2.0, 1.0]).reshape(1, 2, 1, 1).expand(2, 2, 4, 4),
-    }  # fmt: skip
 
 
 POLICIES: dict[str, Callable[[], ModelCheckpoint] | None] = {
@@ -99,8 +40,9 @@ def test_the_callback_keeps_the_maps_of_every_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    opener, lightning, _ = blocks("python")
-    scope = scope_of(POLICIES[policy])
+    opener, lightning, *_ = blocks(README, "python")
+    checkpoint = POLICIES[policy]
+    scope = scope_with(*([checkpoint()] if checkpoint else []))
     for piece in (opener, lightning):
         exec(piece, scope)
     scope["trainer"].callbacks[0].gate = accept_all
@@ -116,12 +58,32 @@ def test_the_callback_keeps_the_maps_of_every_epoch(
 
 def test_a_plain_loop_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    opener, _, loop = blocks("python")
-    scope = scope_of(None)
+    opener, _, loop, _ = blocks(README, "python")
+    scope = scope_with()
     for piece in (opener, loop):
         exec(piece, scope)
-    assert scope["attention"].shape == (1, 32, 32)
-    assert updates() == [1] * 3
+    assert scope["cumulative"].shape == (32, 32)
+    assert scope["number"] == 15
+    assert updates() == [15] * 3
+    exec(loop, scope)  # the same object goes on with its own maps
+    assert updates() == [30] * 3
+    # The same script again: refused, and nothing is lost.
+    exec(opener, scope)
     with pytest.raises(StoreNotEmptyError, match=r"resume=True.*overwrite=True"):
         exec(loop, scope)
-    assert updates() == [1] * 3
+    assert updates() == [30] * 3
+
+
+def test_all_of_it_runs_in_order_beside_a_trained_segmenter(again: Path) -> None:
+    folder_of_the_readme(again)
+    found = run_all(README)
+    assert found["mask"].shape == (50, 64)
+
+
+def folder_of_the_readme(work: Path) -> None:
+    """Put a photo and a segmenter where the README has them, from a finished run."""
+    Image.new("RGB", (64, 50)).save(work / IDS[0])
+    shutil.copytree(
+        work / "runs/tiny/seed-0/segmenter/oaa_max",
+        work / "runs/photos/seed-0/segmenter/oaa_plus_hybrid",
+    )

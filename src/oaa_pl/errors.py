@@ -16,11 +16,13 @@ __all__ = [
     "DownloadError",
     "EmptySplitError",
     "IncompleteDataError",
+    "JobsFailedError",
     "MissingImageError",
     "MissingInputError",
     "MissingMaskError",
     "MissingSplitError",
     "NoForegroundError",
+    "NoSuchMapError",
     "NonAffineTransformError",
     "OaaError",
     "OutputError",
@@ -115,6 +117,19 @@ class DivergedError(OaaError, ArithmeticError):
     """The loss of a training is NaN or infinite."""
 
 
+class JobsFailedError(OaaError):
+    """Jobs of a sweep failed; the message names each of them with its reason.
+
+    Args:
+        message: the text.
+        defects: whether one of the reasons is a defect of the program.
+    """
+
+    def __init__(self, message: str, defects: bool = False) -> None:
+        super().__init__(message)
+        self.defects = defects
+
+
 class MissingInputError(OaaError, FileNotFoundError):
     """An input is missing, such as the result of an earlier stage."""
 
@@ -137,6 +152,13 @@ class ShapeError(OaaError, ValueError):
 
 class StoreError(OaaError, OSError):
     """An attention store cannot be opened, is damaged, or is in use."""
+
+
+class NoSuchMapError(OaaError, KeyError, IndexError):
+    """An attention store has no such image or class, or the image has no such tag."""
+
+    # A KeyError shows its message in quotes.
+    __str__ = Exception.__str__
 
 
 class UnsupportedSystemError(OaaError, ImportError):

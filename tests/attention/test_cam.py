@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from oaa_pl.attention.cam import class_attention, min_max_attention, probability_attention
-from oaa_pl.store.accumulate import Normalisation
+from oaa_pl.store.accumulate import ToAttention
 
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 10_000)
@@ -53,30 +53,30 @@ def test_min_max_attention_spans_zero_to_one(seed: int) -> None:
             assert attention[b, c].flatten().tolist() == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("normalise", BOTH)
-def test_attention_lies_in_zero_to_one_and_reaches_one(normalise: Normalisation) -> None:
-    attention = normalise(scores(1))
+@pytest.mark.parametrize("to_attention", BOTH)
+def test_attention_lies_in_zero_to_one_and_reaches_one(to_attention: ToAttention) -> None:
+    attention = to_attention(scores(1))
     assert attention.min() >= 0
     assert attention.max() == 1
 
 
-@pytest.mark.parametrize("normalise", BOTH)
-def test_normalising_twice_changes_nothing(normalise: Normalisation) -> None:
-    once = normalise(scores(2))
-    assert torch.allclose(normalise(once), once)
+@pytest.mark.parametrize("to_attention", BOTH)
+def test_normalising_twice_changes_nothing(to_attention: ToAttention) -> None:
+    once = to_attention(scores(2))
+    assert torch.allclose(to_attention(once), once)
 
 
-@pytest.mark.parametrize("normalise", BOTH)
-def test_attention_does_not_know_the_scale_of_the_scores(normalise: Normalisation) -> None:
-    assert torch.allclose(normalise(scores(3)), normalise(scores(3) * 100), atol=1e-6)
+@pytest.mark.parametrize("to_attention", BOTH)
+def test_attention_does_not_know_the_scale_of_the_scores(to_attention: ToAttention) -> None:
+    assert torch.allclose(to_attention(scores(3)), to_attention(scores(3) * 100), atol=1e-6)
 
 
-@pytest.mark.parametrize("normalise", BOTH)
-def test_a_class_does_not_see_the_others(normalise: Normalisation) -> None:
+@pytest.mark.parametrize("to_attention", BOTH)
+def test_a_class_does_not_see_the_others(to_attention: ToAttention) -> None:
     score_map = scores(4)
     louder = score_map.clone()
     louder[:, 1] *= 1000
-    assert torch.equal(normalise(score_map)[:, [0, 2]], normalise(louder)[:, [0, 2]])
+    assert torch.equal(to_attention(score_map)[:, [0, 2]], to_attention(louder)[:, [0, 2]])
 
 
 def test_a_map_with_no_positive_score_is_all_zero() -> None:
@@ -88,15 +88,15 @@ def test_a_constant_map_has_no_min_max_attention() -> None:
     assert not min_max_attention(torch.full((1, 2, 3, 3), -7.0)).any()
 
 
-@pytest.mark.parametrize("normalise", BOTH)
-def test_half_precision_scores_give_float32_attention(normalise: Normalisation) -> None:
-    assert normalise(scores(6).bfloat16()).dtype == torch.float32
+@pytest.mark.parametrize("to_attention", BOTH)
+def test_half_precision_scores_give_float32_attention(to_attention: ToAttention) -> None:
+    assert to_attention(scores(6).bfloat16()).dtype == torch.float32
 
 
-@pytest.mark.parametrize("normalise", BOTH)
-def test_the_scores_are_left_alone(normalise: Normalisation) -> None:
+@pytest.mark.parametrize("to_attention", BOTH)
+def test_the_scores_are_left_alone(to_attention: ToAttention) -> None:
     score_map = scores(7)
-    normalise(score_map)
+    to_attention(score_map)
     assert torch.equal(score_map, scores(7))
 
 

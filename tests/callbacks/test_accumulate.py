@@ -60,7 +60,7 @@ def always_positive(score_map: Tensor) -> Tensor:
 def test_every_image_is_fused_once_an_epoch_whatever_the_optimiser_does(
     tmp_path: Path, accumulate_grad_batches: int
 ) -> None:
-    callback = watched(tmp_path, normalise=always_positive)
+    callback = watched(tmp_path, to_attention=always_positive)
     fit(tmp_path, callback, max_epochs=3, accumulate_grad_batches=accumulate_grad_batches)
     for updates in callback.updates.values():
         assert updates.tolist() == [3] * int(pairs().labels.sum())
@@ -68,13 +68,13 @@ def test_every_image_is_fused_once_an_epoch_whatever_the_optimiser_does(
 
 @pytest.mark.parametrize("first_epoch", [0, 1, 3])
 def test_epochs_before_the_first_are_not_accumulated(tmp_path: Path, first_epoch: int) -> None:
-    callback = watched(tmp_path, normalise=always_positive, first_epoch=first_epoch)
+    callback = watched(tmp_path, to_attention=always_positive, first_epoch=first_epoch)
     fit(tmp_path, callback, max_epochs=3)
     assert set(callback.updates["mean"].tolist()) == {3 - first_epoch}
 
 
 def test_each_row_keeps_the_last_epoch_that_it_was_fused_in(tmp_path: Path) -> None:
-    callback = watched(tmp_path, normalise=always_positive)
+    callback = watched(tmp_path, to_attention=always_positive)
     fit(tmp_path, callback, max_epochs=3)
     assert set(callback.rows["mean"]["last_epoch"].tolist()) == {2}
 
@@ -87,7 +87,7 @@ def test_rejected_maps_are_filled_in_in_that_epoch_alone(
 ) -> None:
     callback = watched(
         tmp_path,
-        normalise=always_positive,
+        to_attention=always_positive,
         gate=lambda scores, labels: torch.zeros_like(labels),  # rejects every map
         fill_in_epoch=epoch,
     )
@@ -114,7 +114,7 @@ def test_one_run_feeds_a_maximum_and_a_mean_of_the_same_maps(tmp_path: Path) -> 
 
 
 def test_the_accepted_fraction_is_logged(tmp_path: Path) -> None:
-    callback = accumulation(tmp_path, normalise=always_positive)
+    callback = accumulation(tmp_path, to_attention=always_positive)
     trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[callback])
     trainer.fit(Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3), data())
     assert float(trainer.callback_metrics["oaa/accepted"]) == 1
@@ -129,7 +129,7 @@ def test_the_accepted_fraction_is_logged(tmp_path: Path) -> None:
 
 
 def test_padding_repeats_count_once(tmp_path: Path) -> None:
-    callback = watched(tmp_path, normalise=always_positive)
+    callback = watched(tmp_path, to_attention=always_positive)
     batches: Any = [{**batch, "repeat": torch.ones_like(batch["repeat"])} for batch in loader()]
     module = Classifier(TinyNet(), OPTIMIZER, SCHEDULE, 3)
     trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[callback], limit_val_batches=0)
@@ -187,11 +187,11 @@ def test_after_an_error_and_after_the_end_the_stores_are_free(tmp_path: Path) ->
 
 
 def test_a_training_that_resumes_nothing_does_not_empty_a_store(tmp_path: Path) -> None:
-    fit(tmp_path, watched(tmp_path, normalise=always_positive), max_epochs=2)
+    fit(tmp_path, watched(tmp_path, to_attention=always_positive), max_epochs=2)
     before = {name: (tmp_path / "stores" / name / "generations") for name in FUSIONS}
     files = {path: path.read_bytes() for root in before.values() for path in root.rglob("*.npy")}
     for module in (TinyNet(dropout=0), Silent()):  # whatever becomes of the training
-        again = watched(tmp_path, normalise=always_positive)
+        again = watched(tmp_path, to_attention=always_positive)
         trainer = quiet_trainer(tmp_path, callbacks=[again], max_epochs=1)
         with pytest.raises(StoreNotEmptyError, match=r"holds 12 .*ckpt_path.*overwrite=True"):
             trainer.fit(Classifier(module, OPTIMIZER, SCHEDULE, 3), data())
@@ -199,13 +199,13 @@ def test_a_training_that_resumes_nothing_does_not_empty_a_store(tmp_path: Path) 
 
 
 def test_overwriting_begins_anew_and_loses_nothing_before_the_first_epoch(tmp_path: Path) -> None:
-    fit(tmp_path, watched(tmp_path, normalise=always_positive), max_epochs=2)
+    fit(tmp_path, watched(tmp_path, to_attention=always_positive), max_epochs=2)
     trainer = quiet_trainer(tmp_path, callbacks=[watched(tmp_path, overwrite=True)], max_epochs=1)
     with pytest.raises(ConfigError, match="must return 'score_map'"):
         trainer.fit(Silent(), loader())
     for name in FUSIONS:
         assert StoreReader(tmp_path / "stores" / name).rows["updates"].max() == 2
-    fit(tmp_path, watched(tmp_path, normalise=always_positive, overwrite=True), max_epochs=1)
+    fit(tmp_path, watched(tmp_path, to_attention=always_positive, overwrite=True), max_epochs=1)
     for name in FUSIONS:
         assert StoreReader(tmp_path / "stores" / name).rows["updates"].max() == 1
         assert len(committed(tmp_path / "stores" / name)) == 1

@@ -52,7 +52,7 @@ def test_the_last_file_shows_what_the_store_holds(run: Path) -> None:
 
 
 def test_the_epochs_own_map_is_normalised_as_the_accumulated_ones(tmp_path: Path) -> None:
-    accumulate = accumulation(tmp_path, normalise=lambda scores: torch.full_like(scores, 0.25))
+    accumulate = accumulation(tmp_path, to_attention=lambda scores: torch.full_like(scores, 0.25))
     growth = AttentionGrowth(accumulate, [0], tmp_path / "growth", "most")
     trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[accumulate, growth])
     trainer.fit(classifier(), data())

@@ -99,7 +99,7 @@ def compared(folder: Path, seed: int) -> dict[str, int]:
     accumulation = Watched(
         {"most": partial(MemmapStore, folder / "store", header, pairs())},
         gate=instantiate(cfg.gate),
-        normalise=instantiate(cfg.attention),
+        to_attention=instantiate(cfg.attention),
         first_epoch=cfg.classifier.first_epoch,
         keep_empty=cfg.classifier.keep_empty,
         fill_in_epoch=EPOCHS - 1 if cfg.classifier.fallback == "last_epoch" else None,

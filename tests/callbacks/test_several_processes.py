@@ -20,12 +20,14 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from tests.callbacks.tiny_run import FUSIONS, accumulation, data, pairs, train
+from tests.callbacks.tiny_run import FUSIONS, NoiseSource, accumulation, data, pairs, train
 from tests.modules.tiny import CONSTANT, quiet_trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
+from oaa_pl import AttentionAccumulation, AttentionStore
+from oaa_pl.attention.gate import accept_all
 from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
 from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.callbacks.generations import GENERATIONS
@@ -75,14 +77,30 @@ class InOrder(OaaDataModule):
         return self._loader(self.train_set, self.batch_size, shuffle=False)
 
 
-def accumulate(folder: str, launch: str, processes: int, shuffle: bool) -> None:
+def stores_of(folder: Path) -> AttentionAccumulation:
+    """The same stores as those of `accumulation`, by the front door."""
+    source = NoiseSource()
+    stores = {
+        name: AttentionStore(
+            folder / "stores" / name, source.ids, source.classes, source.labels,
+            grid=(5, 6), fusion=fusion,
+        )
+        for name, fusion in FUSIONS.items()
+    }  # fmt: skip
+    return AttentionAccumulation(stores, gate=accept_all)
+
+
+def accumulate(
+    folder: str, launch: str, processes: int, shuffle: bool, front: bool = False
+) -> None:
     """Accumulate the attention of a network that never changes."""
     torch.set_num_threads(1)
+    callback = (stores_of if front else accumulation)(Path(folder))
     trainer = quiet_trainer(
         Path(folder),
         max_epochs=EPOCHS,
         enable_checkpointing=True,
-        callbacks=[accumulation(Path(folder)), EpochCheckpoint(Path(folder))],
+        callbacks=[callback, EpochCheckpoint(Path(folder))],
         plugins=[AtomicCheckpointIO()],
         strategy=launch,
         devices=processes,
@@ -226,6 +244,25 @@ def test_two_processes_make_the_store_of_one(alone: dict[bool, Path], tmp_path: 
     assert run(log, *jobs) == 0, log.read_text()
     for shuffle in (True, False):
         assert_same_stores(tmp_path / str(shuffle), alone[shuffle])
+
+
+@pytest.mark.parametrize("launch", ["ddp_fork", pytest.param("ddp_spawn", marks=pytest.mark.slow)])
+def test_two_processes_make_an_attention_store_of_one(
+    alone: dict[bool, Path], tmp_path: Path, launch: str
+) -> None:
+    log = tmp_path / "log"
+    job = ["accumulate", str(tmp_path), launch, 2, True, True]
+    assert run(log, job) == 0, log.read_text()
+    source = NoiseSource()
+    for name, fusion in FUSIONS.items():
+        one, two = (StoreReader(folder / "stores" / name) for folder in (alone[True], tmp_path))
+        assert np.array_equal(one.state, two.state), name
+        assert np.array_equal(one.rows, two.rows), name
+        store = AttentionStore(
+            tmp_path / "stores" / name, source.ids, source.classes, source.labels,
+            grid=(5, 6), fusion=fusion,
+        )  # fmt: skip
+        assert np.array_equal(store["d", "dog"], one.dense(3)[1])
 
 
 WAYS = [*product(["ddp_fork"], [1, 3, 4]), ("ddp_spawn", 2), ("ddp_spawn", 4), ("ddp", 4)]

@@ -359,6 +359,6 @@ def test_a_checkpoint_whose_maps_were_not_at_hand_is_refused(
     trainer = fit(lightning, tmp_path, module, max_epochs=1)
     trainer.callbacks[0]._stores.committed = None  # as in the process that spawned the training's
     trainer.save_checkpoint(tmp_path / "after.ckpt")
-    with pytest.raises(StoreMismatchError, match="written where its maps were not at hand"):
+    with pytest.raises(StoreMismatchError, match="written where its maps were not available"):
         fit(lightning, tmp_path, module_of(lightning), ckpt_path=tmp_path / "after.ckpt")
     assert_counted(tmp_path, module)

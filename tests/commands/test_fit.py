@@ -5,11 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from tests.commands.tiny import Said, files, inside, oaa, require_refusal, words
 
-from oaa_pl.config.compose import root_of
+from oaa_pl.commands import evaluate, fit, reproduce
+from oaa_pl.config.compose import register, root_of
 from oaa_pl.errors import StoreError
 from oaa_pl.files.lock import WriterLock
+from oaa_pl.report.results import read_results
 from oaa_pl.stages.classifier import clear_maps
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_NONE
 from oaa_pl.store.reader import StoreReader
@@ -140,3 +144,42 @@ def test_a_callback_of_ones_own_sees_every_training_batch(
     fused = store.state[store.rows["origin"] == ORIGIN_ACCEPTED]
     assert len(fused), "the tiny run has changed: its gate accepts nothing"
     assert float(rows[-1]["area_maximum"]) == pytest.approx((fused >= 0.3).mean(), abs=0.01)
+
+
+def composed(root: Path, *more: str) -> DictConfig:
+    register()
+    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+        return compose("config", [*words(root), *more])
+
+
+@pytest.mark.parametrize(
+    ("metric", "stage", "method"),
+    [
+        ("segmentation/miou", "segmenter", "oaa_max"),
+        ("classification/map", "classifier", ""),
+        ("proxy/miou", "labels", "oaa_plus_hybrid"),  # the last one that was scored
+    ],
+)
+def test_a_job_returns_the_metric_that_a_sweeper_is_to_optimize(
+    again: Path, tiny_voc_once: Path, metric: str, stage: str, method: str
+) -> None:
+    chosen = (f"stage={stage}", f"method={method}") if stage == "segmenter" else ()
+    cfg = composed(tiny_voc_once, f"optimized_metric={metric}", *chosen)
+    rows = read_results(again / "runs/tiny/results.csv")
+    (expected,) = [
+        row.value for row in rows if (row.metric, row.stage, row.method) == (metric, stage, method)
+    ]
+    assert fit.run(cfg) == expected
+
+
+def test_the_metric_of_a_pipeline_is_that_of_its_last_segmenter(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    rows = read_results(again / "runs/tiny/results.csv")
+    scores = {row.method: row.value for row in rows if row.metric == "segmentation/miou"}
+    assert reproduce.run(composed(tiny_voc_once)) == scores["oaa_plus_hybrid"]
+    assert evaluate.run(composed(tiny_voc_once, "methods=[cam]")) == scores["cam"]
+
+
+def test_a_metric_that_was_not_measured_is_none(again: Path, tiny_voc_once: Path) -> None:
+    assert fit.run(composed(tiny_voc_once, "optimized_metric=attention/of_nothing")) is None

@@ -11,11 +11,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from tests.commands.tiny import files, oaa, surroundings, words
 
-from oaa_pl.commands import main as program
 from oaa_pl.commands.manual import COMMANDS, STORE
 from oaa_pl.config.compose import compose_group, register, root_of
 from oaa_pl.config.methods import chosen_method
-from oaa_pl.errors import BadImageError
 from oaa_pl.stages.integral import IntegralStage
 from oaa_pl.stages.pipeline import Pipeline
 
@@ -72,7 +70,7 @@ def test_every_example_of_the_manual_composes(name: str, example: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(p.parent.name for p in root_of("experiments").glob("*/experiment.yaml"))
+    "name", sorted(path.stem for path in (root_of("conf") / "experiment").glob("*.yaml"))
 )
 def test_every_experiment_composes_under_its_own_name(name: str) -> None:
     # Tables 1 and 3 vary the segmenters of Table 2's run.
@@ -199,19 +197,3 @@ def test_an_unexpected_error_keeps_its_traceback(
     monkeypatch.setattr("oaa_pl.commands.fit.run", defect)
     with pytest.raises(ZeroDivisionError, match="a defect"):
         oaa("fit", *words(tiny_voc_once))
-
-
-def test_an_error_of_a_loader_s_process_is_told_without_its_traceback() -> None:
-    text = (
-        "Caught BadImageError in DataLoader worker process 0.\n"
-        'Original Traceback (most recent call last):\n  File "x.py", line 1, in f\n'
-        "oaa_pl.errors.BadImageError: a.jpg is empty\n"
-    )
-    assert program._one_line(BadImageError(text)) == "a.jpg is empty"
-
-
-def test_an_error_of_a_spawned_process_is_told_without_its_traceback() -> None:
-    text = "\n\n-- Process 0 terminated\nTraceback:\noaa_pl.errors.BadImageError: a.jpg is empty\n"
-    told = program._told_by_another_process(RuntimeError(text))
-    assert str(told) == "a.jpg is empty"
-    assert program._told_by_another_process(RuntimeError("ValueError: x")) is None

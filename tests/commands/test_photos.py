@@ -17,6 +17,7 @@ from tests.conftest import draw
 from torch import Tensor, nn
 
 from oaa_pl.config.compose import register, root_of
+from oaa_pl.config.methods import chosen_method
 from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.errors import ConfigError
 from oaa_pl.nets.inference import SegmentPhoto
@@ -189,7 +190,7 @@ def test_what_depends_on_the_network_changes_with_it(
 ) -> None:
     words = ("experiment=photos", "data.root=x", "data.tag_file=y")
     cfg = composed(*words, f"net={net}")
-    assert (cfg.net.name, cfg.method, list(cfg.methods)) == (net, method, [method])
+    assert (cfg.net.name, chosen_method(cfg).name, list(cfg.methods)) == (net, method, [method])
     assert (cfg.segmenter.optimizer.lr, cfg.segmenter.optimizer.fast) == (rate, fast)
     assert composed(*words, f"net={net}", "segmenter.optimizer.lr=3").segmenter.optimizer.lr == 3
     elsewhere = composed("experiment=voc12", f"net={net}")

@@ -1,6 +1,7 @@
 """The built wheel, installed into an environment of its own, works in an empty folder."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.commands.tiny import files
+from tests.test_readme import folder_of_the_readme
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,3 +57,16 @@ def test_the_wheel_has_the_manual_and_its_choices(installed: Path, empty: Path) 
     page = run(str(installed), "--help", cwd=empty).stdout
     assert "net=efficientnet_lite0|resnet101|small|vgg16" in page
     assert "smoke" in page
+
+
+@pytest.mark.slow
+def test_the_readme_s_python_runs_from_the_wheel(installed: Path, again: Path) -> None:
+    folder_of_the_readme(again)
+    shutil.copy(ROOT / "tests/readme_scope.py", again)
+    shutil.copy(ROOT / "README.md", again)
+    python = installed.parent / "python"
+    where = run(str(python), "-c", "import oaa_pl; print(oaa_pl.__file__)", cwd=again)
+    assert str(installed.parents[1]) in where.stdout
+    done = run(str(python), "readme_scope.py", "README.md", cwd=again)
+    assert done.stdout.splitlines()[-1] == "(32, 32) (50, 64)"
+    assert {"maps/header.json", "maps/images.txt"} <= files(again)

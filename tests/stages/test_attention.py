@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from tests.commands.tiny import oaa, words
 
 from oaa_pl.proxy.palette import load_label
@@ -35,6 +36,14 @@ def test_the_control_is_scored_beside_the_methods(again: Path, tiny_voc_once: Pa
     assert said.status == 0, said.err
     table = (again / "runs/tiny/report/table.md").read_text()
     assert "tags alone, no attention" in table
+
+
+def test_the_maps_of_another_loss_record_that_loss_by_which_a_repair_finds_their_model(
+    finished: Path,
+) -> None:
+    for method, loss in (("oaa_plus_mce", "cross_entropy"), ("oaa_plus_hybrid", "hybrid")):
+        cfg = OmegaConf.load(finished / SEED / "attention" / method / "config.yaml")
+        assert (cfg.loss.name, cfg.loss.method) == (loss, method)
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def stages(root: Path, runs: Path, lr: float = 0.02) -> list[Stage]:
         **shared, **trained(1e-4), net=net, loss=loss, maps=maps, grid=GRID, init="classifier"
     )  # type: ignore[arg-type]
     export = AttentionStage(
-        **shared, method="oaa_plus_hybrid", grid=GRID, model=integral, reading=attention
+        **shared, method="oaa_plus_hybrid", grid=GRID, model=integral, to_attention=attention
     )  # type: ignore[arg-type]
     labels = LabelStage(
         **shared, maps=export, background=Recipe.of(ConstantCue, value=0.95),

@@ -9,10 +9,10 @@ import pytest
 
 from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 
-Make = Callable[[str], AttentionStore]
+Make = Callable[[str], MapStore]
 
 GRID = (3, 4)
 # Images of zero, one, two and three classes; rows run 0, 1-2, 3-5 in this order.
@@ -36,7 +36,7 @@ def batch(*pairs: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return index, category
 
 
-def snapshot(store: AttentionStore) -> tuple[bytes, bytes]:
+def snapshot(store: MapStore) -> tuple[bytes, bytes]:
     """Every bit of a store's present state."""
     return np.asarray(store.state).tobytes(), store.rows.tobytes()
 
@@ -45,17 +45,17 @@ class StoreContract:
     """Subclasses give a fixture `make`: fusion name to an empty store over `PAIRS`."""
 
     @pytest.fixture(params=list(FUSIONS))
-    def store(self, make: Make, request: pytest.FixtureRequest) -> AttentionStore:
-        store: AttentionStore = make(request.param)
+    def store(self, make: Make, request: pytest.FixtureRequest) -> MapStore:
+        store: MapStore = make(request.param)
         return store
 
-    def test_a_new_store_is_empty(self, store: AttentionStore) -> None:
+    def test_a_new_store_is_empty(self, store: MapStore) -> None:
         assert store.generations() == []
         assert store.missing().tolist() == [[0, 1], [2, 0], [2, 2], [3, 0], [3, 1], [3, 2]]
         assert not store.maps(3).attention.any()
         assert store.rows["updates"].tolist() == [0] * 6
 
-    def test_one_accepted_map_is_the_cumulative_map(self, store: AttentionStore) -> None:
+    def test_one_accepted_map_is_the_cumulative_map(self, store: MapStore) -> None:
         maps = random_maps(2)
         store.fuse(*batch((2, 2), (0, 1)), maps, epoch=4)
         assert np.array_equal(store.maps(2).attention[1], maps[0])
@@ -63,7 +63,7 @@ class StoreContract:
         assert store.rows["origin"].tolist() == [1, 0, 1, 0, 0, 0]
         assert store.rows["last_epoch"].tolist() == [4, 0, 4, 0, 0, 0]
 
-    def test_accumulation_is_the_fusion_rule_map_by_map(self, store: AttentionStore) -> None:
+    def test_accumulation_is_the_fusion_rule_map_by_map(self, store: MapStore) -> None:
         pairs = [(0, 1), (2, 0), (2, 2), (3, 0), (3, 1), (3, 2)]
         cumulative: dict[tuple[int, int], list[np.ndarray]] = {pair: [] for pair in pairs}
         for epoch in range(4):
@@ -78,7 +78,7 @@ class StoreContract:
             assert store.maps(image).attention[here] == pytest.approx(exact, abs=1e-6)
         assert store.rows["updates"].tolist() == [4] * 6
 
-    def test_a_batch_may_hold_the_same_pair_twice(self, store: AttentionStore, make: Make) -> None:
+    def test_a_batch_may_hold_the_same_pair_twice(self, store: MapStore, make: Make) -> None:
         pairs, maps = [(3, 1), (0, 1), (3, 1), (3, 1)], random_maps(4)
         store.fuse(*batch(*pairs), maps)
         alone = make(store.header.fusion)
@@ -86,7 +86,7 @@ class StoreContract:
             alone.fuse(*batch(pair), one[None])
         assert snapshot(store) == snapshot(alone)
 
-    def test_the_order_of_batches_does_not_matter(self, make: Make, store: AttentionStore) -> None:
+    def test_the_order_of_batches_does_not_matter(self, make: Make, store: MapStore) -> None:
         maps = random_maps(3)
         for order in permutations(range(3)):
             other = make(store.header.fusion)
@@ -96,7 +96,7 @@ class StoreContract:
                 first = snapshot(other)
             assert snapshot(other) == first
 
-    def test_cells_outside_the_view_are_left_alone(self, store: AttentionStore) -> None:
+    def test_cells_outside_the_view_are_left_alone(self, store: MapStore) -> None:
         left = np.zeros((1, *GRID), bool)
         left[..., :2] = True
         maps = np.full((1, *GRID), 0.5, np.float32)
@@ -104,13 +104,13 @@ class StoreContract:
         store.fuse(*batch((0, 1)), maps / np.float32(2), ~left)
         assert store.maps(0).attention[0].tolist() == [[0.5, 0.5, 0.25, 0.25]] * 3
 
-    def test_an_empty_batch_changes_nothing(self, store: AttentionStore) -> None:
+    def test_an_empty_batch_changes_nothing(self, store: MapStore) -> None:
         before = snapshot(store)
         store.fuse(*batch(), random_maps(0))
         store.fill(*batch(), random_maps(0))
         assert snapshot(store) == before
 
-    def test_an_image_shows_its_present_classes(self, store: AttentionStore) -> None:
+    def test_an_image_shows_its_present_classes(self, store: MapStore) -> None:
         store.fuse(*batch((2, 2)), random_maps(1))
         categories, attention = store.maps(2)
         assert categories.tolist() == [0, 2]
@@ -118,14 +118,14 @@ class StoreContract:
         assert attention.dtype == np.float32
         assert store.maps(1).attention.shape == (0, *GRID)
 
-    def test_a_dense_map_is_zero_for_absent_classes(self, store: AttentionStore) -> None:
+    def test_a_dense_map_is_zero_for_absent_classes(self, store: MapStore) -> None:
         maps = random_maps(2)
         store.fuse(*batch((2, 0), (2, 2)), maps)
         dense = store.dense(2)
         assert np.array_equal(dense, [maps[0], np.zeros(GRID), maps[1]])
         assert dense.dtype == np.float32
 
-    def test_a_fallback_is_taken_where_nothing_was_accepted(self, store: AttentionStore) -> None:
+    def test_a_fallback_is_taken_where_nothing_was_accepted(self, store: MapStore) -> None:
         accepted, fallback = random_maps(1, 1), random_maps(2, 2)
         store.fuse(*batch((2, 0)), accepted, epoch=3)
         store.fill(*batch((2, 0), (2, 2)), fallback, epoch=9)
@@ -136,7 +136,7 @@ class StoreContract:
         assert store.rows["updates"].tolist() == [0, 1, 0, 0, 0, 0]
         assert store.missing().tolist() == [[0, 1], [3, 0], [3, 1], [3, 2]]
 
-    def test_a_later_fallback_replaces_an_earlier_one(self, store: AttentionStore) -> None:
+    def test_a_later_fallback_replaces_an_earlier_one(self, store: MapStore) -> None:
         maps = random_maps(3)
         for one in maps:
             store.fill(*batch((0, 1)), one[None])
@@ -144,14 +144,14 @@ class StoreContract:
         store.fill(*batch((0, 1), (0, 1)), maps[:2])
         assert np.array_equal(store.maps(0).attention[0], maps[1])
 
-    def test_an_accepted_map_makes_its_fallback_forgotten(self, store: AttentionStore) -> None:
+    def test_an_accepted_map_makes_its_fallback_forgotten(self, store: MapStore) -> None:
         maps = random_maps(2)
         store.fill(*batch((0, 1)), maps[:1])
         store.fuse(*batch((0, 1)), maps[1:])
         assert np.array_equal(store.maps(0).attention[0], maps[1])
         assert store.rows["origin"][0] == ORIGIN_ACCEPTED
 
-    def test_the_state_of_a_generation_comes_back(self, store: AttentionStore) -> None:
+    def test_the_state_of_a_generation_comes_back(self, store: MapStore) -> None:
         states = [snapshot(store)]
         for epoch in range(2):
             store.fuse(*batch((3, 1), (0, 1)), random_maps(2, epoch), epoch=epoch)
@@ -165,7 +165,7 @@ class StoreContract:
         store.roll_back(0)
         assert snapshot(store) == states[0]
 
-    def test_rolling_back_drops_what_came_later(self, store: AttentionStore) -> None:
+    def test_rolling_back_drops_what_came_later(self, store: MapStore) -> None:
         for _ in range(2):
             store.commit()
         store.roll_back(1)
@@ -175,9 +175,7 @@ class StoreContract:
         assert store.generations() == []
         assert store.commit() == 1
 
-    def test_accumulating_after_a_commit_leaves_the_generation_alone(
-        self, store: AttentionStore
-    ) -> None:
+    def test_accumulating_after_a_commit_leaves_the_generation_alone(self, store: MapStore) -> None:
         store.fuse(*batch((0, 1)), random_maps(1, 1))
         store.commit()
         committed = snapshot_without_checksums(store)
@@ -186,7 +184,7 @@ class StoreContract:
         assert snapshot_without_checksums(store) == committed
 
     def test_a_repeated_epoch_ends_as_if_it_had_not_been_interrupted(
-        self, store: AttentionStore, make: Make
+        self, store: MapStore, make: Make
     ) -> None:
         never = make(store.header.fusion)
         for epoch in range(3):
@@ -199,7 +197,7 @@ class StoreContract:
             store.commit()
         assert snapshot_without_checksums(store) == snapshot_without_checksums(never)
 
-    def test_a_generation_that_was_never_committed_is_refused(self, store: AttentionStore) -> None:
+    def test_a_generation_that_was_never_committed_is_refused(self, store: MapStore) -> None:
         store.fuse(*batch((0, 1)), random_maps(1))
         store.commit()
         before = snapshot_without_checksums(store)
@@ -208,7 +206,7 @@ class StoreContract:
         assert snapshot_without_checksums(store) == before
         assert store.generations() == [1]
 
-    def test_an_absent_pair_is_named(self, store: AttentionStore) -> None:
+    def test_an_absent_pair_is_named(self, store: MapStore) -> None:
         before = snapshot(store)
         with pytest.raises(StoreError, match=r"image 'c' has no tag 'dog'.*present classes only"):
             store.fuse(*batch((2, 0), (2, 1)), random_maps(2))
@@ -216,37 +214,37 @@ class StoreContract:
 
     @pytest.mark.parametrize("pair", [(4, 0), (-1, 1), (0, 3), (0, -2)])
     def test_an_image_or_class_out_of_range_is_refused(
-        self, store: AttentionStore, pair: tuple[int, int]
+        self, store: MapStore, pair: tuple[int, int]
     ) -> None:
         with pytest.raises(StoreError, match="below 4 and 3"):
             store.fuse(*batch(pair), random_maps(1))
 
-    def test_index_and_category_must_be_alike(self, store: AttentionStore) -> None:
-        with pytest.raises(StoreError, match="1-d, alike"):
+    def test_index_and_category_must_be_alike(self, store: MapStore) -> None:
+        with pytest.raises(StoreError, match="1-d, of one length"):
             store.fuse(np.array([0, 0]), np.array([1]), random_maps(2))
 
     @pytest.mark.parametrize("value", [np.nan, -0.01, 1.01, np.inf])
     @pytest.mark.parametrize("how", ["fuse", "fill"])
     def test_a_value_that_is_no_attention_never_gets_in(
-        self, store: AttentionStore, value: float, how: str
+        self, store: MapStore, value: float, how: str
     ) -> None:
         before = snapshot(store)
         maps = random_maps(2)
         maps[1, 1, 1] = value
-        with pytest.raises(StoreError, match=r"must lie in \[0, 1\]"):
+        with pytest.raises(StoreError, match=r"must be in \[0, 1\]"):
             getattr(store, how)(*batch((2, 0), (2, 2)), maps)
         assert snapshot(store) == before
 
     @pytest.mark.parametrize("shape", [(1, 3, 4), (2, 4, 3), (2, 12), (2, 1, 3, 4)])
     def test_maps_of_another_grid_are_refused(
-        self, store: AttentionStore, shape: tuple[int, ...]
+        self, store: MapStore, shape: tuple[int, ...]
     ) -> None:
         with pytest.raises(StoreError, match=r"must be \(2, 3, 4\) \(K, h, w\)"):
             store.fuse(*batch((2, 0), (2, 2)), np.zeros(shape, np.float32))
 
     @pytest.mark.parametrize("shape", [(3, 4), (1, 1, 1), (2, 3, 4)])
     def test_shown_cells_of_another_grid_are_refused(
-        self, store: AttentionStore, shape: tuple[int, ...]
+        self, store: MapStore, shape: tuple[int, ...]
     ) -> None:
         before = snapshot(store)
         with pytest.raises(StoreError, match=r"inside must be \(1, 3, 4\)"):
@@ -254,7 +252,7 @@ class StoreContract:
         assert snapshot(store) == before
 
 
-def snapshot_without_checksums(store: AttentionStore) -> tuple[bytes, bytes]:
+def snapshot_without_checksums(store: MapStore) -> tuple[bytes, bytes]:
     """As `snapshot`; a store may learn its rows' checksums at a commit or at a roll-back."""
     rows = store.rows.copy()
     rows["checksum"] = 0

@@ -110,7 +110,7 @@ def test_attention_above_1_is_stored_as_1() -> None:
     index = torch.arange(4)
     accumulate(
         fed, scores(1), LABELS, index, gate=accept_all,
-        normalise=lambda score_map: torch.full_like(score_map, 1.01),
+        to_attention=lambda score_map: torch.full_like(score_map, 1.01),
     )  # fmt: skip
     for store in fed:
         peaks = [store.dense(image).max() for image in range(4)]
@@ -258,7 +258,7 @@ def test_epochs_of_crops_and_flips_add_up_to_the_whole_photo(
             torch.ones(1, 2),
             torch.tensor([0]),
             seen.view[None],
-            normalise=lambda score_map: score_map.clamp(0, 1),
+            to_attention=lambda score_map: score_map.clamp(0, 1),
         )
     whole = photo.transpose(2, 0, 1)[:2] / 255
     cumulative = store.maps(0).attention
@@ -286,7 +286,7 @@ INDEX = torch.arange(4)
 
 def fused(**given: Any) -> list[tuple[bytes, bytes]]:
     fed = stores()
-    accumulate(**{"stores": fed, "score_map": scores(1), "labels": LABELS, "index": INDEX} | given)
+    accumulate(**{"store": fed, "score_map": scores(1), "labels": LABELS, "index": INDEX} | given)
     return [snapshot(store) for store in fed]
 
 
@@ -351,6 +351,6 @@ def test_what_is_no_score_map_with_its_tags_is_refused_by_name(
     empty = [snapshot(store) for store in fed]
     with pytest.raises(ShapeError, match=message):
         accumulate(
-            **{"stores": fed, "score_map": scores(1), "labels": LABELS, "index": INDEX} | given
+            **{"store": fed, "score_map": scores(1), "labels": LABELS, "index": INDEX} | given
         )
     assert [snapshot(store) for store in fed] == empty

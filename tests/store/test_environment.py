@@ -385,7 +385,7 @@ def test_workers_read_the_maps_of_the_reader_that_they_are_handed(tmp_path: Path
 def test_a_writer_is_not_handed_to_another_process(tmp_path: Path) -> None:
     with (
         open_wide(tmp_path) as store,
-        pytest.raises(StoreError, match=r"hand over StoreReader\(path\)"),
+        pytest.raises(StoreError, match=r"pass StoreReader\(path\)"),
     ):
         pickle.dumps(store)
 

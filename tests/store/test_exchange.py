@@ -12,7 +12,7 @@ from tests.store.contract import GRID, PAIRS, batch, header_of, random_maps
 from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError
 from oaa_pl.store import exchange
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.exchange import FORMATS, export_maps, import_maps
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Pairs
 from oaa_pl.store.memory import MemoryStore
@@ -215,11 +215,11 @@ def test_an_id_that_leads_out_of_the_folder_is_refused(
     pairs = Pairs((name,), ("cat",), np.ones((1, 1), bool))
     store = MemoryStore(header_of(pairs=pairs), pairs)
     store.fuse(*batch((0, 0)), random_maps(1))
-    with pytest.raises(StoreError, match="no name for a file inside a folder"):
+    with pytest.raises(StoreError, match="cannot name a file inside a folder"):
         export_maps(store, tmp_path / "deep" / "maps", kind)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "maps").mkdir()
-    refused(tmp_path / "maps", "no name for a file inside a folder", pairs)
+    refused(tmp_path / "maps", "cannot name a file inside a folder", pairs)
 
 
 @EVERY_FORMAT
@@ -310,10 +310,10 @@ def cut_png(folder: Path) -> None:
         (bad_png(mode="P"), ".* is of mode P"),
         (bad_png(mode="1"), ".* is of mode 1"),
         (bad_png(mode="I;16"), ".* is of mode I;16"),
-        (bad_png(mode="L", format="JPEG"), "is no readable PNG"),
-        (cut_png, "is no readable PNG"),
-        (lambda folder: (folder / "a_1.png").write_bytes(b""), "is no readable PNG"),
-        (lambda folder: (folder / "a_1.png").write_text("text"), "is no readable PNG"),
+        (bad_png(mode="L", format="JPEG"), "is not a readable PNG"),
+        (cut_png, "is not a readable PNG"),
+        (lambda folder: (folder / "a_1.png").write_bytes(b""), "is not a readable PNG"),
+        (lambda folder: (folder / "a_1.png").write_text("text"), "is not a readable PNG"),
     ],
 )
 def test_a_png_that_is_no_map_is_named(
@@ -341,13 +341,13 @@ ONE = {"keys": np.array([1]), "cam": np.zeros((1, *GRID), np.float32)}
         ({"keys": np.array([1.0])}, r"of \[1\], got \[1\.\]"),
         ({"keys": np.array(["cat"])}, r"of \[1\], got \['cat'\]"),
         ({"keys": np.array([1, 1]), "cam": np.zeros((2, *GRID))}, "each class once"),
-        ({"cam": np.full((1, *GRID), np.nan)}, r"`cam` must lie in \[0, 1\]; divide"),
-        ({"cam": np.full((1, *GRID), 1.01)}, r"must lie in \[0, 1\]"),
-        ({"cam": np.full((1, *GRID), -0.01)}, r"must lie in \[0, 1\]"),
-        ({"cam": np.full((1, *GRID), 1e300)}, r"must lie in \[0, 1\]"),
-        ({"cam": np.full((1, *GRID), 200, np.uint8)}, r"must lie in \[0, 1\]"),
-        ({"cam": np.zeros((1, *GRID), complex)}, r"must lie in \[0, 1\]"),
-        ({"cam": np.full((1, *GRID), "x")}, r"must lie in \[0, 1\]"),
+        ({"cam": np.full((1, *GRID), np.nan)}, r"`cam` must be in \[0, 1\]; divide"),
+        ({"cam": np.full((1, *GRID), 1.01)}, r"must be in \[0, 1\]"),
+        ({"cam": np.full((1, *GRID), -0.01)}, r"must be in \[0, 1\]"),
+        ({"cam": np.full((1, *GRID), 1e300)}, r"must be in \[0, 1\]"),
+        ({"cam": np.full((1, *GRID), 200, np.uint8)}, r"must be in \[0, 1\]"),
+        ({"cam": np.zeros((1, *GRID), complex)}, r"must be in \[0, 1\]"),
+        ({"cam": np.full((1, *GRID), "x")}, r"must be in \[0, 1\]"),
         ({"origin": np.array([0])}, r"`origin` must be 1 numbers of range\(1, 3\), got \[0\]"),
         ({"origin": np.array([3])}, "`origin` must be"),
         ({"origin": np.array([1, 1])}, "`origin` must be"),
@@ -355,7 +355,7 @@ ONE = {"keys": np.array([1]), "cam": np.zeros((1, *GRID), np.float32)}
         ({"last_epoch": np.array([2**31])}, "`last_epoch` must be"),
         ({"last_epoch": np.array([np.inf])}, "`last_epoch` must be"),
         ({"last_epoch": np.array(1)}, "`last_epoch` must be"),
-        ({"cam": np.array([{}])}, "is no readable archive"),
+        ({"cam": np.array([{}])}, "is not a readable archive"),
     ],
 )
 def test_an_archive_that_is_none_of_this_image_s_maps_is_named(
@@ -396,7 +396,7 @@ def npy_as_npz(folder: Path) -> None:
 )
 def test_a_file_that_is_no_archive_is_named(maps: Path, make: Callable[[Path], None]) -> None:
     make(maps)
-    refused(maps, r"maps/a\.npz (is no readable archive|must hold)")
+    refused(maps, r"maps/a\.npz (is not a readable archive|must hold)")
 
 
 @EVERY_FORMAT
@@ -461,7 +461,7 @@ def test_what_exists_is_refused_and_left_alone(tmp_path: Path, target: str) -> N
 
 
 def test_an_imported_store_is_like_any_other(tmp_path: Path) -> None:
-    store: AttentionStore = some()
+    store: MapStore = some()
     export_maps(store, tmp_path / "maps", "npz")
     back = again(tmp_path / "maps", tmp_path / "store")
     export_maps(back, tmp_path / "more", "npz")

@@ -140,7 +140,7 @@ def test_a_header_of_the_other_version_is_damage(tmp_path: Path) -> None:
 def test_an_id_that_leads_out_of_a_folder_is_not_exported(tmp_path: Path, name: str) -> None:
     pairs = Pairs((name,), ("cat",), [[1]])
     store = MemoryStore(header_of(pairs=pairs), pairs)
-    with pytest.raises(StoreError, match="is no name for a file inside a folder"):
+    with pytest.raises(StoreError, match="cannot name a file inside a folder"):
         export_maps(store, tmp_path / "maps")
 
 

@@ -33,7 +33,7 @@ from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError, StoreMismatchError, StoreNotEmptyError
 from oaa_pl.store import generation as generation_file
 from oaa_pl.store import memmap as memmap_file
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.store.memory import MemoryStore
@@ -131,7 +131,7 @@ def cumulative(row: Row, fusion: str) -> list[float]:
     return [float(np.float32(share)) for share in shares]
 
 
-def require_equal(store: AttentionStore, rows: Rows, fusion: str) -> None:
+def require_equal(store: MapStore, rows: Rows, fusion: str) -> None:
     for image in range(len(PAIRS.ids)):
         present = [category for other, category in ALL if other == image]
         categories, attention = store.maps(image)
@@ -329,7 +329,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             attention = attention[:, 1:]
         for accumulate in (self.ranks[0].fuse, self.ranks[0].fill):
-            with pytest.raises(StoreError, match=r"has no tag|alike|must lie in|must be"):
+            with pytest.raises(StoreError, match=r"has no tag|of one length|must be in|must be"):
                 accumulate(*batch(*pairs), attention)
 
     @step(maps=batches(), fallback=batches())
@@ -339,7 +339,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.ranks[0].absorb(other.state, other.rows)
         absorb(self.live[0], self.fusion, absorbed)
 
-    def fed(self, other: AttentionStore, maps: Maps, fallback: Maps) -> Rows:
+    def fed(self, other: MapStore, maps: Maps, fallback: Maps) -> Rows:
         rows = empty()
         other.fuse(*batch(*maps.pairs), maps.attention, maps.inside, maps.epoch)
         other.fill(*batch(*fallback.pairs), fallback.attention, fallback.epoch)

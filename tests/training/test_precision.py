@@ -244,7 +244,7 @@ def test_one_that_cannot_be_is_refused_before_anything_is_made(
 
 @pytest.mark.parametrize("name", ["photos", "table2_voc320", "table3_voc320", "voc12"])
 def test_experiments_of_wide_networks_choose_by_the_machine(name: str) -> None:
-    text = (root_of("experiments") / name / "experiment.yaml").read_text()
+    text = (root_of("conf") / "experiment" / f"{name}.yaml").read_text()
     named = [line for line in text.splitlines() if line.strip().startswith("precision:")]
     assert [line.split()[1] for line in named] == ["auto"] * len(named)
     gpu = OmegaConf.load(root_of("conf") / "trainer/gpu.yaml")
@@ -256,7 +256,7 @@ def test_the_embedded_experiment_stays_in_float32() -> None:
     cpu = OmegaConf.load(root_of("conf") / "trainer/cpu.yaml")
     assert isinstance(cpu, DictConfig)
     assert cpu.precision == "32-true"
-    assert "precision" not in (root_of("experiments") / "synthetic/experiment.yaml").read_text()
+    assert "precision" not in (root_of("conf") / "experiment/synthetic.yaml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def probability_attention(score_map: Tensor) -> Tensor:
 
     Section 3.3 trains q to be the soft label, the cumulative attention itself. Eq. (2), which
     the classifier's maps are read by, calls every cell empty whose q is below one half. A
-    classifier's score map has no such reading: only its mean over the image was trained.
+    classifier's score map has no such meaning: only its mean over the image was trained.
 
     Args:
         score_map: raw class scores F of an integral model, (B, C, H, W).

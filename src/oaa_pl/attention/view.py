@@ -58,9 +58,9 @@ def undo_view(maps: Tensor, view: Tensor, grid: tuple[int, int]) -> tuple[Tensor
 
     Returns:
         Maps on the whole-image grid, (K, h, w), zero outside the view; and whether each cell's
-        centre lies inside the view, bool, (K, h, w). A cell is exactly zero where all the cells
-        that it is made of are. Where every cell lies on one cell of the map (the whole image on the
-        same grid, its flips, its quarter turns) the values are moved, to the last bit.
+        centre is inside the view, bool, (K, h, w). A cell is exactly zero where all the cells
+        that it is made of are. Where every cell falls on one cell of the map (the whole image on
+        the same grid, its flips, its quarter turns) the values are moved, to the last bit.
     """
     whole, inside = _sample(maps[:, None], view, grid)
     return whole[:, 0], inside
@@ -89,7 +89,7 @@ def _sample(maps: Tensor, where: Tensor, size: tuple[int, int]) -> tuple[Tensor,
     """Sample maps (N, C, H, W) bilinearly on a grid of `size`, zero outside of them.
 
     `where` maps the grid's coordinates to those of the maps, (N, 2, 3). Returns (N, C, *size), and
-    bool, (N, *size): whether a cell's centre lies inside the maps. `grid_sample` is not used: it
+    bool, (N, *size): whether a cell's centre is inside the maps. `grid_sample` is not used: it
     keeps weights of 1e-7 where a centre falls on a centre, and under autocast `affine_grid` rounds
     coordinates to bfloat16.
     """
@@ -128,7 +128,7 @@ def _neighbours(coordinate: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]
     not darkened by an outside that does not exist. Returns int64, int64 and float, each in the
     shape of `coordinate`, the weight with an axis for the classes, (N, 1, h, w).
     """
-    # A coordinate that is no number lies outside, whatever cell it is given.
+    # A coordinate that is NaN counts as outside, whatever cell it is given.
     place = ((coordinate + 1) * (cells / 2) - 0.5).clamp(0, cells - 1).nan_to_num(0)
     nearest = place.round()
     place = nearest.where((place - nearest).abs() <= _ON_CENTRE * cells, place)

@@ -1,24 +1,24 @@
 """Online attention accumulation (OAA) during training: the only writer of the stores.
 
-Source: Jiang et al., ICCV 2019, section 3.2. What is kept (`gate`), how maps are fused (the
-stores' headers) and where they live (`open_stores`) are injected; this file only decides when.
+Source: Jiang et al., ICCV 2019, section 3.2. What is kept (`gate`), how maps are fused and where
+they live (`store`) are arguments; this file only decides when.
 """
 
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from oaa_pl.attention.cam import class_attention
 from oaa_pl.attention.gate import beats_absent_classes
-from oaa_pl.callbacks.checkpoint import ends_an_epoch
 from oaa_pl.callbacks.generations import GENERATIONS
+from oaa_pl.callbacks.lightning import Callback, LightningModule, Trainer
+from oaa_pl.callbacks.resumable import ends_an_epoch
 from oaa_pl.callbacks.step import as_is, batch_fields, score_map_of
-from oaa_pl.callbacks.training_stores import StoreOpener, TrainingStores, openers_of
+from oaa_pl.callbacks.training_stores import StoreOpener, Stores, TrainingStores, openers_of
 from oaa_pl.errors import ConfigError, StoreError, StoreMismatchError
-from oaa_pl.store.accumulate import Gate, Normalisation, accumulate
+from oaa_pl.store.accumulate import Gate, ToAttention, accumulate
 from oaa_pl.store.memmap import MemmapStore
 
 __all__ = ["AttentionAccumulation"]
@@ -27,42 +27,42 @@ log = logging.getLogger(__name__)
 
 
 class AttentionAccumulation(Callback):
-    """Fuse every training batch's attention maps into the cumulative maps on disk.
+    """Fuse every training batch's attention maps into the cumulative maps of a store.
 
-    Reads `score_map` from the dict that `training_step` returns, so it works with any module that
-    returns one; it registers no hook and never touches the network. Several stores (a maximum and
-    a mean, say) can be fed by one run: accumulating never changes the training.
+    It works with any module whose `training_step` returns a dict with `score_map` beside `loss`. It
+    registers no hook on the network and does not change the training.
 
-    The stores are committed at the end of every epoch, at the end of the training and after an
-    exception, whatever checkpoints the trainer writes. Each checkpoint names the generation that
-    belongs to it, and resuming it goes back to that one. A training that resumes nothing needs
-    empty stores, or `overwrite`.
+    The maps are committed at the end of every epoch, at the end of the training and after an
+    exception, whatever checkpoints the trainer writes. Each checkpoint names the commit that
+    belongs to it, and resuming the checkpoint returns to that commit. A training that resumes no
+    checkpoint needs a store without maps, or `overwrite`, or a store opened with `resume`.
 
     Args:
-        open_stores: by name, what opens a store for (rank, world size); or one such opener. They
-            are opened when training starts, in the process that writes them.
+        store: where the maps go: an `AttentionStore`; or several stores by name (a maximum and a
+            mean, for example), which may be functions that open a `MemmapStore` for (rank, world
+            size). Every process of the training opens them when it starts.
         gate: maps (class scores, presence), both (B, C), to a bool (B, C): which maps are trusted.
-        normalise: maps score maps (B, C, h, w) to attention in [0, 1].
-        first_epoch: epochs before this one are not accumulated, while the classifier is still
-            noise. The paper names none, the authors' releases start at 1.
+        to_attention: maps score maps (B, C, h, w) to attention in [0, 1].
+        first_epoch: earlier epochs are not accumulated, because the classifier is still noise.
+            The paper names none; the authors' releases start at 1.
         keep_empty: whether a map with no positive value can be accepted. Release: it can.
         fill_in_epoch: in this epoch a map that is not accepted becomes the fallback of a pair that
-            never had one accepted; None: no epoch. Release, in PyTorch: the last.
-        overwrite: begin anew where a store holds maps. They are dropped at the first commit.
-        read_batch: maps a batch to a dict with `labels`, `index` and, where views or padding
-            copies exist, `view` and `repeat`; not needed where batches are such dicts.
-        resume_inside_epoch: go on from a checkpoint that was written inside an epoch, as Lightning
-            does: the rest of the epoch is drawn anew, so images may count twice in it, or never.
+            has no accepted map. None: in no epoch. Release, in PyTorch: the last.
+        overwrite: start with no maps. The first commit replaces what the store holds.
+        read_batch: maps a batch to a dict with `labels` and `index`, and with `view` and `repeat`
+            where training crops images or pads epochs. Not needed if batches are such dicts.
+        resume_inside_epoch: allow a checkpoint that was saved inside an epoch. Lightning draws the
+            rest of that epoch again, so an image may count twice in it, or not at all.
 
     Raises:
-        ConfigError: if `first_epoch` is negative, or a store is given in place of its opener.
+        ConfigError: if `first_epoch` is negative, or `store` is not a store.
     """
 
     def __init__(
         self,
-        open_stores: Mapping[str, StoreOpener] | StoreOpener,
+        store: Stores,
         gate: Gate = beats_absent_classes,
-        normalise: Normalisation = class_attention,
+        to_attention: ToAttention = class_attention,
         first_epoch: int = 0,
         keep_empty: bool = False,
         fill_in_epoch: int | None = None,
@@ -73,8 +73,8 @@ class AttentionAccumulation(Callback):
     ) -> None:
         if first_epoch < 0:
             raise ConfigError(f"first_epoch must be 0 or more, got {first_epoch}")
-        self._stores = TrainingStores(openers_of(open_stores))
-        self.gate, self.normalise, self.first_epoch = gate, normalise, first_epoch
+        self._stores = TrainingStores(openers_of(store))
+        self.gate, self.to_attention, self.first_epoch = gate, to_attention, first_epoch
         self.keep_empty, self.fill_in_epoch = keep_empty, fill_in_epoch
         self.overwrite, self.read_batch = overwrite, read_batch
         self.resume_inside_epoch = resume_inside_epoch
@@ -107,17 +107,17 @@ class AttentionAccumulation(Callback):
             )
         if not all(saved.values()):
             raise StoreMismatchError(
-                "the checkpoint was written where its maps were not at hand (by a process that had "
-                "failed, or after a training in spawned processes); resume one that was written "
-                "during the training"
+                "the checkpoint was written where its maps were not available (by a process that "
+                "had failed, or after a training in spawned processes); resume one that was "
+                "written during the training"
             )
         finished = 0 <= trainer.max_steps <= checkpoint["global_step"]
         if not (self.resume_inside_epoch or finished or ends_an_epoch(checkpoint)):
             raise ConfigError(
                 "the checkpoint was saved in the middle of an epoch, from where no data loader can "
-                "go on exactly. Resume one that was saved at an epoch's end, as "
-                "ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True) does; or go on "
-                "inexactly with AttentionAccumulation(resume_inside_epoch=True)"
+                "continue exactly. Resume one that was saved at an epoch's end, as "
+                "ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True) does; or "
+                "continue inexactly with AttentionAccumulation(resume_inside_epoch=True)"
             )
         self._stores.committed = {name: (number, seal) for name, (number, seal) in saved.items()}
         self._resumed = True
@@ -159,7 +159,7 @@ class AttentionAccumulation(Callback):
             score_map,
             **fields,
             gate=self.gate,
-            normalise=self.normalise,
+            to_attention=self.to_attention,
             epoch=trainer.current_epoch,
             keep_empty=self.keep_empty,
             fill_rejected=trainer.current_epoch == self.fill_in_epoch,
@@ -231,7 +231,7 @@ def _warn_of_checkpoints_inside_epochs(trainer: Trainer) -> None:
         if steps or getattr(callback, "_train_time_interval", None):
             log.warning(
                 "%s writes checkpoints inside epochs. A training that accumulates attention is not "
-                "resumed from those, since no data loader can go on exactly. To be able to resume, "
-                "add ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True)",
+                "resumed from those, since no data loader can continue exactly. To be able to "
+                "resume, add ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True)",
                 type(callback).__name__,
             )

@@ -1,8 +1,7 @@
-"""Checkpoint files that are complete or absent, and whether an exact resume can start from one."""
+"""Checkpoint files that are complete or absent."""
 
 import io
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,10 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
+from oaa_pl.callbacks.resumable import LAST, ends_an_epoch
 from oaa_pl.files.atomic import write_whole
 
 __all__ = ["LAST", "AtomicCheckpointIO", "ends_an_epoch"]
-
-LAST = "last.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -31,13 +29,3 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_whole(Path(path), buffer.getbuffer(), durable=True)
-
-
-def ends_an_epoch(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether Lightning saved a checkpoint behind an epoch's last batch.
-
-    Args:
-        checkpoint: its content.
-    """
-    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-    return bool(progress["is_last_batch"])

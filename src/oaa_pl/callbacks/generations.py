@@ -2,7 +2,7 @@
 
 A checkpoint names the generation that belongs to it. The trainer tells which file it wrote or
 removed (`RecordedIO`), and a file in the store's folder keeps it (`NamedGenerations`): no guess
-about names, folders or endings of somebody else's checkpoints. Copies that a person made beside a
+about names, folders or endings of other people's checkpoints. Copies that a person made beside a
 checkpoint are found by reading them.
 """
 
@@ -28,7 +28,7 @@ GENERATIONS = "oaa_generations"
 
 _FILE = "checkpoints.json"
 _SUFFIX = ".ckpt"
-# Stands for a checkpoint whose file the trainer has not told yet, or never will.
+# Stands for a checkpoint whose file the trainer has not reported yet, or never will.
 _UNKNOWN = "unknown://"
 
 
@@ -69,14 +69,14 @@ class NamedGenerations:
             self._write(entries)
 
     def clear(self) -> None:
-        """Forget every checkpoint: the store begins anew."""
+        """Forget every checkpoint: the store starts again without maps."""
         (self.store / _FILE).unlink(missing_ok=True)
 
     def needed(self, folders: Iterable[Path] = ()) -> set[int]:
         """Generations that a checkpoint on disk names.
 
         Args:
-            folders: more folders in which checkpoints may lie, beside those that are recorded.
+            folders: more folders that may have checkpoints, beside the recorded ones.
         """
         entries = self._read()
         there = {
@@ -95,7 +95,7 @@ class NamedGenerations:
         return numbers
 
     def _named_by(self, copy: Path) -> set[int]:
-        """The generation that a file names which nobody recorded; all there are if unreadable."""
+        """The generation that an unrecorded file names; all generations if it is unreadable."""
         try:
             state = copy.stat()
         except OSError:
@@ -186,9 +186,9 @@ def generations_in(path: Path) -> dict[str, int]:
         return {name: found[0] for name, found in named if found is not None}
     except KeyError:
         return {}
-    except Exception as error:  # torch raises almost anything at a file that is none of its own
+    except Exception as error:  # torch raises almost anything at a file of another kind
         reason = (str(error) or repr(error)).splitlines()[0]
         raise WeightsError(
-            f"{path} is not a readable checkpoint ({reason}), so nobody knows which generation of "
+            f"{path} is not a readable checkpoint ({reason}), so it is unknown which generation of "
             "the stores it needs; remove it, or copy it again"
         ) from error

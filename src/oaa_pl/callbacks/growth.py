@@ -61,7 +61,7 @@ class AttentionGrowth(Callback):
         for place, image in enumerate(index.tolist()):
             if image in self.images:
                 here = slice(place, place + 1)
-                attention = self.accumulation.normalise(outputs["score_map"][here])[0]
+                attention = self.accumulation.to_attention(outputs["score_map"][here])[0]
                 present = batch["labels"][place] > 0
                 view = batch["view"][here].expand(int(present.sum()), 2, 3)
                 grid = self.accumulation.stores[self.store].header.grid

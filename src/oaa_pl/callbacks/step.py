@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor
 
+from oaa_pl.callbacks.lightning import LightningModule
 from oaa_pl.errors import ConfigError
 
 __all__ = ["as_is", "batch_fields", "score_map_of"]
@@ -48,7 +48,7 @@ def score_map_of(outputs: Any, module: LightningModule) -> Tensor | None:
 
 
 def batch_fields(batch: Any) -> dict[str, Any]:
-    """The fields of a batch that accumulation reads, those that are there, as tensors.
+    """The fields of a batch that accumulation reads, as far as the batch has them, as tensors.
 
     Args:
         batch: a dict with `labels` (B, C) and `index` (B,), perhaps `view` and `repeat`: see

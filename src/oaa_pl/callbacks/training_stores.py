@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from pytorch_lightning import Trainer
-
 from oaa_pl.callbacks.generations import GENERATIONS, NamedGenerations, RecordedIO
+from oaa_pl.callbacks.lightning import Trainer
 from oaa_pl.errors import ConfigError
+from oaa_pl.store.attention_store import AttentionStore
 from oaa_pl.store.memmap import MemmapStore
 
-__all__ = ["Named", "StoreOpener", "TrainingStores", "openers_of"]
+__all__ = ["Named", "StoreOpener", "Stores", "TrainingStores", "openers_of"]
 
-# Generation and seal. The empty store has neither.
+# Generation and seal; of the empty store 0 and "".
 Named = tuple[int, str]
-_EMPTY: Named = (0, "")
 
 
 class StoreOpener(Protocol):
@@ -25,6 +24,10 @@ class StoreOpener(Protocol):
 
     def __call__(self, rank: int, world_size: int, *, overwrite: bool) -> MemmapStore:
         """Open the store for one process."""
+
+
+Stores = AttentionStore | StoreOpener | Mapping[str, AttentionStore | StoreOpener]
+"""What a training accumulates into: one store, or several by name."""
 
 
 class TrainingStores:
@@ -46,12 +49,12 @@ class TrainingStores:
         self._named: dict[str, NamedGenerations] = {}
 
     def open(self, trainer: Trainer, *, overwrite: bool, goes_on: bool) -> None:
-        """Open every store: as committed if the training goes on, else empty.
+        """Open every store: as committed if the training continues, else empty.
 
         Args:
             trainer: of the training.
-            overwrite: begin anew where a store holds maps.
-            goes_on: whether the training goes on from what `committed` names.
+            overwrite: start without maps where a store holds some.
+            goes_on: whether the training continues from what `committed` names.
 
         Raises:
             StoreNotEmptyError: if a store holds maps, and nothing says what shall become of them.
@@ -67,7 +70,10 @@ class TrainingStores:
             if goes_on and self.committed is not None:
                 self._go_back(trainer, self.committed)
             else:
-                self.committed = dict.fromkeys(self.openers, _EMPTY)
+                self.committed = {
+                    name: (store.opened_at, store.seal(store.opened_at))
+                    for name, store in self.opened.items()
+                }
         except BaseException:
             self.close()
             raise
@@ -129,28 +135,30 @@ class TrainingStores:
         self.opened = {}
 
 
-def openers_of(given: Mapping[str, StoreOpener] | StoreOpener) -> dict[str, StoreOpener]:
-    """Openers by the names of their stores.
+def openers_of(given: Stores) -> dict[str, StoreOpener]:
+    """What opens each store, by the store's name.
 
     Args:
-        given: such openers, or a single one.
+        given: stores, or what opens them, by name; or a single one, which is named "maps".
 
     Raises:
-        ConfigError: if a store is given in place of its opener.
+        ConfigError: if one is neither an `AttentionStore` nor a function that opens a store.
     """
-    openers: Mapping[str, Any] = given if isinstance(given, Mapping) else {"maps": given}
-    for name, opener in openers.items():
+    named: Mapping[str, Any] = given if isinstance(given, Mapping) else {"maps": given}
+    openers: dict[str, StoreOpener] = {}
+    for name, one in named.items():
+        opener = one.open_writer if isinstance(one, AttentionStore) else one
         if not callable(opener):
             raise ConfigError(
-                f"open_stores[{name!r}] must be what opens a store, got {type(opener).__name__}; "
-                "give partial(MemmapStore, path, header, pairs), as the process that trains must "
-                "open it"
+                f"store {name!r} must be an AttentionStore, got {type(one).__name__}; give "
+                "AttentionStore(path, ids, classes, labels): each process that trains opens it"
             )
-    return dict(openers)
+        openers[name] = opener
+    return openers
 
 
 def _checkpoint_folders(trainer: Trainer) -> set[Path]:
-    """Folders of a training's checkpoints, also of those that no store's record has yet."""
+    """Folders of a training's checkpoints, also of the ones that no store's record has yet."""
     # Not by class: both packages of Lightning have one of their own.
     named = [getattr(callback, "dirpath", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]  # a plain attribute
     folders = {Path(folder) for folder in named if folder}

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.config.recipe import plain
-from oaa_pl.config.sources import unsaid_classes
+from oaa_pl.config.sources import require_values, unsaid_classes
 from oaa_pl.data.check import Cue, Findings, check_images, check_lists
 from oaa_pl.data.folder import FolderSource
 from oaa_pl.data.listing import Listing, of_folder, of_source, of_voc
@@ -31,7 +31,6 @@ from oaa_pl.files.home import expanded_path
 from oaa_pl.files.image import is_there
 from oaa_pl.proxy.background import FolderCue
 from oaa_pl.report.contact_sheet import contact_sheet, jpeg
-from oaa_pl.stages.configured import require_values
 
 __all__ = ["run"]
 

@@ -3,7 +3,6 @@
 import importlib
 import logging
 import os
-import re
 import signal
 import sys
 import warnings
@@ -11,12 +10,12 @@ from collections.abc import Sequence
 
 from oaa_pl import __version__
 from oaa_pl.commands.manual import COMMANDS, STORE, command_page, front_page
-from oaa_pl.errors import OaaError
+from oaa_pl.config.compose import run_job
+from oaa_pl.config.failure import reason_of
+from oaa_pl.config.flags import split
+from oaa_pl.errors import JobsFailedError, OaaError
 
 __all__ = ["main"]
-
-# Of Hydra's own, those that make sense here.
-_FLAGS = ("-m", "--multirun", "--cfg", "-c", "--package", "-p", "--resolve", "--info", "-i")
 
 DONE, UNEXPECTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -28,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `oaa`; those of the process if None.
 
     Returns:
-        Exit status: 0 done, 2 bad input, 130 interrupted.
+        Exit status: 0 done, 1 unexpected error in a sweep, 2 bad input, 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -45,19 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "-h" in overrides or "--help" in overrides:
         sys.stdout.write(command_page(name))
         return DONE
-    unknown = [word for word in overrides if word.startswith("-") and word not in _FLAGS]
-    if unknown:
-        return _refuse(f"unknown option {unknown[0]!r}; values are given as KEY=VALUE, no dashes")
+    try:
+        split(overrides)  # before torch is imported, which takes seconds
+    except OaaError as error:
+        return _refuse(str(error))
     return _run(name, overrides)
 
 
 def _run(name: str, overrides: Sequence[str]) -> int:
     _quieten()
     # Imported here: torch takes seconds, which a page of the manual should not.
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from oaa_pl.config.compose import run_job
     from oaa_pl.training.notice import forget
 
     forget()
@@ -73,60 +69,18 @@ def _run(name: str, overrides: Sequence[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\noaa: interrupted; run the same command again to go on from there\n")
         return INTERRUPTED
+    except JobsFailedError as error:
+        status = _refuse(str(error))
+        return UNEXPECTED if error.defects else status
     except Exception as error:
-        known = _known_cause(error, (OaaError, HydraException, OmegaConfBaseException, OSError))
-        known = known or _told_by_another_process(error)
-        if known is None:
+        reason = reason_of(error)
+        if reason is None:
             raise
-        return _refuse(_one_line(known))
+        return _refuse(reason)
     finally:
         for one, handler in polite.items():
             signal.signal(one, handler)
     return DONE
-
-
-def _known_cause(
-    error: BaseException, kinds: tuple[type[BaseException], ...]
-) -> BaseException | None:
-    """The error that a person can act on: ours, if there is one below the wrapping of others."""
-    chain = [error]
-    while (below := _below(chain[-1])) is not None:
-        chain.append(below)
-    ours = [one for one in chain if isinstance(one, OaaError)]
-    if ours:
-        return ours[0]
-    # Hydra wraps whatever a constructor raises; if that is a defect, its traceback must be seen.
-    root = chain[-1]
-    if not isinstance(root, kinds):
-        return None
-    return next((one for one in chain if isinstance(one, kinds)), None)
-
-
-def _below(error: BaseException) -> BaseException | None:
-    """What an error was raised from or during, unless it was raised `from None`."""
-    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-
-
-def _told_by_another_process(error: BaseException) -> OaaError | None:
-    """Our own error at the end of the traceback that a spawned training hands over as text."""
-    told = re.search(r"^oaa_pl\.errors\.\w+: ([^\n]*)\Z", str(error).strip(), re.MULTILINE)
-    return OaaError(told[1]) if told else None
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OaaError):
-        # A loader's process hands its error over with the whole traceback inside the message.
-        *_, last = re.split(rf"^{re.escape(_name(error))}: ", str(error), flags=re.MULTILINE)
-        return " ".join(last.split())
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = " ".join(line for line in lines[:2] if not line.startswith("See http"))
-    word = getattr(error, "override", None)  # of Hydra's parser, which points at a place in it
-    what = f"cannot read {word!r}" if word else type(error).__name__
-    return f"{what}: {said}; see 'oaa COMMAND --help' for what can be chosen"
-
-
-def _name(error: BaseException) -> str:
-    return f"{type(error).__module__}.{type(error).__qualname__}"
 
 
 def _refuse(message: str) -> int:

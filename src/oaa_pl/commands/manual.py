@@ -224,11 +224,9 @@ Values used most often:
 
 
 def _groups() -> str:
-    """The configuration groups and their options, read from `conf` and `experiments`."""
+    """The configuration groups and their options, read from `conf`."""
     conf = root_of("conf")
     found = {group.name: sorted(group.glob("*.yaml")) for group in conf.iterdir() if group.is_dir()}
     # `tuned` has folders only: it follows from the experiment and the network.
     options = {name: [file.stem for file in files] for name, files in found.items() if files}
-    experiments = root_of("experiments").glob("*/experiment.yaml")
-    options["experiment"] = sorted(file.parent.name for file in experiments)
     return "\n".join(f"  {group}={'|'.join(names)}" for group, names in sorted(options.items()))

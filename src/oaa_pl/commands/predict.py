@@ -1,11 +1,12 @@
 """`oaa predict`: masks and overlays for a folder of new photos."""
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from PIL import Image
@@ -17,14 +18,15 @@ from oaa_pl.config.recipe import plain
 from oaa_pl.data.images import read_photo
 from oaa_pl.errors import BadImageError, ConfigError, MissingImageError, MissingInputError
 from oaa_pl.files.home import expanded_path
+from oaa_pl.prediction.predictor import Predictor
+from oaa_pl.prediction.recorded import recorded_segmenter
+from oaa_pl.prediction.views import looked_at
 from oaa_pl.proxy.palette import save_label
 from oaa_pl.proxy.png import save_png
 from oaa_pl.report.pictures import label_overlay
 from oaa_pl.runs.record import write_text
-from oaa_pl.runs.recorded import recorded_classes, recorded_config, require_known
-from oaa_pl.stages.configured import Configured, run_of
-from oaa_pl.stages.trained import label_photo
-from oaa_pl.stages.views import looked_at, named_keys
+from oaa_pl.runs.recorded import require_known
+from oaa_pl.stages.configured import run_of
 
 __all__ = ["run"]
 
@@ -32,15 +34,15 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Segment every photo of a folder; what is no photo is named and left out.
+    """Segment every photo of a folder; a file that is not a photo is named and left out.
 
     Writes `<output>/masks/<name>.png` (palette, ids 0..C), `<output>/overlays/<name>.png` and
-    `<output>/classes.txt`. The segmenter's folder is enough, wherever it lies: it records the
+    `<output>/classes.txt`. The segmenter's folder is enough, wherever it is: it records the
     network, its classes and how it looks at photos. What the command line names about the last
     (`evaluate.*`, `crf`, `trainer`) is taken in place of what is recorded.
 
     Raises:
-        ConfigError: if no folder of photos is given, the checkpoint is no segmenter's, or the
+        ConfigError: if no folder of photos is given, the checkpoint is not a segmenter's, or the
             command line names what cannot be changed.
         MissingInputError: if the folder or the checkpoint does not exist.
         BadImageError: if not one file could be read.
@@ -53,8 +55,7 @@ def run(cfg: DictConfig) -> None:
         raise MissingInputError(f"predict.photos: {photos} is not a folder")
     default = run_of(cfg).segmenter(chosen_method(cfg).name) / LAST
     checkpoint = expanded_path(cfg.predict.checkpoint or default)
-    trained, classes = _trained_with(cfg, checkpoint)
-    label = label_photo(Configured(trained).segmenting, checkpoint, len(classes))
+    predictor = _predictor(cfg, checkpoint)
     files = list(_files(photos, output.resolve()))
     read = 0
     with bar(len(files), "predict") as progress:
@@ -65,12 +66,12 @@ def run(cfg: DictConfig) -> None:
                 log.warning("skipped: %s", error)
             else:
                 # The suffix stays part of the name: a.jpg and a.png are two photos.
-                _save(output, path.relative_to(photos).as_posix() + ".png", photo, label(photo))
+                _save(output, path.relative_to(photos).as_posix() + ".png", photo, predictor(photo))
                 read += 1
             progress.update(1)
     if not read:
         raise BadImageError(f"{photos}: none of its {len(files)} files could be read as a photo")
-    names = ("background", *classes)
+    names = ("background", *predictor.classes)
     write_text(output / "classes.txt", "".join(f"{n} {name}\n" for n, name in enumerate(names)))
     log.info("%s: masks and overlays of %d of %d files", output, read, len(files))
 
@@ -83,7 +84,7 @@ def _files(photos: Path, output: Path) -> Iterator[Path]:
 
     def walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
         real = folder.resolve()
-        if real == output:  # if it lies among the photos, it is none of them
+        if real == output:  # the output of an earlier call, among the photos
             return
         if real in above:
             log.warning("skipped: %s is a link back to %s, which is read already", folder, real)
@@ -111,11 +112,11 @@ def _save(output: Path, name: str, photo: NDArray[np.uint8], label: NDArray[np.u
     save_png(output / "overlays" / name, Image.fromarray(label_overlay(photo, label)))
 
 
-def _trained_with(cfg: DictConfig, checkpoint: Path) -> tuple[DictConfig, tuple[str, ...]]:
-    """Configuration and class names that a segmenter's folder records beside its checkpoint.
+def _predictor(cfg: DictConfig, checkpoint: Path) -> Predictor:
+    """A segmenter as its folder records it, changed by what the command line names.
 
     Args:
-        cfg: this command's; what its command line names about looking at photos is taken over.
+        cfg: this command's.
         checkpoint: the segmenter's.
     """
     if not checkpoint.is_file():
@@ -123,27 +124,19 @@ def _trained_with(cfg: DictConfig, checkpoint: Path) -> tuple[DictConfig, tuple[
             f"{checkpoint} does not exist; first run 'oaa fit stage=segmenter', or say "
             "predict.checkpoint=<file>"
         )
-    allow, keys = plain(cfg.allow_targets), named_keys()
+    allow, keys = plain(cfg.allow_targets), _named_keys()
     if not isinstance(allow, list):
         raise ConfigError(f"allow_targets must be a list such as [mynet,timm], got {allow!r}")
-    recorded = recorded_config(checkpoint, "net.segmenter", allow=allow)
-    if not _is_segmenter(checkpoint.parent):
-        raise ConfigError(
-            f"{checkpoint} is not a segmenter's; give one that 'oaa fit stage=segmenter' made"
-        )
-    classes = recorded_classes(checkpoint.parent)
-    trained = looked_at(recorded, cfg, keys)
+    recorded, classes = recorded_segmenter(checkpoint, allow)
+    found = looked_at(recorded, cfg, keys)
     if not any(key == "crf" or key.startswith("crf.") for key in keys):
-        require_known(trained.crf, checkpoint.parent / "config.yaml", allow)
-    return trained, classes
+        require_known(found.crf, checkpoint.parent / "config.yaml", allow)
+    return Predictor.of(found, checkpoint, classes)
 
 
-def _is_segmenter(folder: Path) -> bool:
-    """Whether a stage's folder says that a segmenter was trained in it, wherever it lies now."""
-    path = folder / "stage.json"
-    try:
-        return "segmenter" in json.loads(path.read_text(encoding="utf-8"))["made_from"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MissingInputError(
-            f"{path} does not say what was trained ({error!r}); it belongs beside {LAST}"
-        ) from error
+def _named_keys() -> list[str]:
+    """Keys and groups that the command line names, `crf` or `trainer.precision`; of this job."""
+    if not HydraConfig.initialized():
+        return []
+    words = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
+    return [str(word.key_or_group) for word in words if word.package is None]

@@ -110,7 +110,7 @@ def _resumed_from(path: Path) -> int | None:
 def _model(
     path: Path, header: Header, pairs: Pairs, checkpoint: Path | None
 ) -> tuple[nn.Module, OaaDataModule, Callable[[Tensor], Tensor]]:
-    """Network, photos and reading that make a store's maps."""
+    """Network, photos and conversion to attention that make a store's maps."""
     parts = ("net.attention", "attention", "integral.attention", "data")
     if checkpoint is not None:
         if not checkpoint.is_file():
@@ -128,16 +128,16 @@ def _model(
         )
     made, method = Configured(cfg), path.resolve().parent.name
     # How the model's score map is read is the store's own matter.
-    reading = made.recipe("integral.attention" if method == made.loss.method else "attention")
-    if header.normalisation not in (reading.name, "unknown"):
+    to_attention = made.recipe("integral.attention" if method == made.loss.method else "attention")
+    if header.normalisation not in (to_attention.name, "unknown"):
         raise StoreMismatchError(
-            f"{checkpoint} makes maps by {reading.name}, {path} holds maps by "
+            f"{checkpoint} makes maps by {to_attention.name}, {path} holds maps by "
             f"{header.normalisation}; give another checkpoint"
         )
     train, net = made.data.train, made.network("attention")
     pairs.require_same(pairs_of(train), path)
     module = load_into(net.unweighted.make(len(train.classes)), checkpoint)
-    return ready(module, net, made.trainer), made.data.loaders(net, train), reading()
+    return ready(module, net, made.trainer), made.data.loaders(net, train), to_attention()
 
 
 def _stage_of(cfg: DictConfig, path: Path) -> Path:

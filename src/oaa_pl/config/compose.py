@@ -1,35 +1,34 @@
-"""Hydra, set up for `oaa`: where the configuration lies, and experiments as folders.
+"""Hydra, set up for `oaa`: where the configuration lies, and how a job gets its own.
 
-`experiment=NAME` reads `experiments/NAME/experiment.yaml`, so that an experiment's overrides lie
-beside its protocol and its committed results.
+`experiment=NAME` is `conf/experiment/NAME.yaml`; its protocol and its committed results lie in
+`experiments/NAME`.
 """
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import hydra
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
-from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from typing_extensions import override
 
+from oaa_pl.config.flags import split
 from oaa_pl.config.methods import read_users_methods
 from oaa_pl.config.paths import expand_paths
+from oaa_pl.config.sweep import Failures
 from oaa_pl.config.words import as_hydra_reads
 from oaa_pl.errors import ConfigError
 from oaa_pl.files.home import expanded
 from oaa_pl.files.installed import root_of
 
 __all__ = [
-    "ExperimentSource",
     "compose_group",
     "in_sweep",
     "overridden",
@@ -39,100 +38,69 @@ __all__ = [
     "variant",
 ]
 
-_GROUP = "experiment"
-_FILE = "experiment.yaml"
-
-
-class ExperimentSource(FileConfigSource):
-    """Finds `experiment/NAME` at `NAME/experiment.yaml` below the experiments folder."""
-
-    @staticmethod
-    @override
-    def scheme() -> str:
-        return "experiments"
-
-    def _inner(self, path: str) -> str | None:
-        """File of a config path, relative to the folder; None if it is no experiment's."""
-        group, _, name = path.partition("/")
-        name = name.removesuffix(".yaml")
-        return f"{name}/{_FILE}" if group == _GROUP and name and "/" not in name else None
-
-    @override
-    def load_config(self, config_path: str) -> ConfigResult:
-        return super().load_config(self._inner(config_path) or config_path)
-
-    @override
-    def is_group(self, config_path: str) -> bool:
-        return config_path in ("", _GROUP)
-
-    @override
-    def is_config(self, config_path: str) -> bool:
-        inner = self._inner(config_path)
-        return inner is not None and (Path(self.path) / inner).is_file()
-
-    @override
-    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        if config_path == "":
-            return [_GROUP] if results_filter != ObjectType.CONFIG else []
-        if config_path != _GROUP or results_filter == ObjectType.GROUP:
-            return []
-        return sorted(file.parent.name for file in Path(self.path).glob(f"*/{_FILE}"))
-
 
 def register() -> None:
-    """Make Hydra know the experiments folder; harmless when repeated."""
-    OmegaConf.register_new_resolver(
-        "oaa.experiments", lambda: f"experiments://{root_of('experiments')}", replace=True
-    )
+    """Make Hydra know the resolver that `conf/config.yaml` uses; harmless when repeated."""
     OmegaConf.register_new_resolver("oaa.expanded", expanded, replace=True)
-    Plugins.instance().register(ExperimentSource)
 
 
-def run_job(job: Callable[[DictConfig], None], overrides: Sequence[str]) -> None:
+def run_job(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
     """Compose the configuration and run a job on it, or one per combination with `-m`.
 
     Args:
-        job: what to do with a composed configuration.
-        overrides: Hydra's command line.
+        job: what to do with a composed configuration. In a sweep, what it returns is the job's
+            metric: Hydra gives it to the sweeper.
+        words: Hydra's command line, flags and overrides.
 
     Raises:
         HydraException: if the overrides do not fit the configuration.
         ConfigError: if a word cannot be read.
+        JobsFailedError: if jobs of a sweep failed; the other jobs have run.
     """
     register()
-    overrides = as_hydra_reads(overrides)
+    flags, overrides = split(words)
+    overrides = as_hydra_reads(overrides, sweep="-m" in flags or "--multirun" in flags)
     # Hydra would print an error and leave; the command line wants the exception itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     command_line = sys.argv
+    alone: list[Exception] = []
 
-    failed: list[BaseException] = []
+    with TemporaryDirectory(prefix="oaa-") as folder:
+        failures = Failures(Path(folder), tuple(overrides))
 
-    def with_command_line(cfg: DictConfig) -> None:
-        # Lightning's `ddp` starts its other processes with this very command line.
-        sys.argv = command_line
-        if failed:  # the rest of a sweep would most likely fail alike
-            return
+        def task(cfg: DictConfig) -> Any:
+            # Lightning's `ddp` starts its other processes with this very command line.
+            sys.argv = command_line
+            try:
+                expand_paths(cfg)
+                read_users_methods()
+                return job(cfg)
+            except Exception as error:
+                if in_sweep():
+                    failures.add(error)
+                    raise  # Hydra goes on with the other jobs, and tells its sweeper
+                alone.append(error)  # Hydra would print an error of its own above ours
+                return None
+
+        conf = root_of("conf")
+        main = hydra.main(version_base="1.3", config_path=str(conf), config_name="config")
         try:
-            expand_paths(cfg)
-            read_users_methods()
-            job(cfg)
-        except BaseException as error:
-            failed.append(error)  # Hydra would print an error of its own above ours
-
-    conf = root_of("conf")
-    main = hydra.main(version_base="1.3", config_path=str(conf), config_name="config")
-    try:
-        # Flags first: Hydra wants the overrides in one piece, but whoever repeats a command to
-        # sweep writes -m last.
-        words = [word for word in overrides if "=" in word and not word.startswith("-")]
-        rest = [word for word in overrides if word not in words]
-        sys.argv = [command_line[0], *rest, *_naming(words), *words]
-        main(with_command_line)()
-    finally:
-        sys.argv = command_line
-        HydraConfig.instance().cfg = None  # a later call in this process is another job
-    if failed:
-        raise failed[0]
+            # Flags first: Hydra wants the overrides in one piece, but people who repeat a command
+            # to sweep write -m last.
+            sys.argv = [command_line[0], *flags, *_naming(overrides), *overrides]
+            main(task)()
+        except SystemExit as leaving:
+            if leaving.code:  # 0 after `--hydra-help`
+                raise
+        except Exception as error:
+            failures.raise_if_any(error)
+            raise
+        finally:
+            sys.argv = command_line
+            HydraConfig.instance().cfg = None  # a later call in this process is another job
+        failures.raise_if_any()
+    if alone:
+        raise alone[0]
 
 
 # A stage's folder is named by these already, or they do not change what is made.
@@ -142,9 +110,9 @@ _NOT_IN_A_NAME = (
 )  # fmt: skip
 
 
-def _naming(words: list[str]) -> list[str]:
+def _naming(words: Sequence[str]) -> list[str]:
     """What makes Hydra name a sweep's jobs by what the sweep varies, and by nothing else."""
-    parsed = OverridesParser.create().parse_overrides(words)
+    parsed = OverridesParser.create().parse_overrides(list(words))
     fixed = {str(one.key_or_group) for one in parsed if not one.is_sweep_override()}
     keys = sorted({*_NOT_IN_A_NAME, *fixed})
     quoted = ",".join(f"'{key}'" for key in keys)
@@ -154,17 +122,30 @@ def _naming(words: list[str]) -> list[str]:
 def compose_group(group: str, name: str) -> DictConfig:
     """One option of a configuration group, by itself.
 
+    Inside a job, the folder of `--config-dir` is searched too.
+
     Raises:
         ConfigError: if there is no such option.
     """
-    path = root_of("conf") / group / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
-        raise ConfigError(f"{group} must be one of {known}, got {name!r}")
-    option = OmegaConf.load(path)
+    with _initialized():
+        known = GlobalHydra.instance().config_loader().get_group_options(group)
+        if name not in known:
+            raise ConfigError(f"{group} must be one of {', '.join(sorted(known))}, got {name!r}")
+        option = hydra.compose(f"{group}/{name}").get(group)
     if not isinstance(option, DictConfig):
-        raise ConfigError(f"{path} is not a mapping; restore it")
+        raise ConfigError(f"{group}/{name}.yaml is not a mapping; restore it")
     return option
+
+
+@contextmanager
+def _initialized() -> Iterator[None]:
+    """Hydra as the running job has it, or else with the package's own configuration."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+    else:
+        register()
+        with hydra.initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+            yield
 
 
 def overridden(cfg: DictConfig, *changes: Mapping[str, Any]) -> DictConfig:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.data.class_counts import require_learnable
 from oaa_pl.data.source import Source
@@ -15,7 +17,7 @@ from oaa_pl.files.file_names import require_file_names
 from oaa_pl.store.layout import Pairs
 from oaa_pl.store.reader import StoreReader
 
-__all__ = ["maps_of", "pairs_of", "sources", "unsaid_classes"]
+__all__ = ["maps_of", "pairs_of", "require_values", "sources", "unsaid_classes"]
 
 
 def sources(train: Recipe, val: Recipe | None, folder: Path) -> tuple[Source, Source | None]:
@@ -40,6 +42,20 @@ def sources(train: Recipe, val: Recipe | None, folder: Path) -> tuple[Source, So
         if source is not None:
             require_file_names(source.ids, folder)
     return trained, held_out
+
+
+def require_values(cfg: DictConfig) -> None:
+    """Refuse a data set of which a value without a default is not given.
+
+    Raises:
+        ConfigError: with the value's key.
+    """
+    # Not `missing_keys`: that fails where one value refers to another that is missing.
+    missing = [str(key) for key in cfg.data if OmegaConf.is_missing(cfg.data, key)]
+    if missing:
+        # Shortest first: the others refer to it.
+        key = f"data.{min(missing, key=len)}"
+        raise ConfigError(f"{key} is not set and has no default; say {key}=...")
 
 
 def unsaid_classes(node: Mapping[str, Any], classes: Sequence[str]) -> dict[str, list[str]]:

@@ -23,11 +23,12 @@ _NAMES = ("data.classes",)  # keys that take a list of names
 _ADDED = re.compile(r"^\+{0,2}")
 
 
-def as_hydra_reads(words: Sequence[str]) -> list[str]:
-    """The words of a command line, each in a form that Hydra reads as it is meant.
+def as_hydra_reads(words: Sequence[str], sweep: bool = False) -> list[str]:
+    """The overrides of a command line, each in a form that Hydra reads as it is meant.
 
     Args:
-        words: as the shell hands them over; flags and their values among them.
+        words: as the shell hands them over, flags apart.
+        sweep: whether commas separate several values.
 
     Returns:
         As many words. Paths are expanded and quoted where need be, and so are class names.
@@ -35,13 +36,11 @@ def as_hydra_reads(words: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: if a word cannot be read; it says how to write it, if there is a way.
     """
-    read = []
-    sweep = any(word in ("-m", "--multirun") for word in words)
-    for place, word in enumerate(words):
-        before = words[place - 1] if place else ""
-        flag = word.startswith("-") or (before.startswith("-") and "=" not in word)
-        read.append(word if flag or word.startswith("~") else _one(word, before, sweep))
-    return read
+    before = ["", *words]
+    return [
+        word if word.startswith("~") else _one(word, before[place], sweep)
+        for place, word in enumerate(words)
+    ]
 
 
 def quoted(word: str) -> str | None:

@@ -18,6 +18,7 @@ from oaa_pl.files.image import load_upright, read_header
 
 __all__ = [
     "PHOTO_SUFFIXES",
+    "as_rgb",
     "check_mask",
     "find_photo",
     "image_id",
@@ -63,7 +64,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     loaded = load_upright(path)
     try:
         image = to_eight_bits(loaded, path) if loaded.header.deep else loaded.image
-        return np.array(_to_rgb(image))
+        return np.array(as_rgb(image))
     except OaaError:
         raise
     except unreadable.IMAGE as error:  # a palette or a profile that does not fit the pixels
@@ -73,7 +74,12 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
         ) from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
+    """An image of at most 8 bits a channel as RGB; transparent pixels become white.
+
+    Args:
+        image: of any mode of Pillow's.
+    """
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         # The colours of transparent pixels are arbitrary.
         opaque = image.convert("RGBA")

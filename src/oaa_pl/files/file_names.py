@@ -1,4 +1,4 @@
-"""Whether a run can name its files by the images' ids: asked before the first stage."""
+"""Check that image ids can be file names, before the first stage makes any."""
 
 import os
 import tempfile
@@ -15,14 +15,14 @@ _ENDING = ".png"
 
 
 def require_file_names(ids: Sequence[str], folder: Path) -> None:
-    """Refuse ids that are too long for a file's name, or that the disk takes for one another.
+    """Refuse ids that are too long for a file name, or that the disk does not tell apart.
 
     Args:
         ids: of images; each names files `<id>.png`.
-        folder: where the files will go; need not be there yet.
+        folder: where the files will go; it need not exist yet.
 
     Raises:
-        ConfigError: with the first id that will not do.
+        ConfigError: names the first id that cannot be used.
     """
     place = _nearest(folder)
     limit = _limit(place) - len(_ENDING)
@@ -45,7 +45,7 @@ def require_file_names(ids: Sequence[str], folder: Path) -> None:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
+    """The folder, or its nearest parent that exists."""
     absolute = folder.absolute()
     return next((one for one in (absolute, *absolute.parents) if one.is_dir()), Path("/"))
 
@@ -54,11 +54,11 @@ def _limit(place: Path) -> int:
     try:
         return os.pathconf(place, "PC_NAME_MAX")
     except (OSError, ValueError):
-        return LONGEST_NAME  # where the system does not say
+        return LONGEST_NAME  # the system does not know
 
 
 def _one_file(place: Path, one: str, other: str) -> bool:
-    """Whether the disk takes two names for one; tried out, and where that is forbidden, no."""
+    """Whether two names are one file on this disk, by trying; False where writing is forbidden."""
     try:
         with tempfile.TemporaryDirectory(dir=place, prefix=".names-") as trial:
             (Path(trial) / one).touch()

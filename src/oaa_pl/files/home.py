@@ -1,4 +1,4 @@
-"""What `~` and `$HOME` in a path mean."""
+"""Paths with `~` and variables such as `$HOME`."""
 
 import os
 from pathlib import Path
@@ -7,18 +7,18 @@ __all__ = ["expanded", "expanded_path"]
 
 
 def expanded(text: str) -> str:
-    """A path with `~` and variables such as `$HOME` replaced; what is unknown is left.
+    """A path with `~` and variables such as `$HOME` replaced; unknown ones are left as they are.
 
     Example:
         >>> expanded("photos/$NO_SUCH_VARIABLE"), expanded("~no-such-user/photos")
         ('photos/$NO_SUCH_VARIABLE', '~no-such-user/photos')
     """
     if "://" in text:
-        return text  # an address
-    # A variable that holds a `~` is not looked at again, as in a shell.
+        return text  # a URL
+    # As in a shell, a `~` inside a variable is not replaced.
     return os.path.expandvars(os.path.expanduser(text))  # noqa: PTH111  # Path would raise for ~x
 
 
 def expanded_path(path: str | Path) -> Path:
-    """The same as a path."""
+    """`expanded` as a path."""
     return Path(expanded(str(path)))

@@ -1,7 +1,6 @@
-"""Image files as anybody makes them: how large one is, how it is turned, how it is opened.
+"""Open image files: size, orientation, pixels.
 
-The one place that knows an image's orientation: photos, masks, saliency maps and labels are all
-opened here.
+Photos, masks, saliency maps and labels are all opened here, so that each is turned the same way.
 
 Shapes: H x W pixels of the image as it is shown.
 """
@@ -28,13 +27,13 @@ from oaa_pl.files.orientation import (
 
 __all__ = ["Header", "Loaded", "is_there", "load_upright", "opened", "read_header"]
 
-# Formats with a signature, decoded by Pillow itself. The others run another program (EPS), have no
-# pixels of their own, or take any bytes for a picture.
+# Formats with a signature that Pillow decodes itself. The others run another program (EPS), have no
+# pixels of their own, or accept any bytes as a picture.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO", "JPEG2000", "AVIF", "PPM")
 
 
 class Header(NamedTuple):
-    """What is known of an image before its pixels are read.
+    """The facts about an image that its header gives.
 
     Attributes:
         size: pixels (H, W) of the image as it is shown.
@@ -52,7 +51,7 @@ class Header(NamedTuple):
 
 
 def is_there(path: Path) -> bool:
-    """Whether a path is a file; no where the disk cannot even have such a name."""
+    """Whether a path is a file; False for a name that the disk cannot have."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # longer than the disk allows, or with a NUL
@@ -114,7 +113,7 @@ def load_upright(path: Path) -> Loaded:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """An image, its pixels not yet read; what goes wrong meanwhile is a named error.
+    """Open an image without reading its pixels; errors in the block become named errors.
 
     Args:
         path: the image's file.
@@ -150,7 +149,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _known() -> list[str]:
-    """Of our formats those that this Pillow can open."""
+    """The formats that this version of Pillow can open."""
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
 
@@ -176,10 +175,10 @@ _reading: list["warnings.catch_warnings[None]"] = []
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Pillow's remarks about odd tags and large photos to itself, in any number of threads."""
+    """Ignore Pillow's warnings about odd tags and large photos, in any number of threads."""
     with _lock:
-        # `catch_warnings` by itself is not for threads: only the first one in sets the filters, and
-        # only the last one out restores them.
+        # `catch_warnings` is not safe in threads: the first thread sets the filters, the last one
+        # restores them.
         guard = _reading[0] if _reading else warnings.catch_warnings()
         if not _reading:
             guard.__enter__()

@@ -1,8 +1,8 @@
 """One writer at a time: an advisory lock that dies with its process.
 
-A POSIX record lock, not `flock`: it is not inherited by forked data-loader workers, so a killed
-trainer's orphans cannot keep a store locked, and it works on network file systems. Linux and macOS
-have it. The packages `filelock` and `portalocker` were looked at: both use `flock` there.
+A POSIX record lock, not `flock`: forked data-loader workers do not inherit it, so the orphans of a
+killed trainer cannot keep a store locked, and it works on network file systems. Linux and macOS
+have it. The packages `filelock` and `portalocker` use `flock`, so they cannot replace it.
 """
 
 import errno
@@ -17,9 +17,9 @@ from oaa_pl.errors import StoreError
 
 __all__ = ["WriterLock"]
 
-# A record lock never refuses its own process, and is lost when any handle on the file is closed
-# there: what this process holds must be known before the file is opened again. With the process's
-# id, since a fork inherits the list but not the locks.
+# A record lock never refuses its own process, and is lost when that process closes any handle on
+# the file. So the locks of this process are listed here, and looked up before a file is opened
+# again. With the process id, since a fork inherits the list but not the locks.
 _held: set[tuple[int, Path]] = set()
 
 
@@ -54,20 +54,20 @@ class WriterLock:
                 "or stop it"
             ) from error
         _held.add(key)
-        # Also when the lock is forgotten: a descriptor is no object that Python would close.
+        # Release it with this object as well: Python does not close a bare descriptor.
         self._let_go = weakref.finalize(self, _let_go, file, key)
-        # Whoever held it before is gone: its record is replaced by ours.
+        # The holder before is gone: replace its record.
         record = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
         try:
             os.ftruncate(file, 0)
             os.pwrite(file, record, 0)
         except OSError:
-            # Whoever keeps the error keeps this object; it must not keep the lock.
+            # The error's traceback keeps this object alive; it must not keep the lock.
             self.release()
             raise
 
     def release(self) -> None:
-        """Let the next writer in; harmless when already released."""
+        """Release the lock; does nothing if it is released already."""
         self._let_go()
 
 

@@ -1,4 +1,4 @@
-"""How an image file is to be turned before it is looked at: the one place that knows.
+"""The orientation of an image file: how to turn its pixels before showing them.
 
 Source: EXIF 2.32, tag 274 (Orientation), and XMP's `tiff:Orientation`, as Pillow's
 `ImageOps.exif_transpose` reads them. Pillow reads all of EXIF, and gives up where another tag is
@@ -24,7 +24,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes an orientation; 1 and what is no orientation need nothing."""
+"""The transpose that undoes each orientation; 1, and any invalid value, needs none."""
 
 SIDEWAYS = (5, 6, 7, 8)
 """Orientations that swap width and height."""
@@ -39,8 +39,8 @@ def orientation_of(image: Image.Image, path: Path) -> int:
     """The orientation by EXIF, else by XMP; 1 where neither has one.
 
     Args:
-        image: opened, its pixels not yet read; those of a PNG are read here if its notes come
-            after them.
+        image: opened, its pixels not yet read. A PNG whose metadata comes after its pixels is
+            read here.
         path: the image's file.
 
     Returns:
@@ -59,7 +59,7 @@ def orientation_of(image: Image.Image, path: Path) -> int:
 
 
 def turned_by_pillow(image: Image.Image) -> bool:
-    """Whether Pillow turns this image while it reads the pixels: so it does with TIFF alone."""
+    """Whether Pillow turns this image while reading its pixels, which it does only with TIFF."""
     return isinstance(image, TiffImagePlugin.TiffImageFile)
 
 
@@ -69,7 +69,7 @@ def stored_size(image: Image.Image) -> tuple[int, int]:
     Args:
         image: opened, its pixels not yet read.
     """
-    # Pillow gives a TIFF's size as its own tag turns it, which is not all that turns it.
+    # Pillow applies the orientation to a TIFF's size already, by its own tag only.
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_TAG) in SIDEWAYS:
         return image.width, image.height
     return image.height, image.width
@@ -110,7 +110,7 @@ def _raw_profile(text: object) -> bytes | None:
 
 
 def _has_late_notes(path: Path) -> bool:
-    """Whether a PNG has EXIF or text behind its pixels, by the heads of its chunks."""
+    """Whether a PNG has EXIF or text after its pixels, by the headers of its chunks."""
     pixels = False
     with path.open("rb") as file:
         file.seek(8)

@@ -1,8 +1,7 @@
-"""Text files that people made: the encodings that spreadsheets and editors save.
+"""Text files made by people, in the encodings that spreadsheets and editors save.
 
-UTF-8 is read with and without its mark, UTF-16 and UTF-32 by theirs. Everything else is refused by
-name: which of a dozen old encodings a file has cannot be seen from its bytes, and a wrong guess
-makes wrong names without a word.
+UTF-8 is read with or without a byte-order mark, UTF-16 and UTF-32 with one. Any other encoding is
+refused: it cannot be told from the bytes, and a wrong guess would silently give wrong names.
 """
 
 import codecs
@@ -13,7 +12,7 @@ from oaa_pl.files.unreadable import TEXT
 
 __all__ = ["read_text"]
 
-# The marks of UTF-32 first: that of its little-endian kind begins with UTF-16's.
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -28,15 +27,15 @@ def read_text(path: Path, what: str, error: type[OaaError]) -> str:
 
     Args:
         path: the file.
-        what: it is, for the message: "tag file".
-        error: to raise.
+        what: name of the kind of file in messages, such as "tag file".
+        error: class of the error to raise.
 
     Returns:
         The text, without a byte-order mark.
 
     Raises:
-        FileNotFoundError: if there is no such file; what that means is the caller's to say.
-        OaaError: of the given kind, with the path and the encoding, if it is no text.
+        FileNotFoundError: if there is no such file; the caller turns it into a named error.
+        OaaError: of class `error`, with the path and the encoding, if it is not text.
     """
     try:
         content = path.read_bytes()
@@ -60,7 +59,7 @@ def read_text(path: Path, what: str, error: type[OaaError]) -> str:
             f"{what} {path} is no UTF-8 text (it has NUL bytes, as UTF-16 without a mark has): "
             "save it as UTF-8"
         )
-    # Some programs mark a text twice.
+    # Some programs write the mark twice.
     return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,7 +1,7 @@
-"""What reading a file may raise where the file is damaged: one list for each kind of reader.
+"""Errors that libraries raise on a damaged file, one list for each kind of reader.
 
-A reader catches its list around the library's call alone, and raises a named error with the path:
-a defect of our own must stay a traceback.
+A reader catches its list around the library's call only, and raises a named error with the path.
+An error in our own code must stay a traceback.
 """
 
 import csv
@@ -13,8 +13,8 @@ from PIL import Image
 
 __all__ = ["IMAGE", "TABLE", "TEXT", "XML"]
 
-# Pillow, by format and by where the file is damaged: a damaged header is read as numbers and tables
-# that make no sense.
+# Pillow. Which one depends on the format and on where the file is damaged: a damaged header gives
+# senseless numbers and tables.
 IMAGE: tuple[type[Exception], ...] = (
     OSError,
     SyntaxError,

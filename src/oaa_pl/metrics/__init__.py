@@ -2,8 +2,8 @@
 
 `torchmetrics.segmentation.MeanIoU` averages per image; the field's mIoU sums intersections and
 unions over the whole data set first, so those metrics here keep int64 counts, and torchmetrics
-sums them over processes. What a data set does not define is NaN: a class that it never shows is
-left out of every mean, and a mean of nothing is NaN, not 0.
+sums them over processes. An undefined score is NaN: a class that never occurs is left out of every
+mean, and the mean of no class is NaN, not 0.
 """
 
 from oaa_pl.metrics.precision import MeanAveragePrecision

@@ -119,10 +119,10 @@ def mean_ratio(hits: Tensor, total: Tensor) -> Tensor:
 
 
 def require_shape(what: str, found: Tensor, truth: Tensor) -> None:
-    """Refuse what does not lie on the truth, pixel on pixel.
+    """Refuse a map of another size than the truth.
 
     Args:
-        what: it is, for the message.
+        what: name of the map in the message.
         found: anything per pixel, (H, W) or of any shape.
         truth: of the same shape, (H, W).
 
@@ -140,7 +140,7 @@ def require_ids(what: str, ids: Tensor, num_classes: int) -> None:
     """Refuse a label map with another value than 0..C and 255.
 
     Args:
-        what: it is, for the message.
+        what: name of the map in the message.
         ids: of any shape and type.
         num_classes: C + 1.
 
@@ -157,7 +157,7 @@ def require_ids(what: str, ids: Tensor, num_classes: int) -> None:
 
 
 def _foreign(ids: Tensor, num_classes: int) -> Tensor:
-    """Where a label map has no known id; a number with a fraction is none, nor is NaN."""
+    """Where a label map has an unknown id; a fraction is one, and so is NaN."""
     ids = ids if ids.dtype != torch.uint8 else ids.long()
     known = ((ids >= 0) & (ids < num_classes)) | (ids == IGNORED)
     return ~known | (ids != ids.long()) if ids.is_floating_point() else ~known

@@ -40,7 +40,7 @@ class Curve(NamedTuple):
     recall: NDArray[np.float64]
 
     def at(self, threshold: float) -> int:
-        """Place of a threshold of this curve; `cut` scores maps at any other.
+        """Index of one of this curve's thresholds; `cut` works at any other.
 
         Raises:
             ConfigError: if it is none of them.
@@ -56,12 +56,12 @@ class Curve(NamedTuple):
 
     @property
     def best(self) -> int | None:
-        """Place of the highest mIoU; None if it is defined nowhere."""
+        """Index of the highest mIoU; None if all are NaN."""
         return None if np.isnan(self.miou).all() else int(np.nanargmax(self.miou))
 
 
 def require_threshold(threshold: object) -> float:
-    """A threshold of attention, which is in [0, 1].
+    """Check a threshold of attention, which must be in [0, 1].
 
     Raises:
         ConfigError: if it is not.

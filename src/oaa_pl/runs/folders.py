@@ -6,7 +6,7 @@
                                        labels/<method>/{proxy,hard}/
                                        segmenter/<method>[-<network>][-<share>][-crf]/
 
-What each of them keeps beside what it makes: `commands.record`.
+What each of them keeps beside what it makes: `runs.record`.
 """
 
 from dataclasses import dataclass

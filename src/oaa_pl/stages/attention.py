@@ -25,7 +25,7 @@ from oaa_pl.report.results import Row
 from oaa_pl.runs.record import StageRecord, read_key, write_json
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained_stage import TrainedStage
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.training.precision import as_trained
@@ -117,12 +117,12 @@ class AttentionStage(Maps):
     Attributes:
         grid: cells (h, w) of each map.
         model: the stage whose network is asked, or None.
-        reading: score map to attention, of that network.
+        to_attention: score map to attention, of that network.
     """
 
     grid: tuple[int, int]
     model: TrainedStage | None = None
-    reading: Recipe | None = None
+    to_attention: Recipe | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,10 +131,10 @@ class AttentionStage(Maps):
     @override
     def key(self) -> dict[str, Any]:
         grid = list(self.grid)
-        if self.model is None or self.reading is None:
+        if self.model is None or self.to_attention is None:
             return {"attention": self.method, "data": fingerprint(self.data.train), "grid": grid}
         return {
-            "model": read_key(self.model.folder), "attention": self.reading.key, "grid": grid,
+            "model": read_key(self.model.folder), "attention": self.to_attention.key, "grid": grid,
         }  # fmt: skip
 
     @override
@@ -146,7 +146,7 @@ class AttentionStage(Maps):
             fingerprint=pairs.fingerprint,
             grid=self.grid,
             fusion="maximum",
-            normalisation=self.method if self.reading is None else self.reading.name,
+            normalisation=self.method if self.to_attention is None else self.to_attention.name,
         )
         if self.model is not None:
             trainer = as_trained(self.model.trainer, self.model.folder, self.model.net.full_on_cpu)
@@ -154,18 +154,18 @@ class AttentionStage(Maps):
         record.begin(config)
         with MemmapStore(record.folder / "store", header, pairs, overwrite=True) as store:
             store.roll_back(0)
-            if self.model is None or self.reading is None:
+            if self.model is None or self.to_attention is None:
                 _everywhere(store)
             else:
                 photos = self.data.loaders(self.model.net, self.data.train)
-                read, what = self.reading(), f"attend {self.method}"
+                read, what = self.to_attention(), f"attend {self.method}"
                 export(self.model.trained(trainer), photos, store, read, what=what)
             empty = int((store.state.max(axis=(1, 2, 3)) == 0).sum()) if len(pairs.pairs) else 0
             store.commit()
         return {"pairs": len(pairs.pairs), "empty": empty}
 
 
-def _everywhere(store: AttentionStore) -> None:
+def _everywhere(store: MapStore) -> None:
     """Full attention to every tag, wherever in the photo: what the maps have to be better than."""
     image, category = store.pairs.pairs.T
     store.fill(image, category, np.ones((len(image), *store.header.grid), np.float32))
@@ -175,7 +175,7 @@ def _everywhere(store: AttentionStore) -> None:
 def export(
     net: nn.Module,
     data: OaaDataModule,
-    store: AttentionStore,
+    store: MapStore,
     read: Callable[[Tensor], Tensor],
     *,
     only: NDArray[np.int64] | None = None,

@@ -125,7 +125,7 @@ class ClassifierStage(TrainedStage):
         return AttentionAccumulation(
             {method: self._opener(method) for method in self.fusions},
             gate=self.gate(),
-            normalise=self.attention(),
+            to_attention=self.attention(),
             first_epoch=self.first_epoch,
             keep_empty=self.keep_empty,
             fill_in_epoch=int(epochs) - 1 if last else None,
@@ -163,7 +163,7 @@ class ClassifierStage(TrainedStage):
         everything = self.data.loaders(self.net, self.photos)
         net = self.trained(self.settled.trainer)
         for method in self.fusions:
-            with self.maps_record(method, record) as of_method:
+            with self._maps_record(method, record) as of_method:
                 of_method.begin(self.config_text, classes=list(self.photos.classes))
                 with self._opener(method)(resume=True) as store:
                     missing = store.missing()
@@ -175,13 +175,8 @@ class ClassifierStage(TrainedStage):
                 of_method.finish(fallback=len(missing), pairs=len(self.pairs.pairs))
         return {}
 
-    def maps_record(self, method: str, record: StageRecord) -> StageRecord:
-        """The record of a method's accumulated maps.
-
-        Args:
-            method: one of `fusions`.
-            record: of the classifier.
-        """
+    def _maps_record(self, method: str, record: StageRecord) -> StageRecord:
+        """The record of a method's accumulated maps, by that of the classifier."""
         files = {f"{name} of classifier": digest for name, digest in record.files.items()}
         folder = self.run_folders.attention(method)
         return StageRecord(folder, {"classifier": record.made_from}, files)
@@ -192,7 +187,7 @@ class ClassifierStage(TrainedStage):
         Raises:
             RunMismatchError: if maps are of another run, or are finished and would be emptied.
         """
-        maps = [self.maps_record(method, record) for method in self.fusions]
+        maps = [self._maps_record(method, record) for method in self.fusions]
         finished = [of_method.folder for of_method in maps if of_method.finished]
         if finished and not (record.folder / LAST).is_file():
             raise RunMismatchError(

@@ -1,6 +1,6 @@
 """The door: a composed configuration as the parts that stages are made of.
 
-Below it nobody knows a key of the configuration: each part is handed what it uses.
+No other code of the stages knows a key of the configuration: each part is given what it uses.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
-from oaa_pl.config.methods import chosen_method
 from oaa_pl.config.recipe import Recipe
+from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
 from oaa_pl.runs.folders import Run
@@ -24,9 +24,7 @@ from oaa_pl.stages.views import views_of
 from oaa_pl.training.length import Length
 from oaa_pl.training.trainer_plan import TrainerPlan
 
-__all__ = ["Configured", "require_values", "run_of"]
-
-_ROLES = ("attention", "segmenter")
+__all__ = ["Configured", "run_of"]
 
 
 class Configured:
@@ -76,15 +74,6 @@ class Configured:
         """Folders of the run."""
         return run_of(self.values)
 
-    @property
-    def method(self) -> str:
-        """The method that `method=NAME` chooses; by default the last of `methods`.
-
-        Raises:
-            ConfigError: if there is no such method, or none to choose from.
-        """
-        return chosen_method(self._cfg).name
-
     @cached_property
     def data(self) -> Data:
         """Photos and tags."""
@@ -108,7 +97,7 @@ class Configured:
         Args:
             role: "attention" or "segmenter".
         """
-        own = ("weights", "mean", "std", "channels_last", *_ROLES)
+        own = ("weights", "mean", "std", "channels_last", "attention", "segmenter")
         return Network(
             self.recipe(f"net.{role}"), self.value("net.mean"), self.value("net.std"), role,
             self.value("net.weights"), self.value("net.channels_last"),
@@ -133,8 +122,7 @@ class Configured:
             part: "classifier", "integral" or "segmenter".
         """
         own = self.value(part)
-        names = ("epochs", "steps", "batch_size")
-        length = {name: self.value(f"{part}.{name}") for name in names}
+        length = {n: self.value(f"{part}.{n}") for n in ("epochs", "steps", "batch_size")}
         return {
             "optimizer": self.recipe(f"{part}.optimizer"),
             "schedule": self.recipe(f"{part}.schedule"),
@@ -156,8 +144,9 @@ class Configured:
     @property
     def loss(self) -> Loss:
         """Of the integral model."""
-        name, method = self.value("loss.name"), self.value("loss.method")
-        return Loss(name, method, self.recipe("loss.function"))
+        return Loss(
+            self.value("loss.name"), self.value("loss.method"), self.recipe("loss.function")
+        )
 
     def with_loss(self, name: str) -> "Configured":
         """The same run with another loss, as `loss=<name>` would make it."""
@@ -193,17 +182,20 @@ class Configured:
         changes += [{"segmenter": {"net": None, "weights": None}}]
         return Configured(overridden(self._cfg, *changes), self)
 
-    @cached_property
-    def segmenting(self) -> Segmenting:
-        """How a trained segmenter looks at photos.
+    @property
+    def views(self) -> dict[str, Any]:
+        """At which sizes and scales a trained segmenter looks at photos.
 
         Raises:
             ConfigError: if a value of `evaluate` is out of range.
         """
-        return Segmenting(
-            self.of_segmenter.network("segmenter"), self.trainer, views_of(self._cfg),
-            self.recipe("crf"),
-        )  # fmt: skip
+        return views_of(self._cfg)
+
+    @cached_property
+    def segmenting(self) -> Segmenting:
+        """How a trained segmenter looks at photos."""
+        net = self.of_segmenter.network("segmenter")
+        return Segmenting(net, self.trainer, self.views, self.recipe("crf"))
 
     @property
     def threshold(self) -> float:
@@ -250,17 +242,3 @@ def run_of(values: Mapping[str, Any]) -> Run:
         Path(values["runs"]), values["name"], values["seed"], variant=variant(),
         net=segmenter["net"], share=segmenter["fraction"], crf=not crf.endswith(".no_crf"),
     )  # fmt: skip
-
-
-def require_values(cfg: DictConfig) -> None:
-    """Refuse a data set of which a value without a default is not given.
-
-    Raises:
-        ConfigError: with the value's key.
-    """
-    # Not `missing_keys`: that fails where one value refers to another that is missing.
-    missing = [str(key) for key in cfg.data if OmegaConf.is_missing(cfg.data, key)]
-    if missing:
-        # Shortest first: the others refer to it.
-        key = f"data.{min(missing, key=len)}"
-        raise ConfigError(f"{key} is not set and has no default; say {key}=...")

@@ -62,7 +62,7 @@ class LabelStage(Stage):
 
     @override
     def key(self) -> dict[str, Any]:
-        # Where a cue is cached, or where saliency maps lie, does not change what they are. A model
+        # Where a cue is cached, or where saliency maps are, does not change what they are. A model
         # is known by its file's name, as weights are; content is compared by `cue_files`.
         cue = {k: v for k, v in self.background.key.items() if k not in ("cache", "folder")}
         if cue.get("model"):

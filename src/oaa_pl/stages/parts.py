@@ -66,7 +66,7 @@ class Network:
 
     @property
     def key(self) -> dict[str, Any]:
-        """For a stage's record: weights by their file's name, wherever the file lies."""
+        """For a stage's record: weights by their file's name, not its folder."""
         own = {"weights": self.weights, "channels_last": self.channels_last}
         colours = {"mean": list(self.mean), "std": list(self.std)}
         key: dict[str, Any] = _without_paths(

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from oaa_pl.config.methods import method_in
+from oaa_pl.config.methods import chosen_method, method_in
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.methods import Method
@@ -43,17 +43,17 @@ class Pipeline:
 
     @property
     def methods(self) -> list[str]:
-        """Those that are compared."""
+        """The methods that are compared."""
         return list(self.parts.value("methods"))
 
     @property
     def method(self) -> str:
-        """The one that is chosen: by `method=NAME`, else the last of those that are compared.
+        """The one that is chosen: by `method=NAME`, else the last of `methods`.
 
         Raises:
             ConfigError: if there is no such method.
         """
-        return self.parts.method
+        return chosen_method(self.parts.values).name
 
     def stages(self) -> list[Stage]:
         """All that the methods need, each behind what it reads.
@@ -80,10 +80,13 @@ class Pipeline:
         return stages
 
     def scored(self) -> list[Stage]:
-        """Every stage that can be scored, whether it is finished or not."""
+        """Every stage that can be scored; segmenters only where they are trained."""
         stages: list[Stage] = [self.classifier()]
         for method in self.methods:
-            stages += [self.maps(method), self.labels(method), self.segmenter(method)]
+            stages += [self.maps(method), self.labels(method)]
+            # A segmenter that cannot be trained like this must not stop other scores.
+            if (self.parts.run.segmenter(method) / "done.json").is_file():
+                stages.append(self.segmenter(method))
         return stages
 
     def score(self) -> int:
@@ -93,10 +96,10 @@ class Pipeline:
             Number of stages that have scores now.
 
         Raises:
-            ConfigError: if the CRF cannot be made.
+            ConfigError: if the CRF cannot be made, or a value of `evaluate` is out of range.
             StoreError: if another process writes the folder of a stage that has to be scored.
         """
-        stages = self.scored()
+        stages, _ = self.scored(), self.parts.views
         self.parts.recipe("crf")()  # or it would be missed after everything else is scored
         return sum(stage.score() for stage in stages)
 
@@ -161,23 +164,25 @@ class Pipeline:
         Raises:
             ConfigError: if the method has no model of its own.
         """
-        parts, one = self.parts, self._method(method)
+        one = self._method(method)
+        # The record names the loss of the model, by which `oaa store repair` finds it.
+        run = Pipeline(self.parts.with_loss(one.loss)) if one.loss is not None else self
         model: TrainedStage | None = None
-        reading = parts.recipe("attention")
+        to_attention = run.parts.recipe("attention")
         if one.source == "classifier":
             model = self.classifier()
         elif one.loss is not None:
-            model = Pipeline(parts.with_loss(one.loss)).integral()
-            # The record of an older run has one reading for all.
-            reading = Recipe(parts.value("integral").get("attention", reading.key))
+            model = run.integral()
+            # The record of an older run has one conversion to attention for all.
+            to_attention = Recipe(run.parts.value("integral").get("attention", to_attention.key))
         elif one.source == "store":
             raise ConfigError(
                 f"method={method} has no model of its own: '{_BY_CLASSIFIER}' accumulates its "
                 "maps; say method=cam, or a method of an integral model"
             )
         return AttentionStage(
-            **self._shared(), method=method, threshold=parts.threshold, grid=self._grid,
-            model=model, reading=reading if model else None,
+            **run._shared(), method=method, threshold=self.parts.threshold, grid=self._grid,
+            model=model, to_attention=to_attention if model else None,
         )  # fmt: skip
 
     def labels(self, method: str) -> LabelStage:

@@ -169,7 +169,7 @@ class SegmenterStage(TrainedStage):
         folder, truth = self.scored_folder, self.truth
         if folder == self.folder or truth is None or not self.finished:
             return super().score()
-        # Segmentations behind a CRF lie beside the network's own, with a record of their own.
+        # Segmentations behind a CRF are beside the network's own, with a record of their own.
         digest = {"checkpoint": digest_of(self.folder / LAST)}
         how = how_scored(truth, {**self.score_settings, **digest})
         record = StageRecord(folder, {"segmenter": read_key(self.folder)})

@@ -1,4 +1,4 @@
-"""What all stages share: where one lies, what it is made from, how it runs and is scored."""
+"""What all stages share: where it is, what it is made from, how it runs and is scored."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ class Stage(ABC):
         data: photos and tags.
         config: written beside the stage's record.
         title: name for people.
-        folder: where it lies.
+        folder: its place.
         maker: the command that makes it, for errors of stages that need it.
         needs: the stages whose results it reads.
     """
@@ -101,7 +101,7 @@ class Stage(ABC):
         return self.folder
 
     def require_needs(self) -> None:
-        """Refuse to go on without the stages that are read.
+        """Refuse to start without the stages that are read.
 
         Raises:
             MissingInputError: if one is not finished.
@@ -123,7 +123,7 @@ class Stage(ABC):
 
     @property
     def scored_folder(self) -> Path:
-        """Where its scores lie."""
+        """Where its scores are."""
         return self.folder
 
     @property

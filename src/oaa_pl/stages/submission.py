@@ -20,6 +20,7 @@ from oaa_pl.files.atomic import write_whole
 from oaa_pl.proxy.palette import save_label
 from oaa_pl.runs.record import writing
 from oaa_pl.stages.pipeline import Pipeline
+from oaa_pl.stages.segmenter import SegmenterStage
 from oaa_pl.stages.trained import label_photo
 
 __all__ = ["submit", "write_archive"]
@@ -47,7 +48,7 @@ def submit(pipeline: Pipeline, competition: str) -> list[Path]:
     """
     _require_competition(competition)
     val = pipeline.parts.data.val
-    finished = [s for s in map(pipeline.segmenter, pipeline.methods) if s.finished]
+    finished = [stage for stage in pipeline.scored() if isinstance(stage, SegmenterStage)]
     if val is None or not finished:
         raise MissingInputError(
             "submission=true needs a split (data.val_split) and a segmenter in "

@@ -19,7 +19,7 @@ from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.errors import ConfigError
 from oaa_pl.modules.stage import StageModule
 from oaa_pl.runs.record import StageRecord
-from oaa_pl.stages.parts import Network
+from oaa_pl.stages.parts import Config, Network
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained import load_into, ready
 from oaa_pl.training.length import Length
@@ -159,7 +159,7 @@ class TrainedStage(Stage):
         """The resolved configuration, with what was decided for this training."""
         part = dict(self.config.values.get(self.part, {})) | {"epochs": self.length.epochs}
         part.pop("least_steps", None)  # the record says how many epochs there were
-        config = type(self.config)({**self.config.values, self.part: part})
+        config = Config({**self.config.values, self.part: part})
         return config.text(trainer={"precision": self.settled.trainer.precision})
 
     @override
@@ -180,10 +180,10 @@ class TrainedStage(Stage):
         return None
 
     def validation(self) -> dict[str, Any]:
-        """What the trainer is told of `validate_every`.
+        """Arguments of the trainer for `validate_every`.
 
         Raises:
-            ConfigError: if that is no number of epochs.
+            ConfigError: if it is not a number of epochs.
         """
         every = self.validate_every
         if self.validates_on is None or every is None or every == 0:

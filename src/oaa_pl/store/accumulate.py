@@ -16,17 +16,18 @@ from oaa_pl.attention.gate import beats_absent_classes
 from oaa_pl.attention.view import identity_view, undo_view
 from oaa_pl.errors import ShapeError
 from oaa_pl.losses import image_scores
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.attention_store import AttentionStore
+from oaa_pl.store.base import MapStore
 
-__all__ = ["Gate", "Normalisation", "accumulate"]
+__all__ = ["Gate", "ToAttention", "accumulate"]
 
 Gate = Callable[[Tensor, Tensor], Tensor]
-Normalisation = Callable[[Tensor], Tensor]
+ToAttention = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
 def accumulate(
-    stores: AttentionStore | Iterable[AttentionStore],
+    store: AttentionStore | MapStore | Iterable[AttentionStore | MapStore],
     score_map: Tensor,
     labels: Tensor,
     index: Tensor,
@@ -34,22 +35,26 @@ def accumulate(
     repeat: Tensor | None = None,
     *,
     gate: Gate = beats_absent_classes,
-    normalise: Normalisation = class_attention,
+    to_attention: ToAttention = class_attention,
     epoch: int = 0,
     keep_empty: bool = False,
     fill_rejected: bool = False,
 ) -> Tensor:
-    """Fuse a batch's trusted attention maps into the cumulative maps of every store.
+    """Fuse a batch's trusted attention maps into the cumulative maps of a store, or of several.
+
+    Call it after every training step, and `store.commit()` after every epoch: what is not
+    committed is lost in a crash. `store.close()`, or the end of a `with store:` block, commits the
+    rest. With several processes use `AttentionAccumulation`.
 
     Args:
-        stores: where the cumulative maps live, one or several; their grids may differ.
+        store: where the cumulative maps live. Several stores may have different grids.
         score_map: raw class scores F, (B, C, H, W).
         labels: 1 where the class is in the image, (B, C).
         index: the images' places in the data set, whole numbers, (B,).
         view: whole-image to view coordinates, (B, 2, 3); whole images if None.
         repeat: copies that pad an epoch and must not be fused again, bool, (B,); none if None.
         gate: maps scores (B, C) and presence, bool (B, C), to trust, bool (B, C).
-        normalise: maps score maps to attention in [0, 1], both (B, C, H, W).
+        to_attention: maps score maps to attention in [0, 1], both (B, C, H, W).
         epoch: the training epoch, kept with each row.
         keep_empty: a map with no positive value may be accepted as well. Release: it counts.
         fill_rejected: a map that is not accepted becomes the fallback of a pair that has none yet.
@@ -60,9 +65,24 @@ def accumulate(
 
     Raises:
         ShapeError: if an argument has another shape than it must have.
-        StoreError: if an image or class is not in a store.
+        StoreNotEmptyError: if a store's folder holds maps of an earlier run, and it was opened with
+            neither `resume` nor `overwrite`. Nothing is lost.
+        StoreError: if an image or class is not in a store, or a folder cannot be written.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> store = AttentionStore(mkdtemp(), ["a", "b"], ["cat", "dog"], [[1, 0], [1, 1]])
+        >>> score_map, labels = torch.ones(1, 2, 8, 8), torch.tensor([[1, 1]])
+        >>> accumulate(store, score_map, labels, torch.tensor([1])).tolist()
+        [[True, True]]
+        >>> store.commit()
+        1
+        >>> store["b", "dog"].shape
+        (32, 32)
+        >>> store.close()
     """
-    stores = [stores] if isinstance(stores, AttentionStore) else list(stores)
+    given = [store] if isinstance(store, AttentionStore | MapStore) else list(store)
+    stores = [one.writer() if isinstance(one, AttentionStore) else one for one in given]
     # A plain loop may keep its tags in lists or arrays, and its indices on the CPU.
     score_map = torch.as_tensor(score_map)
     device = score_map.device
@@ -71,7 +91,7 @@ def accumulate(
     repeat = None if repeat is None else torch.as_tensor(repeat, device=device)
     _check_shapes(stores, score_map, labels, index, view, repeat)
     trusted = gate(image_scores(score_map), labels > 0)
-    attention = normalise(score_map)
+    attention = to_attention(score_map)
     # An empty map shows nothing; and a NaN, which no comparison passes, must never get in.
     peak = attention.amax(dim=(2, 3))
     usable = peak >= 0 if keep_empty else peak > 0
@@ -86,21 +106,21 @@ def accumulate(
     chosen, chosen_view = attention[image, category], view[image].to(attention.dtype)
     where, what = index[image].numpy(force=True), category.numpy(force=True)
     accepted = trusted[image, category].numpy(force=True)
-    for store in stores:
-        maps, inside = undo_view(chosen, chosen_view, store.header.grid)
+    for target in stores:
+        maps, inside = undo_view(chosen, chosen_view, target.header.grid)
         # Interpolation may round a peak to just above 1.
         whole, shown = maps.clamp(0, 1).numpy(force=True), inside.numpy(force=True)
-        # A peak may lie between the cells of a coarse grid, or in padding: nothing is left of it.
+        # A peak may be between the cells of a coarse grid, or in padding: nothing is left of it.
         left = accepted & (keep_empty | whole.any(axis=(1, 2)))
-        store.fuse(where[left], what[left], whole[left], shown[left], epoch)
+        target.fuse(where[left], what[left], whole[left], shown[left], epoch)
         if fill_rejected:
             rest = ~accepted
-            store.fill(where[rest], what[rest], whole[rest], epoch)
+            target.fill(where[rest], what[rest], whole[rest], epoch)
     return trusted
 
 
 def _check_shapes(
-    stores: Iterable[AttentionStore],
+    stores: Iterable[MapStore],
     score_map: Tensor,
     labels: Tensor,
     index: Tensor,

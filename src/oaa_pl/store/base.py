@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from oaa_pl.errors import StoreError
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 
-__all__ = ["AttentionStore", "ImageMaps"]
+__all__ = ["ImageMaps", "MapStore"]
 
 Ints = NDArray[np.int64]
 
@@ -36,7 +36,7 @@ class ImageMaps(NamedTuple):
     attention: NDArray[np.float32]
 
 
-class AttentionStore(ABC):
+class MapStore(ABC):
     """Cumulative attention maps, one per present (image, class) pair.
 
     Attributes:
@@ -177,7 +177,7 @@ class AttentionStore(ABC):
         known = (index >= 0) & (index < images) & (category >= 0) & (category < classes)
         if index.shape != category.shape or index.ndim != 1 or not known.all():
             raise StoreError(
-                f"index and category must be 1-d, alike, below {images} and {classes}; "
+                f"index and category must be 1-d, of one length, below {images} and {classes}; "
                 f"got {index} and {category}"
             )
         rows = self.pairs.row_of[index, category]
@@ -196,7 +196,7 @@ class AttentionStore(ABC):
         # Written so that NaN fails it too.
         if count and not (attention.min() >= 0 and attention.max() <= 1):
             raise StoreError(
-                f"attention must lie in [0, 1], got {attention.min()} to {attention.max()}"
+                f"attention must be in [0, 1], got {attention.min()} to {attention.max()}"
             )
         return attention
 

@@ -80,8 +80,8 @@ def require_no_maps(store: Path, count: int) -> None:
         if maps:
             found = f"{maps} committed maps" if maps > 0 else "committed maps that are damaged"
             raise StoreNotEmptyError(
-                f"{store} holds {found} (generation {generation}). To go on with them, resume the "
+                f"{store} holds {found} (generation {generation}). To add to them, resume the "
                 "checkpoint that belongs to them (Trainer.fit(ckpt_path=...)), or in a loop of "
-                "your own open the store with resume=True. To drop them and begin anew, give "
+                "your own open the store with resume=True. To replace them, give "
                 "overwrite=True"
             )

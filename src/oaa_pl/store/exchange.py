@@ -27,7 +27,7 @@ from PIL import Image
 
 from oaa_pl.errors import StoreError
 from oaa_pl.files.atomic import LONGEST_NAME
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.fresh import new_folder, new_store
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 
@@ -51,7 +51,7 @@ class _Found(NamedTuple):
 
 
 def export_maps(
-    store: AttentionStore,
+    store: MapStore,
     folder: Path,
     kind: str = "png",
     done: Callable[[int], object] = lambda _: None,
@@ -62,7 +62,7 @@ def export_maps(
         store: the maps, (R, h, w) in [0, 1].
         folder: where the files go; absent or empty, and all of it is there or nothing.
         kind: one of `FORMATS`.
-        done: told the number of images written, one at a time, for a progress bar.
+        done: called with the number of images written, one at a time, for a progress bar.
 
     Returns:
         How many maps were written.
@@ -110,14 +110,14 @@ def import_maps(
         path: the new store; absent or empty, and made whole or not at all.
         header: what the maps mean; the fusion is replaced.
         pairs: the present (image, class) pairs; those without a file stay without a map.
-        done: told the number of images read, one at a time, for a progress bar.
+        done: called with the number of images read, one at a time, for a progress bar.
 
     Returns:
         How many maps were read.
 
     Raises:
-        StoreError: if a file is no such map or of a class that its image does not have, no file is
-            found, or the path of the store holds anything.
+        StoreError: if a file is not such a map or of a class that its image does not have, no file
+            is found, or the path of the store holds anything.
     """
     _require_file_names(pairs)
     _require_present_classes(folder, pairs)
@@ -145,7 +145,7 @@ def _require_file_names(pairs: Pairs) -> None:
         path = PurePosixPath(name)
         # One spelling of each path, or an import would look elsewhere than the export wrote.
         if path.is_absolute() or ".." in path.parts or "\0" in name or str(path) != name:
-            raise StoreError(f"image id {name!r} is no name for a file inside a folder; rename it")
+            raise StoreError(f"image id {name!r} cannot name a file inside a folder; rename it")
         longest = len(os.fsencode(f"{path.name}_{len(pairs.classes)}.png"))
         if longest > LONGEST_NAME:
             raise StoreError(
@@ -196,7 +196,7 @@ def _read_png(path: Path) -> NDArray[np.float32]:
         with Image.open(path, formats=["PNG"]) as image:
             mode, grey = image.mode, np.asarray(image)
     except Exception as error:  # as Pillow's many plug-ins and libraries please
-        raise StoreError(f"{path} is no readable PNG ({error}); export it again") from error
+        raise StoreError(f"{path} is not a readable PNG ({error}); export it again") from error
     if mode != "L":
         raise StoreError(f"{path} must be 8-bit grey (mode L), is of mode {mode}; convert it")
     return grey.astype(np.float32) / np.float32(255)
@@ -209,7 +209,7 @@ def _read_npz(path: Path, categories: Sequence[int]) -> list[_Found]:
             held = {name: np.asarray(archive[name]) for name in _ARCHIVED if name in archive}
     except Exception as error:  # of zipfile, zlib, numpy, and the parser that it reads headers with
         raise StoreError(
-            f"{path} is no readable archive of maps ({type(error).__name__}); export it again"
+            f"{path} is not a readable archive of maps ({type(error).__name__}); export it again"
         ) from error
     keys, cam = held.get("keys", np.zeros(())), held.get("cam", np.zeros(()))
     if keys.ndim != 1 or cam.ndim != 3 or len(keys) != len(cam) or 0 in cam.shape[1:]:
@@ -218,7 +218,7 @@ def _read_npz(path: Path, categories: Sequence[int]) -> list[_Found]:
         )
     # Written so that NaN fails it too.
     if cam.dtype.kind not in "fiub" or not all(one.min() >= 0 and one.max() <= 1 for one in cam):
-        raise StoreError(f"{path}: `cam` must lie in [0, 1]; divide each map by its maximum")
+        raise StoreError(f"{path}: `cam` must be in [0, 1]; divide each map by its maximum")
     present = _whole_numbers(path, held, "keys", categories, 0)
     if len(set(present)) < len(present):
         raise StoreError(f"{path}: `keys` must name each class once, got {present}")

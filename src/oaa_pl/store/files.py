@@ -17,7 +17,7 @@ __all__ = ["checksum", "preallocate", "save_array", "sync_folder", "write_text"]
 
 _CHUNK = 1 << 22
 
-# Error numbers of file systems that have no reservation.
+# Error numbers of file systems that cannot reserve space.
 _CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -39,7 +39,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
     def write(file: BinaryIO) -> None:
         # Given the file itself, numpy writes through C's buffers, and does not notice where a full
-        # disk lacks room for the last 4 KiB. Given no more than its `write`, it uses that.
+        # disk lacks space for the last 4 KiB. Given no more than its `write`, it uses that.
         only_write = SimpleNamespace(write=file.write)
         np.lib.format.write_array(only_write, array, allow_pickle=False)
 
@@ -53,7 +53,7 @@ def preallocate(path: Path, size: int) -> None:
     an error now.
 
     Raises:
-        StoreError: if there is no room, or the folder cannot be written.
+        StoreError: if there is no space, or the folder cannot be written.
     """
     try:
         with path.open("wb") as file:
@@ -77,7 +77,7 @@ def _reserve(file: BinaryIO, size: int) -> None:
         except OSError as error:
             if error.errno not in _CANNOT_RESERVE:
                 raise
-    # macOS lacks this call, and some file systems of Linux refuse it. Written zeros take room too.
+    # macOS lacks this call, and some file systems of Linux refuse it. Written zeros take space too.
     zeros = bytes(min(size, _CHUNK))
     for start in range(0, size, _CHUNK):
         file.write(zeros[: size - start])

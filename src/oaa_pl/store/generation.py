@@ -48,7 +48,7 @@ DAMAGE = (
 
 
 def folder_of(store: Path, generation: int) -> Path:
-    """Where a generation lies."""
+    """The folder of a generation."""
     return store / "generations" / f"{generation:06d}"
 
 

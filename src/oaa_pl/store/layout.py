@@ -55,7 +55,7 @@ class Header:
         version: of the store's format, which its pairs decide: see `Pairs.version`.
 
     Raises:
-        StoreError: if the fusion is unknown, the grid is none, or `first_epoch` is no number.
+        StoreError: if the fusion is unknown, or the grid or `first_epoch` is not valid.
     """
 
     classes: tuple[str, ...]
@@ -154,7 +154,7 @@ def _grid(sides: Any) -> tuple[int, int]:
 
 
 def _whole(name: str, value: Any) -> int:
-    """A whole number of Python, numpy or torch; True is none."""
+    """A whole number of Python, numpy or torch; True is refused."""
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError("a truth value")

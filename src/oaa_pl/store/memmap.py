@@ -21,7 +21,7 @@ from typing_extensions import override
 from oaa_pl.attention.fusion import Fusion
 from oaa_pl.errors import StoreError, StoreMismatchError
 from oaa_pl.files.lock import WriterLock
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.claim import claim, require_no_maps
 from oaa_pl.store.files import preallocate, save_array
 from oaa_pl.store.generation import (
@@ -36,7 +36,7 @@ from oaa_pl.store.layout import ROW, Header, Pairs
 __all__ = ["MemmapStore"]
 
 
-class MemmapStore(AttentionStore):
+class MemmapStore(MapStore):
     """The writer's handle on a store folder.
 
     A folder without committed maps is begun. One that holds maps is only opened by who says what
@@ -48,11 +48,15 @@ class MemmapStore(AttentionStore):
         pairs: the present (image, class) pairs.
         rank: this process's number; rank 0 alone commits.
         world_size: number of processes that accumulate.
-        keep: newest generations to keep, beside those that a commit is told are needed. Two, so
+        keep: newest generations to keep, beside the ones that a commit is given as needed. Two, so
             that the checkpoint on disk keeps the one it names while the next is being written.
-        resume: go on from the newest generation; from nothing if there is none.
+        resume: continue from the newest generation; from nothing if there are no generations.
         overwrite: start from nothing. The first commit replaces what the folder holds: until then
             nothing is lost, and `roll_back` can still go back to any of it.
+
+    Attributes:
+        opened_at: the generation that `resume` continues from; 0 if it starts from nothing.
+        replaces: whether the first commit is still to replace what the folder holds.
 
     Raises:
         StoreNotEmptyError: if the folder holds maps, and neither `resume` nor `overwrite` is given.
@@ -73,7 +77,9 @@ class MemmapStore(AttentionStore):
         overwrite: bool = False,
     ) -> None:
         if resume and overwrite:
-            raise StoreError("resume goes on from the maps that overwrite drops; give one of them")
+            raise StoreError(
+                "resume continues from the maps that overwrite drops; give one of them"
+            )
         if not 0 <= rank < world_size:
             raise StoreError(f"rank must be in 0..{world_size - 1} (world_size - 1), got {rank}")
         if header.fingerprint != pairs.fingerprint:
@@ -82,6 +88,7 @@ class MemmapStore(AttentionStore):
         self.header = replace(header, version=pairs.version)
         self.rank, self.world_size, self.keep = rank, world_size, keep
         self.replaces = overwrite  # until the first commit, or a roll back
+        self.opened_at = 0
         self._lock: WriterLock | None = None
         self._process = os.getpid()
         count = len(pairs.pairs)
@@ -92,10 +99,11 @@ class MemmapStore(AttentionStore):
             if not (resume or overwrite):
                 require_no_maps(path, count)  # on every rank, so that they refuse together
             self.state = self._map_live(header.state_shape(count), header.rule)
-            if rank == 0 and resume and self.generations():
+            if resume:
+                self.opened_at = max(self.generations(), default=0)
+            if rank == 0 and self.opened_at:
                 # What is committed is what the store holds: a commit must never lose it.
-                newest = self.generations()[-1]
-                self.state[:], self.rows[:] = open_generation(path, newest, header, count)
+                self.state[:], self.rows[:] = open_generation(path, self.opened_at, header, count)
         except StoreError:
             self.close()
             raise
@@ -179,8 +187,8 @@ class MemmapStore(AttentionStore):
         if seal is not None and self.seal(generation) != seal:
             raise StoreMismatchError(
                 f"{self.path} has another generation {generation} than the checkpoint names: a "
-                "later run has gone back and made it anew; resume from that run's checkpoint, or "
-                "start a new run"
+                "later run has rolled back and made it again; resume from that run's checkpoint, "
+                "or start a new run"
             )
         if self.rank > 0 or generation == 0:
             self.state[:], self.rows[:] = 0, 0
@@ -223,7 +231,7 @@ class MemmapStore(AttentionStore):
     @override
     def __getstate__(self) -> dict[str, object]:
         raise StoreError(
-            f"{self.path} has one writer, which cannot be handed to another process; hand over "
+            f"{self.path} has one writer, which cannot be pickled for another process; pass "
             "StoreReader(path), or open the store there"
         )
 

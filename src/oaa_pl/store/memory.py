@@ -6,13 +6,13 @@ import numpy as np
 from typing_extensions import override
 
 from oaa_pl.errors import StoreError
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.layout import ROW, Header, Pairs
 
 __all__ = ["MemoryStore"]
 
 
-class MemoryStore(AttentionStore):
+class MemoryStore(MapStore):
     """Cumulative maps in memory; generations are copies.
 
     Args:

@@ -67,6 +67,11 @@ class Pairs:
         return 1 if all(map(_version_1_holds, (*self.ids, *self.classes))) else 2
 
     @cached_property
+    def place_of(self) -> dict[str, int]:
+        """Place in the data set, 0..N-1, by image id."""
+        return {name: place for place, name in enumerate(self.ids)}
+
+    @cached_property
     def row_of(self) -> NDArray[np.int64]:
         """Row of each pair, -1 where the class is absent: (N, C)."""
         rows = np.full(self.labels.shape, -1, dtype=np.int64)
@@ -105,7 +110,7 @@ class Pairs:
 
         Raises:
             StoreError: if a line names no id or an unknown class, then with file and line; or if
-                the pairs are none, or would have been written in another version.
+                the pairs are not valid, or would have been written in another version.
         """
         place = {name: c for c, name in enumerate(classes)}
         lines = text.split("\n")
@@ -202,7 +207,7 @@ def _version_1_holds(word: str) -> bool:
 
 
 def _json_words(line: str) -> list[str]:
-    """The texts of a line of version 2; an empty id if it is no such line."""
+    """The texts of a line of version 2; an empty id if it is another line."""
     try:
         words = json.loads(line)
     except (ValueError, RecursionError):

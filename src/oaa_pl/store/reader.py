@@ -8,7 +8,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from oaa_pl.errors import StoreError, first_few
-from oaa_pl.store.base import AttentionStore
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.generation import committed, open_generation
 from oaa_pl.store.layout import Header, Pairs
 
@@ -19,7 +19,7 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
     """Header and pairs of the store in a folder.
 
     Raises:
-        StoreError: if there is none, it is damaged, or it cannot be read.
+        StoreError: if the folder has no store, or it is damaged, or it cannot be read.
     """
     try:
         # As bytes: reading as text would take one kind of line end for another.
@@ -42,7 +42,7 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
     return header, pairs
 
 
-class StoreReader(AttentionStore):
+class StoreReader(MapStore):
     """A read-only handle on a store's newest (or a given) generation.
 
     A generation never changes, so a reader never meets a half-written row. A handle may be
@@ -90,7 +90,7 @@ class StoreReader(AttentionStore):
         self.state, self.rows = open_generation(self.path, self.generation, self.header, count)
 
     def require_complete(self) -> None:
-        """Refuse to go on where pairs have neither an accepted nor a fallback map.
+        """Refuse a store in which pairs have neither an accepted nor a fallback map.
 
         Raises:
             StoreError: if there are such pairs; the first few are named.

@@ -36,7 +36,7 @@ class Length:
             stage: its part of the configuration, for errors.
 
         Raises:
-            ConfigError: if `least_steps` is no number of steps.
+            ConfigError: if `least_steps` is not a number of steps.
         """
         least, epochs = self.least_steps, self.epochs
         if least is None:
@@ -55,7 +55,7 @@ class Length:
             what: the stage's name, for errors.
 
         Raises:
-            ConfigError: if it is no whole number of 1 or more.
+            ConfigError: if it is not a whole number of 1 or more.
         """
         length = self.steps if self.epochs is None else self.epochs
         if not isinstance(length, int) or isinstance(length, bool) or length < 1:

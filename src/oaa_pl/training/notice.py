@@ -2,7 +2,7 @@
 
 import logging
 
-from pytorch_lightning.utilities import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 __all__ = ["forget", "say_once"]
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.nets.precision import Precision, precision_of
 from oaa_pl.nets.processor import bfloat16_on
 from oaa_pl.training.notice import say_once

@@ -43,7 +43,7 @@ class TrainerPlan:
     in_sweep: bool = False
 
     def __post_init__(self) -> None:
-        settings: Any = self.settings  # of somebody's YAML
+        settings: Any = self.settings  # from a user's YAML
         if not isinstance(settings, Mapping) or "_target_" not in settings:
             raise ConfigError(
                 f"trainer must be a mapping with a _target_, got {settings!r}; say "

@@ -1,0 +1,60 @@
+"""Why a job failed, as one line that says what to do."""
+
+import re
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from oaa_pl.errors import OaaError
+
+__all__ = ["reason_of"]
+
+_KNOWN = (OaaError, HydraException, OmegaConfBaseException, OSError)
+
+
+def reason_of(error: BaseException) -> str | None:
+    """What a person can do something about, in one line; None if the error is a defect.
+
+    Args:
+        error: as it was raised, perhaps inside the wrapping of other packages.
+    """
+    known = _known_cause(error) or _from_another_process(error)
+    return None if known is None else _one_line(known)
+
+
+def _known_cause(error: BaseException) -> BaseException | None:
+    """The error that a person can act on: ours, if there is one below the wrapping of others."""
+    chain = [error]
+    while (below := _below(chain[-1])) is not None:
+        chain.append(below)
+    ours = [one for one in chain if isinstance(one, OaaError)]
+    if ours:
+        return ours[0]
+    # Hydra wraps whatever a constructor raises; if that is a defect, its traceback must be seen.
+    if not isinstance(chain[-1], _KNOWN):
+        return None
+    return next((one for one in chain if isinstance(one, _KNOWN)), None)
+
+
+def _below(error: BaseException) -> BaseException | None:
+    """What an error was raised from or during, unless it was raised `from None`."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _from_another_process(error: BaseException) -> OaaError | None:
+    """Our own error at the end of the traceback that a spawned training hands over as text."""
+    told = re.search(r"^oaa_pl\.errors\.\w+: ([^\n]*)\Z", str(error).strip(), re.MULTILINE)
+    return OaaError(told[1]) if told else None
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OaaError):
+        # A loader's process hands its error over with the whole traceback inside the message.
+        name = f"{type(error).__module__}.{type(error).__qualname__}"
+        *_, last = re.split(rf"^{re.escape(name)}: ", str(error), flags=re.MULTILINE)
+        return " ".join(last.split())
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(line for line in lines[:2] if not line.startswith("See http"))
+    word = getattr(error, "override", None)  # of Hydra's parser, which points at a place in it
+    what = f"cannot read {word!r}" if word else type(error).__name__
+    return f"{what}: {text}; see 'oaa COMMAND --help' for what can be chosen"

@@ -1,0 +1,1 @@
+"""Photos to masks, by a segmenter that was trained before."""
