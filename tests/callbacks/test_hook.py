@@ -3,15 +3,19 @@
 import gc
 import importlib
 import weakref
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 
+from oaa_pl import AttentionAccumulation, AttentionStore
+from oaa_pl.attention.gate import accept_all
 from oaa_pl.callbacks.hook import HookedScoreMap, layer_of
 from oaa_pl.errors import ConfigError, UnfitNetworkError
 
@@ -313,3 +317,92 @@ def test_a_module_without_a_classifier_is_refused_with_what_was_tried() -> None:
 def test_a_layer_is_found_behind_a_compiled_part() -> None:
     module = nn.ModuleDict({"model": torch.compile(Net(), backend="eager")})
     assert isinstance(layer_of(module, "model.stem.0"), nn.Conv2d)
+
+
+class Photos(torch.utils.data.Dataset[dict[str, Any]]):
+    def __len__(self) -> int:
+        return len(IMAGES)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        labels = torch.tensor([1.0, index % 2, (index + 1) % 2])
+        return {"image": IMAGES[index], "labels": labels, "index": index}
+
+
+def tagged(package: ModuleType, returns_map: bool = False) -> Any:
+    """A stranger's module on batches with tags; one that returns its map, to compare with."""
+    base = type(stranger(package))
+
+    class Tagged(base):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            torch.manual_seed(0)
+            super().__init__()
+            self.model = Relued()
+            self.seen: list[Tensor] = []
+
+        def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Any:
+            model = self.model
+            cells = model.layer4(model.stem(batch["image"])) if returns_map else None
+            if cells is None:
+                return nn.functional.binary_cross_entropy_with_logits(
+                    self(batch["image"]), batch["labels"]
+                )
+            maps = torch.einsum("cd,bdhw->bchw", model.fc.weight, cells)
+            maps = maps + model.fc.bias[:, None, None]
+            loss = nn.functional.binary_cross_entropy_with_logits(
+                maps.mean((2, 3)), batch["labels"]
+            )
+            return {"loss": loss, "score_map": maps.detach()}
+
+    return Tagged()
+
+
+def accumulated(package: ModuleType, module: Any, folder: Any, **options: Any) -> Any:
+    tags = torch.tensor([[1, i % 2, (i + 1) % 2] for i in range(len(IMAGES))]).numpy()
+    store = AttentionStore(folder, [f"photo{i}" for i in range(6)], ["a", "b", "c"], tags)
+    callback = AttentionAccumulation(store, accept_all, **options)
+    trainer = package.Trainer(
+        max_epochs=2, callbacks=[callback], accelerator="cpu", logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, DataLoader(Photos(), batch_size=2))
+    return [array for index in range(6) for array in store[index].values()]
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "named": RELUED,
+    "found": {"layer": "auto"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_module_unchanged_is_accumulated_as_one_that_returns_its_map(
+    lightning: ModuleType, way: str, tmp_path: Path
+) -> None:
+    expected = accumulated(lightning, tagged(lightning, True), tmp_path / "returned")
+    found = accumulated(lightning, tagged(lightning), tmp_path / way, **WAYS[way])
+    assert any(array.any() for array in expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1 / 255 + 1e-6)  # maps of 8 bits
+
+
+def test_a_function_gives_the_map_in_evaluation_mode(tmp_path: Path) -> None:
+    package = importlib.import_module("pytorch_lightning")
+    modes = []
+
+    def score_map(module: Any, batch: dict[str, Tensor]) -> Tensor:
+        modes.append((module.model.training, torch.is_grad_enabled()))
+        return oracle(module.model, batch["image"])
+
+    module = tagged(package)
+    maps = accumulated(package, module, tmp_path / "store", score_map=score_map)
+    assert modes == [(False, False)] * 6
+    assert module.model.training
+    assert any(array.any() for array in maps)
+
+
+def test_a_layer_and_a_function_at_once_are_refused(tmp_path: Path) -> None:
+    store = AttentionStore(tmp_path, ["photo"], ["a"], np.ones((1, 1), bool))
+    with pytest.raises(ConfigError, match=r"layer= and head=, or score_map=, not both"):
+        AttentionAccumulation(store, layer="model.layer4", score_map=lambda module, batch: IMAGES)
+    with pytest.raises(ConfigError, match=r"head='fc' needs layer="):
+        AttentionAccumulation(store, layer="auto", head="fc")
