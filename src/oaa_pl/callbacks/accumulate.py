@@ -15,7 +15,8 @@ from oaa_pl.attention.gate import beats_absent_classes
 from oaa_pl.callbacks.generations import GENERATIONS
 from oaa_pl.callbacks.lightning import Callback, LightningModule, Trainer
 from oaa_pl.callbacks.resumable import ends_an_epoch
-from oaa_pl.callbacks.step import as_is, batch_fields, score_map_of
+from oaa_pl.callbacks.score_maps import ScoreMapFunction, ScoreMaps
+from oaa_pl.callbacks.step import as_is, batch_fields
 from oaa_pl.callbacks.training_stores import StoreOpener, Stores, TrainingStores, openers_of
 from oaa_pl.errors import ConfigError, StoreError, StoreMismatchError
 from oaa_pl.store.accumulate import Gate, ToAttention, accumulate
@@ -29,8 +30,8 @@ log = logging.getLogger(__name__)
 class AttentionAccumulation(Callback):
     """Fuse every training batch's attention maps into the cumulative maps of a store.
 
-    It works with any module whose `training_step` returns a dict with `score_map` beside `loss`. It
-    registers no hook on the network and does not change the training.
+    It works with any module whose `training_step` returns a dict with `score_map` beside `loss`,
+    and with any other whose pooled `layer` is named or found. The training does not change.
 
     The maps are committed at the end of every epoch, at the end of the training and after an
     exception, whatever checkpoints the trainer writes. Each checkpoint names the commit that
@@ -51,11 +52,16 @@ class AttentionAccumulation(Callback):
         overwrite: start with no maps. The first commit replaces what the store holds.
         read_batch: maps a batch to a dict with `labels` and `index`, and with `view` and `repeat`
             where training crops images or pads epochs. Not needed if batches are such dicts.
+        layer: path of the layer that is pooled, `model.layer4` for example; `auto`: found by a
+            run on a probe image. None: the step returns the map. See `HookedScoreMap`.
+        head: path of what comes after the pooling, `model.fc` for example.
+        score_map: maps the module and a batch to score maps (B, C, h, w): see `ScoreMaps`.
         resume_inside_epoch: allow a checkpoint that was saved inside an epoch. Lightning draws the
             rest of that epoch again, so an image may count twice in it, or not at all.
 
     Raises:
-        ConfigError: if `first_epoch` is negative, or `store` is not a store.
+        ConfigError: if `first_epoch` is negative, `store` is not a store, or `layer`, `head` and
+            `score_map` do not go together.
     """
 
     def __init__(
@@ -69,6 +75,9 @@ class AttentionAccumulation(Callback):
         *,
         overwrite: bool = False,
         read_batch: Callable[[Any], Mapping[str, Any]] = as_is,
+        layer: str | None = None,
+        head: str | None = None,
+        score_map: ScoreMapFunction | None = None,
         resume_inside_epoch: bool = False,
     ) -> None:
         if first_epoch < 0:
@@ -78,8 +87,8 @@ class AttentionAccumulation(Callback):
         self.keep_empty, self.fill_in_epoch = keep_empty, fill_in_epoch
         self.overwrite, self.read_batch = overwrite, read_batch
         self.resume_inside_epoch = resume_inside_epoch
-        self._resumed = False
-        self._unsaved = False
+        self._maps = ScoreMaps(layer, head, score_map)
+        self._resumed = self._unsaved = False
         self._batches = self._mapped = 0  # of this epoch; those whose maps were accumulated
 
     @property
@@ -127,6 +136,7 @@ class AttentionAccumulation(Callback):
         # Also without a checkpoint, where one trainer's `fit` is called again.
         goes_on = self._resumed or (self._stores.committed is not None and trainer.global_step > 0)
         self._resumed = False
+        self._maps.attach(pl_module)
         self._stores.open(trainer, overwrite=self.overwrite, goes_on=goes_on)
         if trainer.is_global_zero and not self.resume_inside_epoch:
             _warn_of_checkpoints_inside_epochs(trainer)
@@ -149,8 +159,9 @@ class AttentionAccumulation(Callback):
         self._unsaved = True
         self._batches += 1
         if trainer.current_epoch < self.first_epoch:
+            self._maps.drop()
             return
-        score_map = score_map_of(outputs, pl_module)
+        score_map = self._maps.read(pl_module, batch, outputs)
         if score_map is None:
             return  # the step returned None: Lightning skips such a batch, and so does this
         fields = batch_fields(self.read_batch(batch))
@@ -207,6 +218,7 @@ class AttentionAccumulation(Callback):
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._maps.detach()
         self._stores.close()
 
     @override
@@ -222,6 +234,7 @@ class AttentionAccumulation(Callback):
                 self._commit(trainer)
             except (OSError, StoreError) as error:
                 log.warning("what came after the last commit is lost: %s", error)
+        self._maps.detach()
         self._stores.close()
 
 

@@ -43,7 +43,8 @@ def score_map_of(outputs: Any, module: LightningModule) -> Tensor | None:
     found = sorted(outputs) if isinstance(outputs, Mapping) else type(outputs).__name__
     raise ConfigError(
         f"{type(module).__name__}.training_step must return 'score_map' (B, C, h, w) for attention "
-        f"accumulation, beside 'loss'; it returned {found}"
+        f"accumulation, beside 'loss'; it returned {found}. Or leave the step as it is, and give "
+        "AttentionAccumulation(layer='model.layer4', head='model.fc'), or layer='auto'"
     )
 
 

@@ -1,0 +1,97 @@
+"""Where accumulation takes a batch's score map from: the training step, a hook, or a function.
+
+Shapes: B images, C classes, h x w cells.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from oaa_pl.callbacks.hook import HookedScoreMap
+from oaa_pl.callbacks.lightning import LightningModule
+from oaa_pl.callbacks.step import score_map_of
+from oaa_pl.errors import ConfigError
+from oaa_pl.nets.probe import evaluating
+
+__all__ = ["AUTO", "ScoreMapFunction", "ScoreMaps"]
+
+AUTO = "auto"
+"""The layer whose maps are accumulated is to be found by a run on a probe image."""
+
+ScoreMapFunction = Callable[[Any, Any], Tensor]
+
+
+class ScoreMaps:
+    """The score map of each batch of a training.
+
+    Args:
+        layer: a layer to hook; `auto`: found; None: the step returns the map. See
+            `HookedScoreMap`.
+        head: what comes after its pooling.
+        function: maps the module and a batch to score maps (B, C, h, w), instead of the others.
+            It is called after the batch's step, in evaluation mode and without gradients.
+
+    Raises:
+        ConfigError: if both a layer and a function are given, or a head without a layer.
+    """
+
+    def __init__(
+        self, layer: str | None, head: str | None, function: ScoreMapFunction | None
+    ) -> None:
+        if function is not None and (layer, head) != (None, None):
+            raise ConfigError("give layer= and head=, or score_map=, not both")
+        if head is not None and layer in (None, AUTO):
+            raise ConfigError(f"head={head!r} needs layer=, the path of the layer that is pooled")
+        self._layer, self._head, self._function = layer, head, function
+        self._hook: HookedScoreMap | None = None
+
+    def attach(self, module: LightningModule) -> None:
+        """Register the hook, where there is one, before the first batch.
+
+        Raises:
+            ConfigError: if the module has no such layer.
+            UnfitNetworkError: if a layer is to be found and there is none.
+        """
+        self.detach()
+        if self._layer is not None:
+            layer = None if self._layer == AUTO else self._layer
+            self._hook = HookedScoreMap(module, layer, self._head)
+
+    def detach(self) -> None:
+        """Remove the hook and forget its map."""
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    def read(self, module: LightningModule, batch: Any, outputs: Any) -> Tensor | None:
+        """The score map of a batch whose step has just ended.
+
+        Args:
+            module: what is trained.
+            batch: as the step received it.
+            outputs: what Lightning hands to `on_train_batch_end`.
+
+        Returns:
+            (B, C, h, w); None if the step skipped its batch.
+
+        Raises:
+            ConfigError: if there is no map of a batch that was not skipped.
+        """
+        if self._hook is None and self._function is None:
+            return score_map_of(outputs, module)
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        # With manual optimisation a step need not return anything.
+        if loss is None and module.automatic_optimization:
+            self.drop()
+            return None
+        if self._function is None:
+            return None if self._hook is None else self._hook.read()
+        with torch.no_grad(), evaluating(module):
+            return self._function(module, batch)
+
+    def drop(self) -> None:
+        """Forget the map of a batch that is not accumulated."""
+        if self._hook is not None:
+            self._hook.drop()
