@@ -171,12 +171,12 @@ def record_calls(model: nn.Module, image: Tensor) -> tuple[list[Call], Tensor]:
 
 
 def varies(value: Tensor) -> bool:
-    """Whether a vector, of any shape, has different numbers: a constant is the mean of anything."""
+    """Whether vectors (B, D) hold different numbers: a constant is the mean of anything."""
     return bool(value.max() > value.min())
 
 
 def alike(value: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have one shape and are equal up to the rounding of their type."""
+    """Whether two outputs (B, ...) have one shape, and are equal up to the rounding of their type."""
     if value.shape != other.shape or value.dtype != other.dtype:
         return False
     tolerance = min(0.02, 1000 * torch.finfo(value.dtype).eps) if value.is_floating_point() else 0
