@@ -176,7 +176,7 @@ def varies(value: Tensor) -> bool:
 
 
 def alike(value: Tensor, other: Tensor) -> bool:
-    """Whether two outputs (B, ...) have one shape, and are equal up to the rounding of their type."""
+    """Whether outputs (B, ...) have one shape and are equal up to the rounding of their type."""
     if value.shape != other.shape or value.dtype != other.dtype:
         return False
     tolerance = min(0.02, 1000 * torch.finfo(value.dtype).eps) if value.is_floating_point() else 0
