@@ -91,8 +91,7 @@ def read_methods_from(folders: Iterable[Path]) -> None:
     """Read methods of the user's own as well.
 
     Args:
-        folders: each holds `<name>.yaml` files; one replaces ours of the same name. These folders
-            replace those of an earlier call.
+        folders: each holds `<name>.yaml` files. A later call forgets the folders of an earlier one.
     """
     _folders[:] = [folder for folder in folders if folder.is_dir()]
 
