@@ -26,7 +26,7 @@ def test_the_front_page_names_every_command_and_every_choice(arguments: tuple[st
         assert f"\n  {name} " in said.out
     assert "  experiment=" in said.out
     assert "|smoke|synthetic" in said.out
-    assert "net=efficientnet_lite0|resnet101|small|vgg16" in said.out
+    assert "net=efficientnet_lite0|resnet101|small|timm|torchvision|vgg16" in said.out
     assert "status: 0 done" in said.out
 
 

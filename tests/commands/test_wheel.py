@@ -55,7 +55,7 @@ def test_the_wheel_runs_the_smoke_experiment_in_an_empty_folder(
 @pytest.mark.slow
 def test_the_wheel_has_the_manual_and_its_choices(installed: Path, empty: Path) -> None:
     page = run(str(installed), "--help", cwd=empty).stdout
-    assert "net=efficientnet_lite0|resnet101|small|vgg16" in page
+    assert "net=efficientnet_lite0|resnet101|small|timm|torchvision|vgg16" in page
     assert "smoke" in page
 
 

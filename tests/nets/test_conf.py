@@ -8,14 +8,21 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from oaa_pl.config.compose import register
+
 CONF = Path(__file__).parents[2] / "conf" / "net"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
-SMALLER = {"resnet101": {"depth": 18}}
+SMALLER = {
+    "resnet101": {"depth": 18},
+    "timm": {"name": "convnext_atto"},
+    "torchvision": {"name": "mobilenet_v3_small"},
+}
 
 
 def net_config(name: str) -> DictConfig:
-    if name.startswith("efficientnet_lite"):
-        pytest.importorskip("timm", reason="needs the extra 'lite'")
+    if name == "timm" or name.startswith("efficientnet_lite"):
+        pytest.importorskip("timm", reason="needs the extra 'lite' or 'timm'")
+    register()
     config = OmegaConf.create({"net": OmegaConf.load(CONF / f"{name}.yaml")})
     config.net.merge_with({"weights": "none"} | SMALLER.get(name, {}))
     return config.net
@@ -27,9 +34,9 @@ def test_a_network_is_built_from_its_configuration(name: str, role: str) -> None
     config = net_config(name)
     net = instantiate(config[role])(num_classes=5).eval()
     with torch.no_grad():
-        output = net(torch.zeros(1, 3, 32, 48))
-    assert output.shape == (1, 5, 32 // net.trunk.stride, 48 // net.trunk.stride)
-    assert net.trunk.stride == config.get("stride", net.trunk.stride)
+        output = net(torch.zeros(1, 3, 64, 96))
+    assert output.shape == (1, 5, 64 // net.trunk.stride, 96 // net.trunk.stride)
+    assert net.trunk.stride == (config.get("stride") or net.trunk.stride)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,7 +51,7 @@ def test_weights_are_one_value_that_no_network_ignores(name: str, role: str) -> 
 @pytest.mark.parametrize("name", NAMES)
 def test_normalisation_has_three_channels_in_units_of_one(name: str) -> None:
     config = net_config(name)
-    assert config.name == name
+    assert config.name == SMALLER.get(name, {}).get("name", name)
     assert len(config.mean) == len(config.std) == 3
     assert all(0 < value <= 1 for value in (*config.mean, *config.std))
 

@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from oaa_pl.config.flags import require_own_places, split
 from oaa_pl.config.methods import read_users_methods
@@ -40,8 +40,16 @@ __all__ = [
 
 
 def register() -> None:
-    """Make Hydra know the resolver that `conf/config.yaml` uses; harmless when repeated."""
+    """Make Hydra know the resolvers that `conf/` uses; harmless when repeated."""
     OmegaConf.register_new_resolver("oaa.expanded", expanded, replace=True)
+    OmegaConf.register_new_resolver("oaa.input", _input, replace=True)
+
+
+def _input(library: str, name: str, which: str) -> ListConfig:
+    """Mean or std of the images that a network's weights were trained on."""
+    from oaa_pl.nets.named import input_statistics  # imports torch
+
+    return ListConfig(input_statistics(library, name, which))
 
 
 def run_job(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
