@@ -90,7 +90,7 @@ class UnfitDataError(OaaError, ValueError):
 
 
 class UnfitNetworkError(OaaError, ValueError):
-    """A network has no form in which its scores can be told cell by cell."""
+    """A network whose scores cannot be computed cell by cell."""
 
 
 class UnknownClassError(OaaError, ValueError):

@@ -150,7 +150,7 @@ def layer_of(module: nn.Module, path: str) -> nn.Module:
         path: attributes and places with dots between them, `model.layer4.0`.
 
     Raises:
-        ConfigError: if there is none; the message has the nearest paths.
+        ConfigError: if the module has no such layer; the message has the nearest paths.
     """
     layer = module
     for part in path.split("."):

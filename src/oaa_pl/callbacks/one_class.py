@@ -1,4 +1,4 @@
-"""Say so where a segmenter predicts one class for every pixel after its first epoch.
+"""Warn where a segmenter predicts one class for every pixel after its first epoch.
 
 Random layers behind a trunk, without batch norm and at low rates, can stay at "all background" for
 a whole training, whose loss falls all the same.

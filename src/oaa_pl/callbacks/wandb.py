@@ -34,7 +34,7 @@ def wandb_logger(
     """A logger of one stage's training.
 
     Args:
-        folder: the stage's folder; offline runs lie in it, ready for `wandb sync`.
+        folder: the stage's folder; offline runs are in it, ready for `wandb sync`.
         name: of the run on the dashboard.
         project: that it belongs to.
         offline: true, false, or "auto": offline unless a key is configured.
@@ -55,6 +55,6 @@ def wandb_logger(
         project=project,
         entity=entity,
         tags=list(tags or []),
-        # A resumed stage is a new run of the same name: W&B cannot go on with an offline one.
+        # A resumed stage is a new run of the same name: W&B cannot continue an offline one.
         offline=offline,
     )

@@ -1,6 +1,6 @@
-"""Hydra, set up for `oaa`: where the configuration lies, and how a job gets its own.
+"""Hydra, set up for `oaa`: where the configuration is, and how a job gets its own.
 
-`experiment=NAME` is `conf/experiment/NAME.yaml`; its protocol and its committed results lie in
+`experiment=NAME` is `conf/experiment/NAME.yaml`; its protocol and its committed results are in
 `experiments/NAME`.
 """
 
@@ -88,7 +88,7 @@ def run_job(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
             except Exception as error:
                 if in_sweep():
                     failures.add(error)
-                    raise  # Hydra goes on with the other jobs, and tells its sweeper
+                    raise  # Hydra continues with the other jobs, and tells its sweeper
                 alone.append(error)  # Hydra would print an error of its own above ours
                 return None
 
@@ -169,7 +169,7 @@ def overridden(cfg: DictConfig, *changes: Mapping[str, Any]) -> DictConfig:
     """A copy of the configuration with changes merged into it, one after another.
 
     Raises:
-        ConfigError: if what comes out is no mapping.
+        ConfigError: if the result is not a mapping.
     """
     merged = OmegaConf.merge(cfg, *changes)
     if not isinstance(merged, DictConfig):

@@ -1,4 +1,4 @@
-"""Hydra's own flags on the command line, told apart from the overrides, `KEY=VALUE`."""
+"""Hydra's own flags on the command line, separated from the overrides, `KEY=VALUE`."""
 
 import itertools
 import os
@@ -31,7 +31,7 @@ _VALUES: dict[str, tuple[str, ...] | None] = {
 _REFUSED = {
     "--config-path": "add a folder of your own with --config-dir FOLDER",
     "-cp": "add a folder of your own with --config-dir FOLDER",
-    "--experimental-rerun": "run the same command again: it goes on where it stopped",
+    "--experimental-rerun": "run the same command again: it continues where it stopped",
 }
 _WHAT_TO_DO = (
     "--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc",

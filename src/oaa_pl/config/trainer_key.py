@@ -19,7 +19,7 @@ __all__ = ["asked_processes", "import_callbacks", "recorded_trainer", "trainer_k
 
 # Where the work is done, what is shown of it, and loops that no stage runs. `precision` has a place
 # of its own in a stage's record, the number of processes as well (`asked_processes`). `max_time`
-# leaves a stage unfinished, so the next run goes on.
+# leaves a stage unfinished, so the next run continues.
 _HARMLESS = {
     "_target_", "_convert_", "accelerator", "devices", "num_nodes", "strategy", "precision",
     "logger", "log_every_n_steps", "profiler", "detect_anomaly", "default_root_dir",
@@ -158,7 +158,7 @@ def _canonical(name: str, value: Any) -> Any:
 
 
 def _only_looks(callback: Any) -> bool:
-    """Whether a callback is one of Lightning's that only look, or says so of itself."""
+    """Whether a callback is one of Lightning's that only look, or declares that itself."""
     target = str(callback.get("_target_", "")) if isinstance(callback, Mapping) else ""
     module, _, name = target.rpartition(".")
     if target.startswith(_LIGHTNING) and name in _OBSERVERS:

@@ -83,7 +83,7 @@ class StageModule(LightningModule):
                 raise RunMismatchError(
                     f"the checkpoint's optimiser has other groups of parameters than this one: "
                     f"{saved}, expected {own}; give the optimizer the settings that the checkpoint "
-                    "was made with (until rates went by layer: fast=null), or train anew"
+                    "was made with (until rates went by layer: fast=null), or train again"
                 )
 
     def log_loss(self, loss: Tensor, images: int) -> None:

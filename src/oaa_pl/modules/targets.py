@@ -37,7 +37,7 @@ def _allowed(modules: Sequence[str]) -> list[str]:
     """Modules of `allow_targets` as beginnings of dotted names.
 
     Raises:
-        ConfigError: if one is no module's name, or of Python's own library, which has no networks.
+        ConfigError: if one is not a module's name, or one of Python's library, without networks.
     """
     for module in modules:
         parts = str(module).split(".")
@@ -66,7 +66,7 @@ def _is_known(target: str, known: tuple[str, ...]) -> bool:
         return False
     try:
         home = getattr(pkgutil.resolve_name(target), "__module__", None)
-    except Exception:  # importing a name that is none raises what it likes
+    except Exception:  # importing a name that does not exist may raise anything
         return False
     return f"{home}.".startswith(known)
 
@@ -79,7 +79,7 @@ def _refusal(target: str, recorded: Path | str, known: tuple[str, ...]) -> str:
         importable = "." in target and module not in sys.stdlib_module_names
         ours = module in ("oaa_pl", "torch", "albumentations")
         return (
-            f"{recorded} asks to call {target!r}, which is no part of ours"
+            f"{recorded} asks to call {target!r}, which is not a part of ours"
             f"{advice if importable and not ours else ''}"
         )
     try:
@@ -90,4 +90,6 @@ def _refusal(target: str, recorded: Path | str, known: tuple[str, ...]) -> str:
             f"{recorded} needs {target!r}, which cannot be imported ({reason}); install it, or put "
             "its folder on PYTHONPATH"
         )
-    return f"{recorded} asks to call {target!r}, which is no part of ours: it leads out of {module}"
+    return (
+        f"{recorded} asks to call {target!r}, which is not a part of ours: it leads out of {module}"
+    )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from oaa_pl.errors import UnfitNetworkError
 from oaa_pl.nets.cell_head import Step, flat, is_nothing
-from oaa_pl.nets.probe import Call, alike, varies
+from oaa_pl.nets.probe import Call, nearly_equal, varies
 
 __all__ = ["Pieces", "find_pieces"]
 
@@ -88,10 +88,10 @@ class _Trail:
         yield (), value
         for relu in (False, True):
             given = value.relu() if relu else value
-            if relu and alike(given, value):
+            if relu and nearly_equal(given, value):
                 return
             for call in self._layers:
-                if call.name in seen or not alike(flat(call.input), given):
+                if call.name in seen or not nearly_equal(flat(call.input), given):
                     continue
                 step = Step(call.module, tuple(call.input.shape[1:]))
                 for rest, end in self.heads(flat(call.output), seen | {call.name}):
@@ -99,7 +99,7 @@ class _Trail:
 
     def to_scores(self, value: Tensor) -> tuple[Step, ...] | None:
         """The chain from a vector (B, D) to the scores, if there is one."""
-        ends = (steps for steps, end in self.heads(value) if alike(end, self.logits))
+        ends = (steps for steps, end in self.heads(value) if nearly_equal(end, self.logits))
         return next(ends, None)
 
 
@@ -187,7 +187,7 @@ def _heads_of_tokens(prefix: Tensor, trail: _Trail) -> list[tuple[Step, ...]]:
             return []
         chains.append(ends[0][0])
         total = total + ends[0][1]
-        if len(chains) > 1 and alike(total / len(chains), trail.logits):
+        if len(chains) > 1 and nearly_equal(total / len(chains), trail.logits):
             return chains
     return []
 

@@ -15,9 +15,9 @@ from oaa_pl.errors import UnfitNetworkError
 
 __all__ = [
     "Call",
-    "alike",
     "evaluating",
     "logits_of",
+    "nearly_equal",
     "probe_image",
     "record_calls",
     "uncompiled",
@@ -175,7 +175,7 @@ def varies(value: Tensor) -> bool:
     return bool(value.max() > value.min())
 
 
-def alike(value: Tensor, other: Tensor) -> bool:
+def nearly_equal(value: Tensor, other: Tensor) -> bool:
     """Whether outputs (B, ...) have one shape and are equal up to the rounding of their type."""
     if value.shape != other.shape or value.dtype != other.dtype:
         return False

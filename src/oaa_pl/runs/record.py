@@ -3,10 +3,10 @@
 A stage's folder has `stage.json` (what it was made from, and by which command and commit; of a
 resumed stage, by those before as well), `config.yaml` (the whole resolved configuration), what it
 makes, and last `done.json`. A finished stage is skipped, an interrupted one resumed, and one that
-was made from something else refused. Only what holds neither a result nor a checkpoint is made
-anew: a first try with a wrong value should not stand in the way.
+was made from something else refused. A folder without a result and without a checkpoint is made
+again, so that a mistyped first run does not block the next.
 
-Whoever writes the folder holds its lock, `writer.lock`; a killed process lets go of it.
+The process that writes the folder holds its lock, `writer.lock`; a killed process lets go of it.
 """
 
 import json
@@ -195,7 +195,7 @@ class StageRecord:
         if different and kept:
             raise RunMismatchError(
                 f"{self.folder} was made with {different}; give the run another name "
-                "(name=...), or remove the folder to make the stage anew"
+                "(name=...), or remove the folder to make the stage again"
             )
 
 

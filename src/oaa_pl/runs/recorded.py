@@ -23,8 +23,8 @@ def recorded_config(made: Path, *parts: str, allow: Sequence[str] = ()) -> DictC
         allow: other packages or modules whose parts they may call as well.
 
     Raises:
-        MissingInputError: if there is none.
-        ConfigError: if it is none, lacks a part, or asks for something else than our parts.
+        MissingInputError: if it is missing.
+        ConfigError: if it is not a configuration, lacks a part, or names other parts than ours.
     """
     recorded = made.parent / "config.yaml"
     if not recorded.is_file():
@@ -35,7 +35,7 @@ def recorded_config(made: Path, *parts: str, allow: Sequence[str] = ()) -> DictC
         reason = (str(error) or repr(error)).splitlines()[0]
         raise ConfigError(f"{recorded} cannot be read ({reason}); restore it") from error
     if not isinstance(cfg, DictConfig):
-        raise ConfigError(f"{recorded} is no run's configuration but a list; restore it")
+        raise ConfigError(f"{recorded} is not a run's configuration but a list; restore it")
     cfg = OmegaConf.create(today(OmegaConf.to_container(cfg)))
     # An older package's record lacks what has come since; that takes its default.
     defaults_today = OmegaConf.load(root_of("conf") / "config.yaml")
@@ -47,7 +47,7 @@ def recorded_config(made: Path, *parts: str, allow: Sequence[str] = ()) -> DictC
     for part in parts:
         node = OmegaConf.select(cfg, part)
         if not OmegaConf.is_config(node):
-            raise ConfigError(f"{recorded} is no run's configuration: no {part!r}; restore it")
+            raise ConfigError(f"{recorded} is not a run's configuration: no {part!r}; restore it")
         require_known(node, recorded, allow)
     return cfg
 

@@ -21,7 +21,7 @@ LOCK = "writer.lock"
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """The sole right to write a stage's folder, for what is no stage of its own.
+    """The sole right to write a stage's folder, for work that is not a stage of its own.
 
     Raises:
         StoreError: if another process writes the folder.
@@ -99,4 +99,4 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def damaged(path: Path, why: str) -> str:
     """What to say of a record that cannot be used."""
-    return f"{path} is damaged ({why}); remove the folder to make the stage anew"
+    return f"{path} is damaged ({why}); remove the folder to make the stage again"

@@ -194,7 +194,7 @@ class ClassifierStage(TrainedStage):
             raise RunMismatchError(
                 f"{finished[0]} holds finished maps, but the checkpoint of their classifier, "
                 f"{record.folder / LAST}, is gone; restore it, or remove "
-                f"{' and '.join(map(str, finished))} to train the classifier and the maps anew"
+                f"{' and '.join(map(str, finished))} to train the classifier and the maps again"
             )
 
     def _opener(self, method: str) -> Callable[..., MemmapStore]:

@@ -107,7 +107,7 @@ class Configured:
 
     @property
     def _unfilled(self) -> dict[str, Any]:
-        """The values, with blanks for those that a stage fills in."""
+        """The values, with blanks where a stage fills in its own."""
         blank = overridden(self._cfg, {"training": dict(BLANKS)})
         return {name: plain(blank.get(name)) for name in ("callbacks", "logger")}
 
@@ -241,7 +241,7 @@ def run_of(values: Mapping[str, Any]) -> Run:
         values: the configuration, composed or as plain values.
 
     Raises:
-        ConfigError: if the seed is no number that every generator takes.
+        ConfigError: if the seed is not a number that every generator takes.
     """
     segmenter, crf = values["segmenter"], str(values["crf"]["_target_"])
     return Run.named(
