@@ -90,7 +90,7 @@ class UnfitDataError(OaaError, ValueError):
 
 
 class UnfitNetworkError(OaaError, ValueError):
-    """A network has no form in which its scores can be told cell by cell."""
+    """No score map can be computed from a network as it is."""
 
 
 class UnknownClassError(OaaError, ValueError):

@@ -22,8 +22,8 @@ __all__ = ["Step", "flat", "is_nothing", "score_each", "score_tangent"]
 
 Function = Callable[[Tensor], Tensor]
 
-# They leave a vector as it is. Dropout does so too on its mean: the maps are told without it, and
-# without drawing random numbers, so that a training goes on as it would without maps.
+# These leave a vector as it is. So does dropout, on average: the maps are computed without it, and
+# without drawing random numbers, so that computing a map does not change the training.
 _NOTHING = (nn.Identity, nn.Flatten, nn.AdaptiveAvgPool2d, _DropoutNd)
 
 # Norms with statistics of their own for every vector. The pooled vector's are used for its cells:
@@ -114,7 +114,7 @@ def score_each(head: Sequence[Step], pooled: Tensor, vectors: Tensor) -> Tensor:
 
 
 def _function(step: Step, pooled: Tensor) -> Function:
-    """A step on vectors (B, D), its statistics fixed to those that `pooled` gives."""
+    """A step on vectors (B, D), its statistics fixed to the ones of `pooled`."""
     module = step.module
     if module is None:
         return Tensor.relu

@@ -15,7 +15,7 @@ from oaa_pl.errors import UnfitNetworkError
 
 __all__ = ["Call", "evaluating", "logits_of", "probe_image", "record_calls", "uncompiled"]
 
-_SIDE = 224  # pixels, where the network does not tell its input size
+_SIDE = 224  # pixels, where the network does not record its input size
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def record_calls(model: nn.Module, image: Tensor) -> tuple[list[Call], Tensor]:
             logits = logits_of(model(image)).clone()
     except UnfitNetworkError:
         raise
-    except Exception as error:  # whatever a stranger's forward raises on a probe
+    except Exception as error:  # a forward of unknown code may raise anything
         raise UnfitNetworkError(
             f"{type(model).__name__} cannot be run on images {tuple(image.shape)} "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); give "
