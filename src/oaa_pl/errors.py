@@ -90,7 +90,7 @@ class UnfitDataError(OaaError, ValueError):
 
 
 class UnfitNetworkError(OaaError, ValueError):
-    """A network whose scores cannot be computed cell by cell."""
+    """No score map can be computed from a network as it is."""
 
 
 class UnknownClassError(OaaError, ValueError):

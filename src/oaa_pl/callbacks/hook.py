@@ -1,4 +1,6 @@
-"""The score maps of a stranger's LightningModule, read while it trains: no change to its step.
+"""The score maps of any LightningModule, read by a hook while it trains.
+
+Its `training_step` stays as it is, and may return only the loss.
 
 Shapes: B images, C classes, D features, h x w cells.
 """
@@ -150,7 +152,7 @@ def layer_of(module: nn.Module, path: str) -> nn.Module:
         path: attributes and places with dots between them, `model.layer4.0`.
 
     Raises:
-        ConfigError: if the module has no such layer; the message has the nearest paths.
+        ConfigError: if there is no such layer; the message has the nearest paths.
     """
     layer = module
     for part in path.split("."):

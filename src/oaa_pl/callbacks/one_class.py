@@ -1,4 +1,4 @@
-"""Warn where a segmenter predicts one class for every pixel after its first epoch.
+"""Warn of a segmenter that predicts one class for every pixel after its first epoch.
 
 Random layers behind a trunk, without batch norm and at low rates, can stay at "all background" for
 a whole training, whose loss falls all the same.
@@ -69,7 +69,7 @@ class WarnIfOneClass(Callback):
         name = "background" if found == 0 else f"class {found}"
         log.warning(
             "after its first epoch the segmenter calls every pixel %s, on images whose labels have "
-            "%d classes. Should it stay so: raise the rate (segmenter.optimizer.lr), train all of "
+            "%d classes. If this continues: raise the rate (segmenter.optimizer.lr), train all of "
             "the head at the fast rate (segmenter.optimizer.fast=null), give it more steps, or "
             "take a head with batch norm (oaa_pl.nets.small_head.SmallHeadNet)",
             name,

@@ -52,7 +52,7 @@ class ScoreMaps:
 
         Raises:
             ConfigError: if the module has no such layer.
-            UnfitNetworkError: if a layer is to be found and no layer fits.
+            UnfitNetworkError: if a layer is to be found, and no network in the module fits.
         """
         self.detach()
         if self._layer is not None:

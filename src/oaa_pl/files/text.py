@@ -70,6 +70,6 @@ def _undecodable(path: Path, what: str, content: bytes, encoding: str, reason: U
     line = content.count(b"\n", 0, start) + 1
     return (
         f"{what} {path} is not UTF-8 text (line {line} has the byte 0x{content[start]:02x}; "
-        "perhaps it is Windows-1252, Latin-1 or GBK): save it as UTF-8, in Excel as 'CSV UTF-8', or by "
-        "'iconv -f WINDOWS-1252 -t UTF-8'"
+        "perhaps it is Windows-1252, Latin-1 or GBK): save it as UTF-8, in Excel as 'CSV UTF-8', "
+        "or by 'iconv -f WINDOWS-1252 -t UTF-8'"
     )

@@ -22,8 +22,8 @@ __all__ = ["Step", "flat", "is_nothing", "score_each", "score_tangent"]
 
 Function = Callable[[Tensor], Tensor]
 
-# These leave a vector as it is. Dropout does so on average: maps are computed without it, and
-# without random numbers, so that a training is the same with and without maps.
+# These leave a vector as it is. So does dropout, on average: the maps are computed without it, and
+# without drawing random numbers, so that computing a map does not change the training.
 _NOTHING = (nn.Identity, nn.Flatten, nn.AdaptiveAvgPool2d, _DropoutNd)
 
 # Norms with statistics of their own for every vector. The pooled vector's are used for its cells:

@@ -1,12 +1,12 @@
-"""Find where a classifier pools, and which layers follow, from one recorded run.
+"""Finding where a classifier pools, and what it does behind, by looking at one run of it.
 
-No layer is known by its name. We look for the last spatial output whose mean over the cells (or
-whose first token) is the input of the next layers, and follow these layers to the scores.
+Nothing is known by its name: the last spatial output is sought whose mean over the cells (or whose
+first token) is what the next layers were given, and those layers are followed to the scores.
 
 Shapes: B images, N tokens, D features, C classes, h x w cells.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from oaa_pl.errors import UnfitNetworkError
 from oaa_pl.nets.cell_head import Step, flat, is_nothing
-from oaa_pl.nets.probe import Call, nearly_equal, varies
+from oaa_pl.nets.probe import Call
+from oaa_pl.nets.trail import Trail, close, is_vector, sides
 
 __all__ = ["Pieces", "find_pieces"]
 
@@ -66,43 +67,6 @@ class Pieces:
         return output.relu() if self.relu else output
 
 
-class _Trail:
-    """The calls behind a spatial output, and the scores that they should lead to.
-
-    Args:
-        calls: in order; the ones that return one vector for an image are layers of a head.
-        logits: the network's scores, (B, C).
-    """
-
-    def __init__(self, calls: Sequence[Call], logits: Tensor) -> None:
-        self.logits, self.pools = logits, _pools(calls)
-        layers = [c for c in calls if _is_vector(c.output) and not is_nothing(c.module)]
-        # Layers before the modules that they are part of: a norm has a rule of its own.
-        layers.sort(key=lambda call: len(list(call.module.children())))
-        self._layers = layers
-
-    def heads(
-        self, value: Tensor, seen: frozenset[str] = frozenset()
-    ) -> Iterator[tuple[tuple[Step, ...], Tensor]]:
-        """Chains of layers that a vector (B, D) goes through, each with what comes out of it."""
-        yield (), value
-        for relu in (False, True):
-            given = value.relu() if relu else value
-            if relu and nearly_equal(given, value):
-                return
-            for call in self._layers:
-                if call.name in seen or not nearly_equal(flat(call.input), given):
-                    continue
-                step = Step(call.module, tuple(call.input.shape[1:]))
-                for rest, end in self.heads(flat(call.output), seen | {call.name}):
-                    yield (*([Step(None)] if relu else []), step, *rest), end
-
-    def to_scores(self, value: Tensor) -> tuple[Step, ...] | None:
-        """The chain from a vector (B, D) to the scores, if there is one."""
-        ends = (steps for steps, end in self.heads(value) if nearly_equal(end, self.logits))
-        return next(ends, None)
-
-
 def find_pieces(calls: Sequence[Call], logits: Tensor, network: str) -> Pieces:
     """The last spatial output from which pooling and a chain of layers lead to the scores.
 
@@ -112,7 +76,7 @@ def find_pieces(calls: Sequence[Call], logits: Tensor, network: str) -> Pieces:
         network: its name, for the error.
 
     Raises:
-        UnfitNetworkError: if no call returns one.
+        UnfitNetworkError: if no output of the run fits.
     """
     names = {call.module: call.name for call in calls}
     spatial = [place for place, call in enumerate(calls) if _is_spatial(call.output)]
@@ -120,7 +84,7 @@ def find_pieces(calls: Sequence[Call], logits: Tensor, network: str) -> Pieces:
         call = calls[place]
         if is_nothing(call.module) and not isinstance(call.module, nn.Identity):
             continue  # a pooled grid of its own: the cells before it are finer
-        trail = _Trail([c for c in calls[place + 1 :] if not _is_part(c, call)], logits)
+        trail = Trail([c for c in calls[place + 1 :] if not _is_part(c, call)], logits)
         if call.output.ndim == 3:
             found = _of_tokens(call, calls[:place], trail, names)
         else:
@@ -130,7 +94,7 @@ def find_pieces(calls: Sequence[Call], logits: Tensor, network: str) -> Pieces:
     raise UnfitNetworkError(_why_not(network, calls, spatial))
 
 
-def _of_cells(call: Call, trail: _Trail, names: dict[nn.Module, str]) -> Pieces | None:
+def _of_cells(call: Call, trail: Trail, names: dict[nn.Module, str]) -> Pieces | None:
     for layout, grid in (
         ("channels first", call.output),
         ("channels last", call.output.movedim(3, 1)),
@@ -139,10 +103,10 @@ def _of_cells(call: Call, trail: _Trail, names: dict[nn.Module, str]) -> Pieces 
             features = grid.relu() if relu else grid
             pools = [("mean", (1, 1))]
             if layout == "channels first":
-                pools += [*trail.pools, ("whole", _sides(features))]
+                pools += [*trail.pools, ("whole", sides(features))]
             for kind, side in pools:
                 pooled = flat(F.adaptive_avg_pool2d(features, side))
-                steps = trail.to_scores(pooled) if varies(pooled) else None
+                steps = trail.to_scores(pooled) if _varies(pooled) else None
                 if steps is not None and (kind == "mean" or _takes_places(steps)):
                     heads = (_named(steps, names),)
                     return Pieces(call.name, layout, heads, relu, side, fixed=kind == "whole")
@@ -150,7 +114,7 @@ def _of_cells(call: Call, trail: _Trail, names: dict[nn.Module, str]) -> Pieces 
 
 
 def _of_tokens(
-    call: Call, before: Sequence[Call], trail: _Trail, names: dict[nn.Module, str]
+    call: Call, before: Sequence[Call], trail: Trail, names: dict[nn.Module, str]
 ) -> Pieces | None:
     tokens = call.output
     for patches in reversed(before):
@@ -170,7 +134,7 @@ def _of_tokens(
     return None
 
 
-def _heads_of_tokens(prefix: Tensor, trail: _Trail) -> list[tuple[Step, ...]]:
+def _heads_of_tokens(prefix: Tensor, trail: Trail) -> list[tuple[Step, ...]]:
     """A chain to the scores from the first token; or chains whose mean over the tokens is them."""
     chains: list[tuple[Step, ...]] = []
     total = torch.zeros_like(trail.logits)
@@ -187,7 +151,7 @@ def _heads_of_tokens(prefix: Tensor, trail: _Trail) -> list[tuple[Step, ...]]:
             return []
         chains.append(ends[0][0])
         total = total + ends[0][1]
-        if len(chains) > 1 and nearly_equal(total / len(chains), trail.logits):
+        if len(chains) > 1 and close(total / len(chains), trail.logits):
             return chains
     return []
 
@@ -200,33 +164,23 @@ def _named(
     )
 
 
-def _pools(calls: Sequence[Call]) -> list[tuple[str, tuple[int, int]]]:
-    """Grids that later pooling layers bring any size to, as VGG-16's seven by seven places."""
-    found = (c.output for c in calls if isinstance(c.module, nn.AdaptiveAvgPool2d))
-    return [("pool", _sides(output)) for output in found if output[0, 0].numel() > 1]
-
-
 def _takes_places(steps: Sequence[Step]) -> bool:
     """Whether a head begins with a layer that weighs each place: it is not a pooling layer."""
     return bool(steps) and isinstance(steps[0].module, nn.Linear | nn.Conv2d)
 
 
-def _sides(grid: Tensor) -> tuple[int, int]:
-    return grid.shape[2], grid.shape[3]
-
-
-def _is_vector(output: Tensor) -> bool:
-    """Whether there is one vector an image, whatever its axes."""
-    return output.ndim > 1 and output.shape[1:].numel() == max(output.shape[1:])
-
-
 def _is_spatial(output: Tensor) -> bool:
-    return output.ndim in (3, 4) and not _is_vector(output)
+    return output.ndim in (3, 4) and not is_vector(output)
 
 
 def _is_part(call: Call, other: Call) -> bool:
     """Whether a call is of a module that holds another, and so ended only because that did."""
     return call.name == "" or other.name.startswith(f"{call.name}.")
+
+
+def _varies(value: Tensor) -> bool:
+    """Whether a vector is not one number throughout: that would be the mean of anything."""
+    return bool(value.max() > value.min())
 
 
 def _why_not(network: str, calls: Sequence[Call], spatial: Sequence[int]) -> str:

@@ -13,18 +13,9 @@ from torch import Tensor, nn
 
 from oaa_pl.errors import UnfitNetworkError
 
-__all__ = [
-    "Call",
-    "evaluating",
-    "logits_of",
-    "nearly_equal",
-    "probe_image",
-    "record_calls",
-    "uncompiled",
-    "varies",
-]
+__all__ = ["Call", "evaluating", "logits_of", "probe_image", "record_calls", "uncompiled"]
 
-_SIDE = 224  # pixels, where the network does not tell its input size
+_SIDE = 224  # pixels, where the network does not record its input size
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +149,7 @@ def record_calls(model: nn.Module, image: Tensor) -> tuple[list[Call], Tensor]:
             logits = logits_of(model(image)).clone()
     except UnfitNetworkError:
         raise
-    except Exception as error:  # whatever a stranger's forward raises on a probe
+    except Exception as error:  # a forward of unknown code may raise anything
         raise UnfitNetworkError(
             f"{type(model).__name__} cannot be run on images {tuple(image.shape)} "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); give "
@@ -168,17 +159,3 @@ def record_calls(model: nn.Module, image: Tensor) -> tuple[list[Call], Tensor]:
         for handle in handles:
             handle.remove()
     return [found[0] for found in calls.values() if len(found) == 1], logits
-
-
-def varies(value: Tensor) -> bool:
-    """Whether vectors (B, D) hold different numbers: a constant is the mean of anything."""
-    return bool(value.max() > value.min())
-
-
-def nearly_equal(value: Tensor, other: Tensor) -> bool:
-    """Whether outputs (B, ...) have one shape and are equal up to the rounding of their type."""
-    if value.shape != other.shape or value.dtype != other.dtype:
-        return False
-    tolerance = min(0.02, 1000 * torch.finfo(value.dtype).eps) if value.is_floating_point() else 0
-    scale = other.abs().max()
-    return bool((value - other).abs().max() <= tolerance * scale)

@@ -1,4 +1,4 @@
-"""Score maps from classifiers as they are: torchvision's, timm's or your own, unchanged.
+"""Score maps from unchanged classifiers: of torchvision, of timm, or your own.
 
 Source: Zhou et al., CVPR 2016 (see `cell_head`); Jiang et al., ICCV 2019, section 3.1: the score
 map F whose mean over the cells is the class score.
