@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
-from oaa_pl.config.recipe import Recipe, plain
+from oaa_pl.config.recipe import Recipe
 from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
@@ -108,8 +108,9 @@ class Configured:
     @property
     def _unfilled(self) -> dict[str, Any]:
         """The values, with blanks where a stage fills in its own."""
-        blank = overridden(self._cfg, {"training": dict(BLANKS)})
-        return {name: plain(blank.get(name)) for name in ("callbacks", "logger")}
+        blank = OmegaConf.merge(self._cfg, {"training": dict(BLANKS)})
+        values: Any = OmegaConf.to_container(blank, resolve=True)
+        return {name: values.get(name) for name in ("callbacks", "logger")}
 
     @cached_property
     def trainer(self) -> TrainerPlan:
