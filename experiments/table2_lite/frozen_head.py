@@ -86,7 +86,7 @@ def kept_features(cfg: DictConfig, folder: Path, source: Source) -> NDArray[np.f
         with (folder / f"{name}.part").open("wb") as file:
             np.save(file, features(net, cfg, source))
         (folder / f"{name}.part").rename(folder / name)
-    found: NDArray[np.float16] = np.load(folder / name, mmap_mode="r")
+    found: NDArray[np.float16] = np.load(folder / name)
     return found
 
 
@@ -169,8 +169,8 @@ def run(cfg: DictConfig) -> None:
     if rows.is_file():
         with rows.open(newline="") as file:
             known = {tuple(row[key] for key in _KEY) for row in csv.DictReader(file)}
-    inputs = torch.from_numpy(kept_features(cfg, folder, train)[:])
-    inputs_val = torch.from_numpy(kept_features(cfg, folder, val)[:])
+    inputs = torch.from_numpy(kept_features(cfg, folder, train))
+    inputs_val = torch.from_numpy(kept_features(cfg, folder, val))
     mean, deviation = _moments(inputs)
     for part in (inputs, inputs_val):
         part.sub_(mean).div_(deviation)
