@@ -1,11 +1,11 @@
-"""Gates, first epochs and readings on the recorded maps of one training, without training again.
+r"""Gates, first epochs and readings on the recorded maps of one training, without training again.
 
 The maps that `recorded_maps.py` kept are fused as the store would: maximum (Eq. 5) and mean
 (Eq. 10). `last` is the last epoch's own map, the fair beginning for both: it was made in training,
 with the statistics of its batch, as all that was accumulated; `cam` is made by the finished model.
 
-    python experiments/table2_lite/accumulations.py <recorded> <rows.csv> <folder of labels> \\
-        experiment=table2_lite data.root=<voc2012-320> [seed=1]
+    python experiments/table2_lite/accumulations.py <recorded> <rows.csv> <folder of labels> \
+        experiment=table2_lite data.root=<voc2012-320> [seed=1] [+fusions=[last]]
 
 Shapes: E epochs, P (image, class) pairs of the tags, h x w cells.
 """
@@ -85,6 +85,8 @@ def run(cfg: DictConfig) -> None:
     for reading in ("eq2", "probability"):
         found = Recorded(recorded, reading)
         for fusion, first, gate in trials() if reading == "eq2" else trials()[:3]:
+            if fusion not in cfg.get("fusions", [fusion]):
+                continue
             maps, score = found.fused(fusion, first, gate), Scores(len(source.classes) + 1)
             for index in range(len(source.ids)):
                 mask, photo = torch.from_numpy(source.mask(index)), source.photo(index)
