@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from readings import COLUMNS, READINGS, Scores
 from torch import Tensor, nn
 
@@ -92,6 +92,7 @@ def run(cfg: DictConfig) -> None:
     """Train and score every trial, one after another."""
     rows = Path(sys.argv[2])
     source, _ = build.sources(cfg)
+    OmegaConf.set_struct(cfg, False)  # a network without layers has no `hidden` to change
     for line in Path(sys.argv[1]).read_text().splitlines():
         trial = DEFAULTS | json.loads(line)
         head = {"layers": trial["layers"]}
