@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from oaa_pl.commands import build
@@ -158,8 +158,8 @@ def scored(head: nn.Module, inputs: Tensor, source: Source) -> tuple[float, NDAr
 
 def run(cfg: DictConfig) -> None:
     """Train and score a head for each of `methods`; scores that are there already are left."""
-    words = OmegaConf.to_container(cfg.get("head") or {})
-    recipe = HeadRecipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in words.items()})  # type: ignore[union-attr, arg-type]  # plain values by name
+    words = build.plain(cfg.get("head")) or {}
+    recipe = HeadRecipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in words.items()})
     rows, folder = Path(sys.argv[1]), Path(sys.argv[2])
     cfg = overridden(cfg, {"data": {"input_size": SIDE}})
     train, val = build.sources(cfg)
