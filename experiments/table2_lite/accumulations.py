@@ -19,15 +19,15 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from numpy.typing import NDArray
+from oaa_pl.commands.compose import run_job
+from oaa_pl.labels.palette import save_label
+from oaa_pl.labels.proxy import make_labels
+from oaa_pl.labels.resize import to_photo
 from omegaconf import DictConfig
 from readings import COLUMNS, READINGS, Scores
 
 from oaa_pl.attention.view import undo_view
 from oaa_pl.commands import build
-from oaa_pl.commands.compose import run_job
-from oaa_pl.labels.palette import save_label
-from oaa_pl.labels.proxy import make_labels
-from oaa_pl.labels.resize import to_photo
 from oaa_pl.metrics.threshold import cut
 
 FIRST = (0, 1, 2, 4, 6)

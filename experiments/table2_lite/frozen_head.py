@@ -24,17 +24,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from omegaconf import DictConfig
-from torch import Tensor, nn
-
-from oaa_pl.commands import build
 from oaa_pl.commands.compose import overridden, run_job
 from oaa_pl.commands.folders import Run
 from oaa_pl.commands.inputs import digest_of
 from oaa_pl.commands.trained import load_net
+from oaa_pl.labels.palette import load_label
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from oaa_pl.commands import build
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.ids import IGNORED
-from oaa_pl.labels.palette import load_label
 from oaa_pl.metrics import SegmentationScore
 
 SIDE = 256  # pixels of the square that a photo is squeezed to

@@ -22,18 +22,18 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
+from oaa_pl.commands.compose import overridden, run_job
+from oaa_pl.commands.folders import Run
+from oaa_pl.commands.trained import start_from
+from oaa_pl.labels.proxy import make_labels
+from oaa_pl.labels.resize import to_photo
 from omegaconf import DictConfig, OmegaConf
 from readings import COLUMNS, READINGS, Scores
 from torch import Tensor, nn
 
 from oaa_pl.attention.view import apply_view, undo_view
 from oaa_pl.commands import build
-from oaa_pl.commands.compose import overridden, run_job
-from oaa_pl.commands.folders import Run
-from oaa_pl.commands.trained import start_from
 from oaa_pl.data.source import Source
-from oaa_pl.labels.proxy import make_labels
-from oaa_pl.labels.resize import to_photo
 from oaa_pl.losses import hybrid_loss, pooled_hybrid_loss, soft_label_cross_entropy
 from oaa_pl.metrics.threshold import cut
 from oaa_pl.modules.optim import sgd, step_schedule

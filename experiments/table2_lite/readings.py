@@ -17,19 +17,19 @@ from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
+from oaa_pl.commands.compose import run_job
+from oaa_pl.commands.folders import Run
+from oaa_pl.commands.trained import load_net
+from oaa_pl.labels.palette import save_label
+from oaa_pl.labels.proxy import make_labels
+from oaa_pl.labels.resize import to_photo
 from omegaconf import DictConfig
 from torch import Tensor
 
 from oaa_pl.attention.cam import class_attention, min_max_attention, probability_attention
 from oaa_pl.attention.view import undo_view
 from oaa_pl.commands import build
-from oaa_pl.commands.compose import run_job
-from oaa_pl.commands.folders import Run
-from oaa_pl.commands.trained import load_net
 from oaa_pl.data.source import Source
-from oaa_pl.labels.palette import save_label
-from oaa_pl.labels.proxy import make_labels
-from oaa_pl.labels.resize import to_photo
 from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
 from oaa_pl.metrics.threshold import cut
 

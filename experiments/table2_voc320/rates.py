@@ -76,10 +76,10 @@ def measured(folder: Path) -> dict[str, Any]:
         for row in collect(home)
         if (row.metric, row.method) == ("segmentation/miou", folder.name)
     )
-    optimizer = cfg.segmenter.optimizer
+    optimizer = parts.value("segmenter.optimizer")
     fast = "whole head" if optimizer.get("fast") is None else "last layer"
     values = (
-        home.name, optimizer.lr, fast, commit_of(folder),
+        home.name, optimizer["lr"], fast, commit_of(folder),
         f"{score:.1f}", f"{losses[0]:.3f}", f"{losses[-1]:.3f}",
         *(f"{n:.3f}" for at in layers for n in (at.size(), at.active(), at.varies())),
         f"{mean(background):.3f}",

@@ -109,8 +109,7 @@ class Configured:
     def _unfilled(self) -> dict[str, Any]:
         """The values, with blanks where a stage fills in its own."""
         blank = OmegaConf.merge(self._cfg, {"training": dict(BLANKS)})
-        values: Any = OmegaConf.to_container(blank, resolve=True)
-        return {name: values.get(name) for name in ("callbacks", "logger")}
+        return OmegaConf.to_container(blank, resolve=True)  # type: ignore[return-value]  # a mapping
 
     @cached_property
     def trainer(self) -> TrainerPlan:
