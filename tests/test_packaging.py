@@ -158,15 +158,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 @pytest.mark.slow
 class TestWheel:
-    @pytest.mark.parametrize("folder", ["conf", "experiments"])
-    def test_configuration_and_experiments_lie_inside_the_package(
-        self, wheel: zipfile.ZipFile, folder: str
+    @pytest.mark.parametrize(("folder", "kind"), [("conf", "*.yaml"), ("experiments", "*.md")])
+    def test_configuration_and_protocols_lie_inside_the_package(
+        self, wheel: zipfile.ZipFile, folder: str, kind: str
     ) -> None:
         expected = {
-            f"oaa_pl/{path.relative_to(ROOT).as_posix()}"
-            for path in (ROOT / folder).rglob("*.yaml")
+            f"oaa_pl/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / folder).rglob(kind)
         }
-        assert expected, f"{folder}/ holds no configuration"
+        assert expected, f"{folder}/ holds no {kind}"
         assert expected <= set(wheel.namelist())
 
     def test_every_source_file_is_in(self, wheel: zipfile.ZipFile) -> None:

@@ -61,3 +61,12 @@ def test_the_last_epoch_is_the_only_checkpoint(tmp_path: Path) -> None:
 def test_a_training_that_ends_within_an_epoch_is_checkpointed_too(tmp_path: Path) -> None:
     fitted(tmp_path, max_epochs=9, max_steps=4)
     assert torch.load(tmp_path / LAST, weights_only=True)["global_step"] == 4
+
+
+def test_what_a_killed_process_left_of_a_checkpoint_is_removed_by_the_next_one(
+    tmp_path: Path,
+) -> None:
+    for name in (f".0123456789abcdef.{2**22 + 1}.partial", f".{LAST}.partial"):  # and an older one
+        (tmp_path / name).write_text("half")
+    AtomicCheckpointIO().save_checkpoint({"epoch": 1}, tmp_path / LAST)
+    assert [file.name for file in tmp_path.iterdir()] == [LAST]

@@ -1,7 +1,7 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.callbacks.wandb import has_key, wandb_logger
 from oaa_pl.errors import ConfigError
@@ -14,10 +14,8 @@ def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def settings(**changes: object) -> DictConfig:
-    return OmegaConf.create(
-        {"project": "oaa", "offline": "auto", "entity": None, "tags": [], **changes}
-    )
+def settings(folder: Path, **changes: object) -> dict[str, Any]:
+    return {"folder": folder, "name": "a run", "project": "oaa", **changes}
 
 
 def test_a_key_may_lie_in_the_environment_or_in_netrc(
@@ -59,7 +57,7 @@ def test_it_is_offline_unless_a_key_is_configured(
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", key)
     monkeypatch.setenv("WANDB_MODE", mode)
-    logger = wandb_logger(settings(offline=offline, tags=["a"]), tmp_path / "stage", "a run")
+    logger = wandb_logger(**settings(tmp_path / "stage", offline=offline, tags=["a"]))
     assert logger._offline is expected
     assert logger._wandb_init["tags"] == ["a"]
     assert logger.save_dir == str(tmp_path / "stage")
@@ -68,9 +66,9 @@ def test_it_is_offline_unless_a_key_is_configured(
 
 @pytest.mark.parametrize("tags", [[], None])
 def test_no_tags_are_no_tags(tmp_path: Path, tags: list[str] | None) -> None:
-    assert wandb_logger(settings(tags=tags), tmp_path, "a run")._wandb_init["tags"] == []
+    assert wandb_logger(**settings(tmp_path, tags=tags))._wandb_init["tags"] == []
 
 
 def test_another_word_than_auto_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must be auto, true or false, got 'maybe'"):
-        wandb_logger(settings(offline="maybe"), tmp_path, "a run")
+        wandb_logger(**settings(tmp_path, offline="maybe"))

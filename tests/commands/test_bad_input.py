@@ -117,7 +117,7 @@ def test_a_photo_whose_damage_shows_in_training_is_named(
     photo.write_bytes(photo.read_bytes()[:-400])
     said = oaa("fit", *words(tiny_voc), f"loader.num_workers={workers}")
     assert said.status == 2, said.err
-    assert said.last.startswith(f"oaa: {photo} is no readable image")
+    assert said.last.startswith(f"oaa: {photo} is not a readable image")
     assert "Traceback" not in said.err
     assert not list(empty.rglob("*.ckpt"))
 
@@ -126,7 +126,7 @@ def test_a_photo_replaced_after_that_is_trained_on(empty: Path, tiny_voc: Path) 
     photo = tiny_voc / PHOTO
     whole = photo.read_bytes()
     photo.write_bytes(whole[:-400])
-    assert f"{photo} is no readable image" in oaa("fit", *words(tiny_voc)).last
+    assert f"{photo} is not a readable image" in oaa("fit", *words(tiny_voc)).last
     photo.write_bytes(whole)
     said = oaa("fit", *words(tiny_voc))
     assert said.status == 0, said.err
@@ -137,7 +137,7 @@ def test_an_image_taken_off_the_list_after_that_does_not_stand_in_the_way(
 ) -> None:
     photo = tiny_voc / PHOTO
     photo.write_bytes(photo.read_bytes()[:-400])
-    assert f"{photo} is no readable image" in oaa("fit", *words(tiny_voc)).last
+    assert f"{photo} is not a readable image" in oaa("fit", *words(tiny_voc)).last
     split = tiny_voc / SPLIT
     split.write_text(split.read_text().replace("2007_000002\n", ""))
     said = oaa("fit", *words(tiny_voc))

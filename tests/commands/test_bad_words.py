@@ -29,7 +29,7 @@ from tests.commands.tiny import files, oaa, require_refusal, words
         (("fit", "data.tags=guess"), ("tags must be one of", "'guess'")),
         (("fit", "data.fraction=2"), ("fraction", "2")),
         (("attend", "method=oaa_max"), ("method=oaa_max has no model", "say method=cam")),
-        (("attend", "method=oaa_plus_mce"), ("loss=hybrid",)),
+        (("attend", "method=oaa_plus_mce"), ("oaa fit stage=integral loss=cross_entropy",)),
         (("fit", "stage=integral"), ("attention/oaa_max", "oaa fit stage=classifier")),
         (("fit", "stage=segmenter"), ("labels/oaa_plus_hybrid", "oaa label method=")),
         (("attend", "method=cam"), ("classifier", "oaa fit stage=classifier")),

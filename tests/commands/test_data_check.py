@@ -93,12 +93,12 @@ def broken(folder: Folder) -> dict[str, str]:
     for name, content in (("empty", b""), ("text", b"no photo"), ("cut", None)):
         path = folder.add(f"{name}.png")
         path.write_bytes(path.read_bytes()[:300] if content is None else content)
-        fault(name, f"{path} is empty" if name == "empty" else f"{path} is no readable image")
+        fault(name, f"{path} is empty" if name == "empty" else f"{path} is not a readable image")
     path = folder.add("pipe.png")
     path.unlink()
     os.mkfifo(path)
     folder.rows.pop()  # what cannot be found is only odd
-    fault("pipe", f"{path} is no regular file")
+    fault("pipe", f"{path} is not a regular file")
     for number in range(4):
         folder.rows.append(f"gone{number}.png,cat")
         fault(f"gone{number}", f"no photo 'gone{number}.png' in {folder.photos}")

@@ -437,5 +437,5 @@ def test_a_recorded_crf_of_a_stranger_is_not_called(again: Path, holiday: Path) 
     cfg.crf = {"_target_": "os.mkdir", "path": "owned"}
     OmegaConf.save(cfg, recorded)
     said = oaa("predict", f"predict.checkpoint={CHECKPOINT}", f"predict.photos={holiday}")
-    require_refusal(said, "'os.mkdir', which is no part of ours")
+    require_refusal(said, "'os.mkdir', which is not a part of ours")
     assert not Path("owned").exists()

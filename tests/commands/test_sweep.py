@@ -2,8 +2,12 @@
 
 import csv
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
 from tests.commands.tiny import Said, files, inside, oaa, words
 
 SWEEP = ("fusion=maximum,running_mean", "seed=0,1", "-m")
@@ -85,11 +89,57 @@ def test_one_seed_more_leaves_the_others_alone(
     assert after == before
 
 
-def test_a_job_that_fails_ends_the_sweep_with_one_line(empty: Path, tiny_voc_once: Path) -> None:
-    said = oaa("fit", *words(tiny_voc_once), "classifier.batch_size=0,2", "-m")
+def test_every_job_runs_and_the_failed_ones_are_named_at_once_and_at_the_end(
+    empty: Path, tiny_voc_once: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = oaa("fit", *words(tiny_voc_once), "classifier.batch_size=0,-1,2", "-m")
     assert said.status == 2
-    assert said.last.startswith("oaa: batch_size must be 1 or more")
-    assert not list(empty.rglob("*.ckpt"))
+    reason = "batch_size must be 1 or more"
+    assert said.last.startswith("oaa: 2 jobs of this sweep failed: #0 classifier.batch_size=0: ")
+    assert f"; #1 classifier.batch_size=-1: {reason}" in said.last
+    failed = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+    assert [f"#{number}" in line and reason in line for number, line in enumerate(failed)] == [
+        True, True,
+    ]  # fmt: skip
+    assert len(list(empty.rglob("last.ckpt"))) == 1
+    again = oaa("fit", *words(tiny_voc_once), "classifier.batch_size=2,3", "-m")
+    assert again.status == 0, again.err
+
+
+def test_a_defect_in_one_job_is_status_1_and_keeps_its_traceback(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = []
+
+    def defect(cfg: DictConfig) -> None:
+        seen.append(cfg.seed)
+        if cfg.seed == 0:
+            raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("oaa_pl.commands.fit.run", defect)
+    said = oaa("fit", "seed=0,1", "-m")
+    assert (said.status, seen) == (1, [0, 1])
+    assert "#0 seed=0: ZeroDivisionError('a defect')" in said.last
+    assert "Traceback" in caplog.text
+
+
+def test_what_a_job_returns_reaches_the_sweeper(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oaa_pl.commands.fit.run", lambda cfg: 10.0 + cfg.seed)
+    callback = f"+hydra.callbacks.kept={{_target_: {__name__}.Kept}}"
+    Kept.values.clear()
+    assert oaa("fit", "seed=0,1", callback, "-m").status == 0
+    assert Kept.values == [10.0, 11.0]
+
+
+class Kept(Callback):
+    """Sees what Hydra gives to its sweeper."""
+
+    values: ClassVar[list[object]] = []
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
+        self.values.append(job_return.return_value)
 
 
 def test_seeds_alone_lie_side_by_side_and_meet_in_one_page(

@@ -134,7 +134,7 @@ def test_a_worker_names_the_photo_that_it_cannot_read(tiny_voc: Path) -> None:
     data = build(tiny_voc, num_workers=1)
     path = tiny_voc / "JPEGImages" / "2007_000003.jpg"
     path.write_bytes(path.read_bytes()[:400])
-    with pytest.raises(BadImageError, match=r"2007_000003\.jpg is no readable image"):
+    with pytest.raises(BadImageError, match=r"2007_000003\.jpg is not a readable image"):
         list(data.train_dataloader())
 
 

@@ -77,7 +77,7 @@ def test_training_never_opens_a_mask(tiny_voc: Path) -> None:
 def test_a_photo_damaged_since_is_named(source: VocSource) -> None:
     path = source.photo_path(0)
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(BadImageError, match=r"2007_000001\.jpg is no readable image"):
+    with pytest.raises(BadImageError, match=r"2007_000001\.jpg is not a readable image"):
         PhotoDataset(source, transform())[0]
 
 

@@ -76,7 +76,7 @@ def test_an_empty_photo_is_named(tmp_path: Path, read: object) -> None:
 def test_a_text_file_is_no_photo(tmp_path: Path, read: object) -> None:
     path = tmp_path / "notes.jpg"
     path.write_text("not a photo")
-    with pytest.raises(BadImageError, match=r"notes\.jpg is no readable image"):
+    with pytest.raises(BadImageError, match=r"notes\.jpg is not a readable image"):
         read(path)
 
 
@@ -94,7 +94,7 @@ def test_a_photo_cut_short_is_named_in_one_line(tmp_path: Path, suffix: str, sha
     Image.fromarray(noise).save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(BadImageError, match=r"photo\.\w+ is no readable image") as caught:
+    with pytest.raises(BadImageError, match=r"photo\.\w+ is not a readable image") as caught:
         read_photo(path)
     assert "\n" not in str(caught.value)
 
@@ -126,7 +126,7 @@ def test_a_mask_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_broken_mask_is_named(tmp_path: Path) -> None:
     (tmp_path / "mask.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    with pytest.raises(BadMaskError, match=r"mask .*mask\.png is no readable image"):
+    with pytest.raises(BadMaskError, match=r"mask .*mask\.png is not a readable image"):
         read_mask(tmp_path / "mask.png")
 
 

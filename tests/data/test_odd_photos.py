@@ -263,8 +263,8 @@ def test_a_photo_of_a_hundred_megapixels_is_large_but_no_bomb(tmp_path: Path) ->
 @pytest.mark.parametrize("read", [photo_size, read_photo])
 def test_what_is_no_regular_file_is_named_and_not_waited_for(tmp_path: Path, read: object) -> None:
     os.mkfifo(tmp_path / "photo.jpg")
-    with pytest.raises(BadImageError, match=r"photo\.jpg is no regular file"):
+    with pytest.raises(BadImageError, match=r"photo\.jpg is not a regular file"):
         read(tmp_path / "photo.jpg")  # type: ignore[operator]
     (tmp_path / "folder.jpg").mkdir()
-    with pytest.raises(BadImageError, match=r"folder\.jpg is no regular file"):
+    with pytest.raises(BadImageError, match=r"folder\.jpg is not a regular file"):
         read(tmp_path / "folder.jpg")  # type: ignore[operator]

@@ -109,7 +109,7 @@ def test_a_tag_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_tag_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "tags.csv").write_bytes(b"image,tags\na,\xff\xfe\n")
-    with pytest.raises(BadTagFileError, match=r"tags\.csv is no UTF-8 text"):
+    with pytest.raises(BadTagFileError, match=r"tags\.csv is not UTF-8 text"):
         read_tag_file(tmp_path / "tags.csv")
 
 

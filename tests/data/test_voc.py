@@ -103,7 +103,7 @@ def test_a_zero_byte_image_is_named(tiny_voc: Path) -> None:
 
 def test_an_unreadable_image_is_named(tiny_voc: Path) -> None:
     (tiny_voc / "JPEGImages" / "2007_000003.jpg").write_text("no photo")
-    with pytest.raises(BadImageError, match=r"2007_000003\.jpg is no readable image"):
+    with pytest.raises(BadImageError, match=r"2007_000003\.jpg is not a readable image"):
         VocSource(tiny_voc, "train", tags="annotations")
 
 
@@ -240,9 +240,9 @@ def test_a_list_may_be_utf_16_with_its_mark(tiny_voc: Path) -> None:
     [
         (
             "Höhle\n".encode("latin-1"),
-            r"list .*odd\.txt is no UTF-8 text \(line 1 has the byte 0xf6",
+            r"list .*odd\.txt is not UTF-8 text \(line 1 has the byte 0xf6",
         ),
-        ("2007\n".encode("utf-16-le"), r"odd\.txt is no UTF-8 text .*UTF-16 without a mark"),
+        ("2007\n".encode("utf-16-le"), r"odd\.txt is not UTF-8 text .*UTF-16 without a mark"),
         (b"2007_000001\n../x\n", r"odd\.txt:2: '\.\./x' is in a folder"),
         (b"a/b\n", r"odd\.txt:1: 'a/b' is in a folder, .*write the id alone, or use data=folder"),
         (b"a\x07b\n", r"odd\.txt:1: the image .* has the control character U\+0007"),

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from tests.commands.tiny import files
 
 from oaa_pl.errors import OutputError, StoreError
-from oaa_pl.files.atomic import write_whole
+from oaa_pl.files.atomic import sweep, write_whole
+
+NOBODY = 2**22 + 1  # above the highest process number of Linux
 
 
 def full_disk(*_: object) -> None:
@@ -89,3 +92,38 @@ def test_a_file_where_a_folder_should_be_is_a_named_error(tmp_path: Path) -> Non
 def test_the_caller_chooses_the_class_of_the_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be written"):
         write_whole(tmp_path / "a", full_disk, error=StoreError)
+
+
+def test_leftovers_of_the_dead_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    gone = [f".a.csv.{NOBODY}.tmp", f".stage.json.{os.getpid()}.partial", "deep/.b.png.0af3.part"]
+    kept = [f".a.csv.{os.getppid()}.tmp", ".hidden", "a.csv", "deep/b.part", ".git.d"]
+    for name in gone + kept:
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert files(tmp_path) == set(kept)
+
+
+def test_a_shallow_sweep_leaves_folders_alone(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/.b.png.0af3.part").touch()
+    sweep(tmp_path, ".*")
+    assert files(tmp_path) == {"deep/.b.png.0af3.part"}
+
+
+def test_what_a_killed_write_leaves_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed_before_the_rename(pid: int) -> None:
+        monkeypatch.setattr(os, "getpid", lambda: pid)
+        monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(OutputError, match="No space"):
+            write_whole(tmp_path / "a", half_written)
+        monkeypatch.undo()
+
+    killed_before_the_rename(NOBODY)
+    killed_before_the_rename(os.getppid())
+    assert len(files(tmp_path)) == 2
+    sweep(tmp_path)
+    (left,) = files(tmp_path)
+    assert left.endswith(f".{os.getppid()}.partial")

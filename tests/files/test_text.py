@@ -31,7 +31,7 @@ def test_utf_16_of_the_other_byte_order_is_read_by_its_mark(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (TEXT.encode("latin-1"), r"some\.csv is no UTF-8 text \(line 2 has the byte 0xf6.*1252"),
+        (TEXT.encode("latin-1"), r"some\.csv is not UTF-8 text \(line 2 has the byte 0xf6.*1252"),
         ("狗,tags\n".encode("gb2312"), r"no UTF-8 text \(line 1 has the byte .*GBK"),
         (TEXT.encode("utf-16-le"), r"no UTF-8 text|UTF-16 without a mark"),
         ("abc".encode("utf-16-be"), "UTF-16 without a mark"),

@@ -159,6 +159,6 @@ def test_a_stranger_s_record_calls_no_code_but_ours(folder: Path, part: str) -> 
     cfg = OmegaConf.load(folder / "config.yaml")
     OmegaConf.update(cfg, part, {"_target_": "os.mkdir", "path": "owned"}, merge=False)
     OmegaConf.save(cfg, folder / "config.yaml")
-    with pytest.raises(ConfigError, match=r"'os\.mkdir', which is no part of ours"):
+    with pytest.raises(ConfigError, match=r"'os\.mkdir', which is not a part of ours"):
         Predictor.load(folder)
     assert not Path("owned").exists()

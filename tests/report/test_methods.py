@@ -1,5 +1,6 @@
 """The registry of methods."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -61,9 +62,21 @@ def test_the_page_colours_a_method_of_the_users_own(tmp_path: Path) -> None:
     curves = {"noisy_or": IouCurve([0.1, 0.2], [30.0, 31.0])}
     build_page(replace(report(), curves=curves), tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text()
-    assert "--noisy_or: #112233;" in text
-    assert "--noisy_or: #445566;" in text
+    assert "--method-noisy_or: #112233;" in text
+    assert "--method-noisy_or: #445566;" in text
     assert "OAA, noisy-or" in text
+
+
+def test_a_methods_name_changes_no_other_colour_of_the_page(tmp_path: Path) -> None:
+    build_page(report(), tmp_path / "before.html")
+    (tmp_path / "paper.yaml").write_text(NEW.replace("name: noisy_or", "name: paper"))
+    read_methods_from([tmp_path])
+    build_page(report(), tmp_path / "after.html")
+    before, after = (
+        re.findall(r"--paper: [^;]*;", (tmp_path / name).read_text())
+        for name in ("before.html", "after.html")
+    )
+    assert before == after
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a killed process leaves is cleared up; what a living one writes is not."""
+"""The record of a stage's folder."""
 
 import json
 import os
@@ -9,27 +9,9 @@ from tests.commands.tiny import files
 
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.errors import RunMismatchError, StoreError
-from oaa_pl.runs.record import StageRecord, sweep
+from oaa_pl.runs.record import StageRecord
 
 CONFIG = "seed: 0\n"
-NOBODY = 2**22 + 1  # above the highest process number of Linux
-
-
-def test_leftovers_of_the_dead_are_removed_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    gone = [f".a.csv.{NOBODY}.tmp", f".stage.json.{os.getpid()}.partial", "deep/.b.png.0af3.part"]
-    kept = [f".a.csv.{os.getppid()}.tmp", ".hidden", "a.csv", "deep/b.part", ".git.d"]
-    for name in gone + kept:
-        (tmp_path / name).touch()
-    sweep(tmp_path)
-    assert files(tmp_path) == set(kept)
-
-
-def test_a_shallow_sweep_leaves_folders_alone(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep/.b.png.0af3.part").touch()
-    sweep(tmp_path, ".*")
-    assert files(tmp_path) == {"deep/.b.png.0af3.part"}
 
 
 def test_a_stage_without_any_result_may_be_begun_anew(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_processes_started_from_outside_have_to_fit_the_command(
     said = oaa(arguments[0], *words(tiny_voc_once), *arguments[1:])
     assert said.status == 2, said.err
     name = "torchrun" if outside is TORCHRUN else "srun"
-    assert said.last.startswith(f"oaa: {name} started 2 processes")
+    assert f"{name} started 2 processes" in said.last
     for fragment in fragments:
         assert fragment in said.last
     assert not list(empty.rglob("stage.json"))

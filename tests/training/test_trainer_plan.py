@@ -15,7 +15,7 @@ def test_one_process_on_the_cpu_says_nothing_in_a_record() -> None:
 
 def test_a_callback_that_may_change_the_training_is_part_of_the_key() -> None:
     stop = Recipe.of(EarlyStopping, monitor="train/loss")
-    plan = TrainerPlan(callbacks=[stop, Recipe.of(LearningRateMonitor)])
+    plan = TrainerPlan(callbacks={"stop": stop, "rates": Recipe.of(LearningRateMonitor)})
     assert plan.key == {"trainer": {"callbacks": [stop.key]}}
 
 

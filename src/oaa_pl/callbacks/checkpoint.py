@@ -10,7 +10,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
 from oaa_pl.callbacks.resumable import LAST, ends_an_epoch
-from oaa_pl.files.atomic import write_whole
+from oaa_pl.files.atomic import sweep, write_whole
 
 __all__ = ["LAST", "AtomicCheckpointIO", "ends_an_epoch"]
 
@@ -28,4 +28,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         # Through memory: on a full disk torch's own writer raises an error without a reason.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
+        # A killed process leaves a file as large as a checkpoint.
+        sweep(Path(path).parent, ".*.partial")
         write_whole(Path(path), buffer.getbuffer(), durable=True)

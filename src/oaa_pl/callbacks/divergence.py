@@ -1,4 +1,4 @@
-"""Stop a training whose loss is no number any more, before a checkpoint keeps it."""
+"""Stop a training whose loss became NaN or infinite, before a checkpoint keeps it."""
 
 from collections.abc import Mapping
 from typing import Any

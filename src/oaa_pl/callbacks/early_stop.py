@@ -1,6 +1,6 @@
 """A training that stops before its planned length stops at an epoch's end, and says by whom.
 
-An exact resume repeats whole epochs, so a stop inside an epoch would leave nothing to go on from.
+An exact resume repeats whole epochs, so a stop inside an epoch could not be resumed.
 """
 
 from datetime import timedelta
@@ -77,9 +77,9 @@ class StopAtEpochEnd(Callback):
 
 
 class TimeLimit(Timer):
-    """`max_time` of one process: looked at at each epoch's end, and begun anew by a resumed run.
+    """`max_time` of one process: checked at each epoch's end, and counted from zero after a resume.
 
-    Lightning's own counts the time of all runs before: once it is over, no run ever goes on.
+    Lightning's own counts the time of all runs before: once it is over, no run ever continues.
 
     Args:
         duration: DD:HH:MM:SS, or as for `datetime.timedelta`.

@@ -18,7 +18,7 @@ __all__ = ["EpochCheckpoint"]
 class EpochCheckpoint(ModelCheckpoint):
     """Keep one checkpoint, `last.ckpt`, replaced at the end of every training epoch.
 
-    It has no state of its own, and a key of its own, so that it lies beside any `ModelCheckpoint`.
+    It has no state of its own, and a key of its own, so that it works beside any `ModelCheckpoint`.
 
     Args:
         folder: where it goes.
@@ -66,7 +66,7 @@ class EpochCheckpoint(ModelCheckpoint):
 
 
 def _require_readable(what: str, state: Any) -> None:
-    """Refuse a state that a checkpoint could hold but nobody would load."""
+    """Refuse a state that a checkpoint could hold but no safe loader would read."""
     buffer = io.BytesIO()
     try:
         torch.save(state, buffer)

@@ -25,9 +25,9 @@ class HistoryLogger(Logger):
         folder: where `history.csv` goes.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | Path) -> None:
         super().__init__()
-        self.path = folder / "history.csv"
+        self.path = Path(folder) / "history.csv"
         self._open = False
 
     @property

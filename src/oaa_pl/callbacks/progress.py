@@ -79,7 +79,7 @@ class StageProgress(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        self._close()  # or the error would be said at the end of the bar's line
+        self._close()  # or the error would be printed at the end of the bar's line
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -2,9 +2,8 @@
 
 import netrc
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pytorch_lightning.loggers import WandbLogger
 
@@ -24,29 +23,38 @@ def has_key() -> bool:
         return False
 
 
-def wandb_logger(settings: Mapping[str, Any], folder: Path, name: str) -> WandbLogger:
+def wandb_logger(
+    folder: str | Path,
+    name: str,
+    project: str,
+    offline: bool | str = "auto",
+    entity: str | None = None,
+    tags: Sequence[str] | None = None,
+) -> WandbLogger:
     """A logger of one stage's training.
 
     Args:
-        settings: `project`, `entity`, `tags`, and `offline`: true, false or "auto".
-        folder: the stage's folder; offline runs lie in it, ready for `wandb sync`.
+        folder: the stage's folder; offline runs are in it, ready for `wandb sync`.
         name: of the run on the dashboard.
+        project: that it belongs to.
+        offline: true, false, or "auto": offline unless a key is configured.
+        entity: the team; None: your own account.
+        tags: of the run.
 
     Raises:
         ConfigError: if `offline` is something else.
     """
-    offline = settings["offline"]
     if offline == "auto":
         offline = os.environ.get("WANDB_MODE") == "offline" or not has_key()
     if not isinstance(offline, bool):
         raise ConfigError(f"logger.wandb.offline must be auto, true or false, got {offline!r}")
-    folder.mkdir(parents=True, exist_ok=True)
+    Path(folder).mkdir(parents=True, exist_ok=True)
     return WandbLogger(
         name=name,
         save_dir=folder,
-        project=settings["project"],
-        entity=settings["entity"],
-        tags=list(settings["tags"] or []),
-        # A resumed stage is a new run of the same name: W&B cannot go on with an offline one.
+        project=project,
+        entity=entity,
+        tags=list(tags or []),
+        # A resumed stage is a new run of the same name: W&B cannot continue an offline one.
         offline=offline,
     )

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from oaa_pl import __version__
+from oaa_pl.commands.completion import FLAGS, complete
 from oaa_pl.commands.manual import COMMANDS, STORE, command_page, front_page
 from oaa_pl.config.compose import run_job
 from oaa_pl.config.failure import reason_of
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         sys.stdout.write(f"oaa {__version__}\n")
         return DONE
+    if words[0] in FLAGS:
+        return _complete(words[1:])
     name, *overrides = words
     if overrides and f"{name} {overrides[0]}" in COMMANDS:
         name, *overrides = f"{name} {overrides[0]}", *overrides[1:]
@@ -45,14 +48,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(command_page(name))
         return DONE
     try:
-        split(overrides)  # before torch is imported, which takes seconds
+        flags, _ = split(overrides)  # before torch is imported, which takes seconds
     except OaaError as error:
         return _refuse(str(error))
+    if set(flags) & set(FLAGS):
+        return _refuse(f"option {FLAGS[1]} is a command of its own: oaa {FLAGS[1]} install=bash")
     return _run(name, overrides)
 
 
+def _complete(words: Sequence[str]) -> int:
+    try:
+        complete(words)
+    except Exception as error:  # a traceback would be printed over the line that is being typed
+        return _refuse(reason_of(error) or repr(error))
+    return DONE
+
+
 def _run(name: str, overrides: Sequence[str]) -> int:
-    _quieten()
+    _quieten(overrides)
     # Imported here: torch takes seconds, which a page of the manual should not.
     from oaa_pl.training.notice import forget
 
@@ -92,10 +105,12 @@ def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _quieten() -> None:
+def _quieten(words: Sequence[str]) -> None:
     """Keep what others say about themselves out of the way of what this program says."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if not {"--info", "-i"} & {word.partition("=")[0] for word in words}:
+        # Hydra logs its information by a handler of its own; each line would come twice.
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     import pytorch_lightning  # sets its own level when imported, so it comes first
 
     logging.getLogger(pytorch_lightning.__name__).setLevel(logging.WARNING)

@@ -178,8 +178,12 @@ comma-separated values. In paths, ~ and $HOME are expanded. A value with other s
 quoted within quotes: 'name="Höhle (1)"'. What can be chosen:
 {_groups()}
 
-  oaa COMMAND --help    a command's page, with examples
-  oaa COMMAND --cfg job the configuration that would be used
+  oaa COMMAND --help             a command's page, with examples
+  oaa COMMAND --cfg job          the configuration that would be used; -p KEY: a part of it
+  oaa COMMAND --info defaults    where it comes from; --hydra-help: Hydra's other options
+  oaa COMMAND --config-dir DIR   also choose from your own DIR/<group>/<name>.yaml
+  eval "$(oaa -sc install=bash)" completes commands, groups and keys in this shell; zsh: the same;
+                                 fish: oaa -sc install=fish | source
   oaa --version
 
 status: 0 done, 1 unexpected error, 2 bad input (one line says what to do), 130 interrupted

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.data.source import Source
 from oaa_pl.errors import MissingInputError
+from oaa_pl.files.atomic import sweep
 from oaa_pl.metrics import require_threshold
 from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.resize import to_photo
@@ -25,7 +26,7 @@ from oaa_pl.report.page import ReportData, RunFacts, build_page
 from oaa_pl.report.pictures import heat_overlay, label_overlay
 from oaa_pl.report.results import collect
 from oaa_pl.runs.folders import Run
-from oaa_pl.runs.record import sweep, write_text
+from oaa_pl.runs.record import write_text
 from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.figures import write_figures
 from oaa_pl.stages.pictures import growth_epochs, spread, watched_in

@@ -1,6 +1,6 @@
-"""Hydra, set up for `oaa`: where the configuration lies, and how a job gets its own.
+"""Hydra, set up for `oaa`: where the configuration is, and how a job gets its own.
 
-`experiment=NAME` is `conf/experiment/NAME.yaml`; its protocol and its committed results lie in
+`experiment=NAME` is `conf/experiment/NAME.yaml`; its protocol and its committed results are in
 `experiments/NAME`.
 """
 
@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from oaa_pl.config.flags import split
+from oaa_pl.config.flags import require_own_places, split
 from oaa_pl.config.methods import read_users_methods
 from oaa_pl.config.paths import expand_paths
 from oaa_pl.config.sweep import Failures
@@ -62,11 +62,13 @@ def run_job(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
 
     Raises:
         HydraException: if the overrides do not fit the configuration.
-        ConfigError: if a word cannot be read.
+        ConfigError: if a word cannot be read, or a file of `--config-dir` never would be.
         JobsFailedError: if jobs of a sweep failed; the other jobs have run.
     """
     register()
+    conf = root_of("conf")
     flags, overrides = split(words)
+    require_own_places(flags, conf)
     overrides = as_hydra_reads(overrides, sweep="-m" in flags or "--multirun" in flags)
     # Hydra would print an error and leave; the command line wants the exception itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -74,7 +76,7 @@ def run_job(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
     alone: list[Exception] = []
 
     with TemporaryDirectory(prefix="oaa-") as folder:
-        failures = Failures(Path(folder), tuple(overrides))
+        failures = Failures(Path(folder), _fixed(overrides))
 
         def task(cfg: DictConfig) -> Any:
             # Lightning's `ddp` starts its other processes with this very command line.
@@ -86,11 +88,10 @@ def run_job(job: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
             except Exception as error:
                 if in_sweep():
                     failures.add(error)
-                    raise  # Hydra goes on with the other jobs, and tells its sweeper
+                    raise  # Hydra continues with the other jobs, and tells its sweeper
                 alone.append(error)  # Hydra would print an error of its own above ours
                 return None
 
-        conf = root_of("conf")
         main = hydra.main(version_base="1.3", config_path=str(conf), config_name="config")
         try:
             # Flags first: Hydra wants the overrides in one piece, but people who repeat a command
@@ -120,11 +121,19 @@ _NOT_IN_A_NAME = (
 
 def _naming(words: Sequence[str]) -> list[str]:
     """What makes Hydra name a sweep's jobs by what the sweep varies, and by nothing else."""
-    parsed = OverridesParser.create().parse_overrides(list(words))
-    fixed = {str(one.key_or_group) for one in parsed if not one.is_sweep_override()}
-    keys = sorted({*_NOT_IN_A_NAME, *fixed})
+    keys = sorted({*_NOT_IN_A_NAME, *_fixed(words)})
     quoted = ",".join(f"'{key}'" for key in keys)
     return [f"hydra.job.config.override_dirname.exclude_keys=[{quoted}]"]
+
+
+def _fixed(words: Sequence[str]) -> frozenset[str]:
+    """Keys of the overrides that a sweep does not vary."""
+    parsed = OverridesParser.create().parse_overrides(list(words))
+    keys = {
+        sweep: {str(one.key_or_group) for one in parsed if one.is_sweep_override() == sweep}
+        for sweep in (False, True)
+    }
+    return frozenset(keys[False] - keys[True])  # a key may be given twice: the last one counts
 
 
 def compose_group(group: str, name: str) -> DictConfig:
@@ -160,7 +169,7 @@ def overridden(cfg: DictConfig, *changes: Mapping[str, Any]) -> DictConfig:
     """A copy of the configuration with changes merged into it, one after another.
 
     Raises:
-        ConfigError: if what comes out is no mapping.
+        ConfigError: if the result is not a mapping.
     """
     merged = OmegaConf.merge(cfg, *changes)
     if not isinstance(merged, DictConfig):

@@ -42,7 +42,7 @@ def _below(error: BaseException) -> BaseException | None:
 
 
 def _from_another_process(error: BaseException) -> OaaError | None:
-    """Our own error at the end of the traceback that a spawned training hands over as text."""
+    """Our own error at the end of the traceback that a spawned training passes on as text."""
     told = re.search(r"^oaa_pl\.errors\.\w+: ([^\n]*)\Z", str(error).strip(), re.MULTILINE)
     return OaaError(told[1]) if told else None
 

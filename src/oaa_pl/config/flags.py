@@ -1,5 +1,6 @@
-"""Hydra's own flags on the command line, told apart from the overrides, `KEY=VALUE`."""
+"""Hydra's own flags on the command line, separated from the overrides, `KEY=VALUE`."""
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from oaa_pl.errors import ConfigError
 from oaa_pl.files.home import expanded
 
-__all__ = ["split"]
+__all__ = ["require_own_places", "split"]
 
 _INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
@@ -30,7 +31,7 @@ _VALUES: dict[str, tuple[str, ...] | None] = {
 _REFUSED = {
     "--config-path": "add a folder of your own with --config-dir FOLDER",
     "-cp": "add a folder of your own with --config-dir FOLDER",
-    "--experimental-rerun": "run the same command again: it goes on where it stopped",
+    "--experimental-rerun": "run the same command again: it continues where it stopped",
 }
 _WHAT_TO_DO = (
     "--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc",
@@ -49,8 +50,8 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
             `--config-dir` is not one.
 
     Example:
-        >>> split(["seed=0,1", "-m", "--cfg", "job"])
-        (['-m', '--cfg', 'job'], ['seed=0,1'])
+        >>> split(["seed=0", "--cfg", "job"])
+        (['--cfg', 'job'], ['seed=0'])
     """
     flags, others = [], []
     rest = list(words)
@@ -96,3 +97,27 @@ def _folder(name: str, value: str) -> str:
     if not path.is_dir():
         raise ConfigError(f"option {name}: {path} is not a folder; give the one with your YAML")
     return os.fspath(path.resolve())
+
+
+def require_own_places(flags: Sequence[str], ours: Path) -> None:
+    """Refuse a file below `--config-dir` that Hydra would pass over without a word.
+
+    Hydra searches the package's configuration first.
+
+    Args:
+        flags: as `split` returns them.
+        ours: the folder of the package's configuration.
+
+    Raises:
+        ConfigError: with the file, if the package has one in the same place.
+    """
+    for flag, value in itertools.pairwise(flags):
+        if flag not in _FOLDER or Path(value) == ours:
+            continue
+        for file in sorted(Path(value).rglob("*.yaml")):
+            place = file.relative_to(value)
+            if (ours / place).is_file():
+                raise ConfigError(
+                    f"{file} would never be read, since the package has its own {place}; give it "
+                    "another name"
+                )

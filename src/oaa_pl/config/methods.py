@@ -31,20 +31,31 @@ def chosen_method(values: Mapping[str, Any] | DictConfig) -> Method:
 
 
 def method_in(values: Mapping[str, Any] | DictConfig, name: str) -> Method:
-    """A method of the registry, or the one of the configuration's loss.
+    """A method of the registry, or one that the configuration's loss or fusion makes.
 
-    A loss of the user's own names its method, which needs no file in the registry.
+    A loss of the user's own names its method, and a fusion the store that it feeds. Neither needs a
+    file in the registry, but without one the method has no title and no colour.
 
     Args:
         values: the configuration, composed or as plain values.
         name: of the method.
 
     Raises:
-        ConfigError: if there is no such method.
+        ConfigError: if there is no such method, or the configuration's loss and the registry
+            each say that another loss makes it.
     """
-    loss = values["loss"]
-    if name not in methods() and name == loss["method"]:
+    loss, known = values["loss"], methods()
+    if name in known:
+        if name == loss["method"] and known[name].loss != loss["name"]:
+            raise ConfigError(
+                f"loss={loss['name']} must make a method of its own, got loss.method={name}, which "
+                f"is made by loss={known[name].loss}; say loss.method=oaa_plus_{loss['name']}"
+            )
+        return known[name]
+    if name == loss["method"]:
         return Method(name, title=name, short=name, source="integral", loss=str(loss["name"]))
+    if name in values["fusion"]["stores"]:
+        return Method(name, title=name, short=name, source="store")
     return method_of(name)
 
 

@@ -21,16 +21,20 @@ class Failures:
 
     Attributes:
         folder: an empty one, of the sweep alone.
-        fixed: overrides that all jobs share.
+        fixed: keys whose value all jobs share.
     """
 
     folder: Path
-    fixed: tuple[str, ...]
+    fixed: frozenset[str]
 
     def add(self, error: Exception) -> None:
         """Report that the job which runs now has failed, and remember it."""
         job = HydraConfig.get()
-        varied = " ".join(word for word in job.overrides.task if word not in self.fixed)
+        varied = " ".join(
+            word
+            for word in job.overrides.task
+            if word.partition("=")[0].lstrip("+~") not in self.fixed
+        )
         name, reason = f"#{job.job.num} {varied}".strip(), reason_of(error)
         if reason is None:
             log.error("job %s failed", name, exc_info=error)

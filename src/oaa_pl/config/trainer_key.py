@@ -19,7 +19,7 @@ __all__ = ["asked_processes", "import_callbacks", "recorded_trainer", "trainer_k
 
 # Where the work is done, what is shown of it, and loops that no stage runs. `precision` has a place
 # of its own in a stage's record, the number of processes as well (`asked_processes`). `max_time`
-# leaves a stage unfinished, so the next run goes on.
+# leaves a stage unfinished, so the next run continues.
 _HARMLESS = {
     "_target_", "_convert_", "accelerator", "devices", "num_nodes", "strategy", "precision",
     "logger", "log_every_n_steps", "profiler", "detect_anomaly", "default_root_dir",
@@ -77,6 +77,16 @@ def trainer_key(settings: Mapping[str, Any], callbacks: Sequence[Any]) -> dict[s
     return key | ({"callbacks": callbacks} if callbacks else {})
 
 
+def nodes_of(callbacks: Any) -> list[Any]:
+    """The nodes of callbacks without their names; older records have a list.
+
+    Args:
+        callbacks: of a configuration, as plain values; anything else has none.
+    """
+    found = list(callbacks.values()) if isinstance(callbacks, Mapping) else callbacks
+    return [one for one in found if one is not None] if isinstance(found, list) else []
+
+
 def import_callbacks(callbacks: Sequence[Any]) -> None:
     """Import the classes of the callbacks that are asked for, so that they can be looked at.
 
@@ -124,7 +134,7 @@ def recorded_trainer(folder: Path) -> tuple[dict[str, Any], int | None]:
         recorded: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=True)
         settings, callbacks = (recorded.get(name) for name in ("trainer", "callbacks"))
         settings = settings if isinstance(settings, dict) else {}
-        key = trainer_key(settings, callbacks if isinstance(callbacks, list) else [])
+        key = trainer_key(settings, nodes_of(callbacks))
         return {"trainer": key} if key else {}, asked_processes(settings)
     except Exception:  # yaml and OmegaConf raise what they like; nothing is known then
         return {}, None
@@ -148,7 +158,7 @@ def _canonical(name: str, value: Any) -> Any:
 
 
 def _only_looks(callback: Any) -> bool:
-    """Whether a callback is one of Lightning's that only look, or says so of itself."""
+    """Whether a callback is one of Lightning's that only look, or declares that itself."""
     target = str(callback.get("_target_", "")) if isinstance(callback, Mapping) else ""
     module, _, name = target.rpartition(".")
     if target.startswith(_LIGHTNING) and name in _OBSERVERS:

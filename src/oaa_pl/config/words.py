@@ -20,6 +20,7 @@ from oaa_pl.files.home import expanded
 __all__ = ["as_hydra_reads", "quoted"]
 
 _NAMES = ("data.classes",)  # keys that take a list of names
+_NODES = "callbacks"  # takes the names of options, or a list of nodes without names
 _ADDED = re.compile(r"^\+{0,2}")
 
 
@@ -44,7 +45,7 @@ def as_hydra_reads(words: Sequence[str], sweep: bool = False) -> list[str]:
 
 
 def quoted(word: str) -> str | None:
-    """A `KEY=VALUE` with its value, or each item of its list, in quotes; None if that is no help.
+    """A `KEY=VALUE` with its value, or each item of its list, in quotes; None if that is useless.
 
     Example:
         >>> quoted("name=photos (1)"), quoted("data.classes=[Höhle, cat]")
@@ -75,6 +76,8 @@ def _one(word: str, before: str, sweep: bool) -> str:
             f"{shlex.quote(quoted(joined) or joined)}"
         )
     refusal = _refusal(word)
+    if key == _NODES and refusal is None and not sweep:
+        return _named_nodes(word)
     if is_path(key):
         return _path(word, value, refused=refusal is not None, sweep=sweep)
     if refusal is None and key not in _NAMES:
@@ -87,6 +90,26 @@ def _one(word: str, before: str, sweep: bool) -> str:
         return again
     help_ = f"write {shlex.quote(again)}" if again else "see 'oaa COMMAND --help'"
     raise ConfigError(f"cannot read {word!r}: {refusal}; {help_}")
+
+
+def _named_nodes(word: str) -> str:
+    """`callbacks=[{...}, ...]` as a mapping: Hydra takes a list for the names of options."""
+    value = OverridesParser.create().parse_override(word).value()
+    if not isinstance(value, list) or not any(isinstance(node, dict) for node in value):
+        return word
+    named = {f"listed_{place}": node for place, node in enumerate(value)}
+    return f"+{_NODES}={_written(named)}"
+
+
+def _written(value: object) -> str:
+    """A value as Hydra's grammar has it."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{k}:{_written(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_written, value)) + "]"
+    if isinstance(value, str):
+        return str(QuotedString(text=value, quote=Quote.double).with_quotes())
+    return "null" if value is None else str(value).lower()
 
 
 def _path(word: str, value: str, refused: bool, sweep: bool) -> str:

@@ -1,1 +1,1 @@
-"""Files on anybody's disk: images, texts, atomic writes, locks."""
+"""Files on any disk: images, texts, atomic writes, locks."""

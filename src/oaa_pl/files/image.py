@@ -37,9 +37,9 @@ class Header(NamedTuple):
 
     Attributes:
         size: pixels (H, W) of the image as it is shown.
-        stored: pixels (H, W) as they lie in the file, before the orientation is applied.
+        stored: pixels (H, W) as they are in the file, before the orientation is applied.
         format: of the file's content, as Pillow calls it: "JPEG", "PNG", ...
-        orientation: by its EXIF or XMP, 1 to 8; 1 is as it lies in the file.
+        orientation: by its EXIF or XMP, 1 to 8; 1 is as it is in the file.
         deep: whether the samples have more than 8 bits.
     """
 
@@ -79,7 +79,7 @@ class Loaded(NamedTuple):
     Attributes:
         image: as it is shown, in the mode of its file.
         header: what its header says.
-        raw_mode: how samples lie in the file, as Pillow's decoders call it: "L;4", "RGB;16B".
+        raw_mode: how samples are packed, as Pillow's decoders call it: "L;4", "RGB;16B".
     """
 
     image: Image.Image
@@ -125,7 +125,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
-            raise BadImageError(f"{path} is no regular file: replace it or take it off the list")
+            raise BadImageError(f"{path} is not a regular file: replace it or take it off the list")
         if status.st_size == 0:
             raise BadImageError(f"{path} is empty (0 bytes): replace it or take it off the list")
         with _quiet(), Image.open(path, formats=_known()) as image:
@@ -140,7 +140,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         ) from error
     except unreadable.IMAGE as error:
         raise BadImageError(
-            f"{path} is no readable image ({_reason(error)}): replace it or take it off the list"
+            f"{path} is not a readable image ({_reason(error)}): replace it or take it off the list"
         ) from error
 
 

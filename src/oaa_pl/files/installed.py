@@ -8,7 +8,7 @@ __all__ = ["root_of"]
 
 
 def root_of(folder: str) -> Path:
-    """Where `conf` or `experiments` lies: inside the installed package, or beside `src`.
+    """Where `conf` or `experiments` is: inside the installed package, or beside `src`.
 
     Args:
         folder: "conf" or "experiments".

@@ -64,7 +64,7 @@ def turned_by_pillow(image: Image.Image) -> bool:
 
 
 def stored_size(image: Image.Image) -> tuple[int, int]:
-    """Pixels (H, W) as they lie in the file.
+    """Pixels (H, W) as they are in the file.
 
     Args:
         image: opened, its pixels not yet read.
@@ -95,7 +95,7 @@ def _in_exif(data: bytes) -> int | None:
 
 
 def _in_xmp(xmp: object) -> int | None:
-    """The value in XMP, which Pillow hands over as text or as bytes."""
+    """The value in XMP, which Pillow returns as text or as bytes."""
     text = xmp.encode(errors="replace") if isinstance(xmp, str) else xmp
     match = _XMP.search(text) if isinstance(text, bytes) else None
     return int(match[1]) if match else None

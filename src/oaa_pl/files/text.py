@@ -1,7 +1,7 @@
 """Text files made by people, in the encodings that spreadsheets and editors save.
 
 UTF-8 is read with or without a byte-order mark, UTF-16 and UTF-32 with one. Any other encoding is
-refused: it cannot be told from the bytes, and a wrong guess would silently give wrong names.
+refused: it cannot be known from the bytes, and a wrong guess would silently give wrong names.
 """
 
 import codecs
@@ -56,7 +56,7 @@ def read_text(path: Path, what: str, error: type[OaaError]) -> str:
         raise error(_undecodable(path, what, content, encoding, reason)) from reason
     if "\0" in text:
         raise error(
-            f"{what} {path} is no UTF-8 text (it has NUL bytes, as UTF-16 without a mark has): "
+            f"{what} {path} is not UTF-8 text (it has NUL bytes, as UTF-16 without a mark has): "
             "save it as UTF-8"
         )
     # Some programs write the mark twice.
@@ -65,11 +65,11 @@ def read_text(path: Path, what: str, error: type[OaaError]) -> str:
 
 def _undecodable(path: Path, what: str, content: bytes, encoding: str, reason: UnicodeError) -> str:
     if encoding != "utf-8-sig":
-        return f"{what} {path} is no whole {encoding.upper()} text ({reason}): save it as UTF-8"
+        return f"{what} {path} is not a whole {encoding.upper()} text ({reason}): save it as UTF-8"
     start = getattr(reason, "start", 0)
     line = content.count(b"\n", 0, start) + 1
     return (
-        f"{what} {path} is no UTF-8 text (line {line} has the byte 0x{content[start]:02x}; perhaps "
-        "it is Windows-1252, Latin-1 or GBK): save it as UTF-8, in Excel as 'CSV UTF-8', or by "
-        "'iconv -f WINDOWS-1252 -t UTF-8'"
+        f"{what} {path} is not UTF-8 text (line {line} has the byte 0x{content[start]:02x}; "
+        "perhaps it is Windows-1252, Latin-1 or GBK): save it as UTF-8, in Excel as 'CSV UTF-8', "
+        "or by 'iconv -f WINDOWS-1252 -t UTF-8'"
     )

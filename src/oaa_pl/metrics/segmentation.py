@@ -60,8 +60,8 @@ class SegmentationScore(Metric):
         """Count pixels: prediction and truth hold ids 0..C or 255, any equal shape.
 
         Raises:
-            BadMaskError: if the shapes differ, or a value is no such id. On a GPU, which would have
-                to be waited for, foreign ids are counted here and refused by `compute`.
+            BadMaskError: if the shapes differ, or a value is not such an id. On a GPU foreign ids
+                are counted here and refused by `compute`: no step waits for the device.
         """
         require_shape("prediction", prediction, truth)
         if truth.device.type == "cpu":
@@ -145,7 +145,7 @@ def require_ids(what: str, ids: Tensor, num_classes: int) -> None:
         num_classes: C + 1.
 
     Raises:
-        BadMaskError: if a value is no such id.
+        BadMaskError: if a value is not such an id.
     """
     foreign = ids[_foreign(ids, num_classes)]
     if len(foreign):

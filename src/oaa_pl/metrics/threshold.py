@@ -43,7 +43,7 @@ class Curve(NamedTuple):
         """Index of one of this curve's thresholds; `cut` works at any other.
 
         Raises:
-            ConfigError: if it is none of them.
+            ConfigError: if it is something else.
         """
         place = int(np.abs(self.thresholds - threshold).argmin())
         if not abs(self.thresholds[place] - threshold) <= 1e-9:  # nor is NaN one
@@ -122,8 +122,8 @@ class ThresholdCurve(Metric):
         """Count one image: attention in [0, 1], (K, H, W); categories c, (K,); truth (H, W).
 
         Raises:
-            BadMaskError: if the truth has another size, or a value that is no id.
-            ConfigError: if there are more or fewer categories than maps, one is no class, or
+            BadMaskError: if the truth has another size, or a value that is not an id.
+            ConfigError: if there are more or fewer categories than maps, one is not a class, or
                 attention is out of its range.
         """
         require_shape("attention", attention[0] if len(attention) else attention.sum(0), truth)

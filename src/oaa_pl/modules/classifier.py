@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from oaa_pl.losses import image_level_loss, image_scores
 from oaa_pl.metrics import MeanAveragePrecision
-from oaa_pl.modules.stage import OptimizerFactory, ScheduleFactory, StageModule
+from oaa_pl.modules.recipe import part
+from oaa_pl.modules.stage import OptimizerFactory, Recipe, ScheduleFactory, StageModule
 from oaa_pl.types import Batch, StepOutput
 
 __all__ = ["Classifier"]
@@ -27,18 +28,20 @@ class Classifier(StageModule):
         schedule: makes the schedule from the optimiser and the number of steps.
         num_classes: C, for the validation metric.
         channels_last: memory format of images and weights.
+        recipe: plain calls that make `net`, `optimizer` and `schedule`, for the checkpoint.
     """
 
     def __init__(
         self,
-        net: nn.Module,
-        optimizer: OptimizerFactory,
-        schedule: ScheduleFactory,
-        num_classes: int,
+        net: nn.Module | Recipe | None = None,
+        optimizer: OptimizerFactory | Recipe | None = None,
+        schedule: ScheduleFactory | Recipe | None = None,
+        num_classes: int | None = None,
         channels_last: bool = False,
+        recipe: Recipe | None = None,
     ) -> None:
-        super().__init__(net, optimizer, schedule, channels_last)
-        self.average_precision = MeanAveragePrecision(num_classes)
+        super().__init__(net, optimizer, schedule, channels_last, recipe, num_classes=num_classes)
+        self.average_precision = MeanAveragePrecision(part(num_classes, "num_classes"))
 
     @override
     def training_step(self, batch: Batch) -> StepOutput:

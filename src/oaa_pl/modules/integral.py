@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from oaa_pl.attention.view import apply_view
-from oaa_pl.modules.stage import OptimizerFactory, ScheduleFactory, StageModule
+from oaa_pl.modules.recipe import part
+from oaa_pl.modules.stage import OptimizerFactory, Recipe, ScheduleFactory, StageModule
 from oaa_pl.types import Batch, StepOutput
 
 __all__ = ["IntegralAttention"]
@@ -27,18 +28,20 @@ class IntegralAttention(StageModule):
         optimizer: makes the optimiser from the network.
         schedule: makes the schedule from the optimiser and the number of steps.
         channels_last: memory format of images and weights.
+        recipe: plain calls that make `net`, `loss`, `optimizer`, `schedule`, for the checkpoint.
     """
 
     def __init__(
         self,
-        net: nn.Module,
-        loss: Callable[[Tensor, Tensor], Tensor],
-        optimizer: OptimizerFactory,
-        schedule: ScheduleFactory,
+        net: nn.Module | Recipe | None = None,
+        loss: Callable[[Tensor, Tensor], Tensor] | Recipe | None = None,
+        optimizer: OptimizerFactory | Recipe | None = None,
+        schedule: ScheduleFactory | Recipe | None = None,
         channels_last: bool = False,
+        recipe: Recipe | None = None,
     ) -> None:
-        super().__init__(net, optimizer, schedule, channels_last)
-        self.loss = loss
+        super().__init__(net, optimizer, schedule, channels_last, recipe, loss=loss)
+        self.loss: Callable[[Tensor, Tensor], Tensor] = part(loss, "loss")
 
     @override
     def training_step(self, batch: Batch) -> StepOutput:

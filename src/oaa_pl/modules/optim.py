@@ -54,7 +54,7 @@ def parameter_groups(
         weight_decay: L2 penalty.
         rates: multipliers of `lr`; the last two are those of the fast layers.
         decay_biases: whether biases are decayed too (the Caffe release decays none).
-        fast: names of the fast layers; `last`: those that the network names in `last_layers`;
+        fast: names of the fast layers; `last`: the layers that the network names in `last_layers`;
             None: all outside `trunk`.
 
     Returns:

@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from oaa_pl.ids import IGNORED
 from oaa_pl.metrics import SegmentationScore
-from oaa_pl.modules.stage import OptimizerFactory, ScheduleFactory, StageModule
+from oaa_pl.modules.recipe import part
+from oaa_pl.modules.stage import OptimizerFactory, Recipe, ScheduleFactory, StageModule
 from oaa_pl.types import Batch
 
 __all__ = ["Segmenter"]
@@ -26,18 +27,20 @@ class Segmenter(StageModule):
         schedule: makes the schedule from the optimiser and the number of steps.
         num_classes: C, for the validation metric.
         channels_last: memory format of images and weights.
+        recipe: plain calls that make `net`, `optimizer` and `schedule`, for the checkpoint.
     """
 
     def __init__(
         self,
-        net: nn.Module,
-        optimizer: OptimizerFactory,
-        schedule: ScheduleFactory,
-        num_classes: int,
+        net: nn.Module | Recipe | None = None,
+        optimizer: OptimizerFactory | Recipe | None = None,
+        schedule: ScheduleFactory | Recipe | None = None,
+        num_classes: int | None = None,
         channels_last: bool = False,
+        recipe: Recipe | None = None,
     ) -> None:
-        super().__init__(net, optimizer, schedule, channels_last)
-        self.score = SegmentationScore(num_classes + 1)
+        super().__init__(net, optimizer, schedule, channels_last, recipe, num_classes=num_classes)
+        self.score = SegmentationScore(part(num_classes, "num_classes") + 1)
 
     @override
     def training_step(self, batch: Batch) -> Tensor:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from oaa_pl.errors import RunMismatchError
+from oaa_pl.modules.recipe import Recipe, part, recorded
 from oaa_pl.modules.stock import OptimizerFactory, ScheduleFactory, make_optimizer, make_schedule
 
-__all__ = ["OptimizerFactory", "ScheduleFactory", "StageModule"]
+__all__ = ["OptimizerFactory", "Recipe", "ScheduleFactory", "StageModule"]
 
 
 class StageModule(LightningModule):
@@ -24,19 +25,34 @@ class StageModule(LightningModule):
         schedule: makes the schedule from the optimiser and the number of steps; or a class of
             `torch.optim.lr_scheduler`.
         channels_last: memory format; on CPUs twice as fast for convolutions in bfloat16.
+        recipe: the calls that make the parts above, by their names: plain mappings with `_target_`.
+            A checkpoint holds them, so that `load_from_checkpoint(path)` needs nothing else.
+        **more: a subclass's own arguments, for the checkpoint.
+
+    Each part may be given as its recipe instead.
+
+    Raises:
+        ConfigError: if a recipe calls code of another package.
+        WeightsError: if a part is neither given nor recorded, or cannot be made.
     """
 
     def __init__(
         self,
-        net: nn.Module,
-        optimizer: OptimizerFactory,
-        schedule: ScheduleFactory,
+        net: nn.Module | Recipe | None = None,
+        optimizer: OptimizerFactory | Recipe | None = None,
+        schedule: ScheduleFactory | Recipe | None = None,
         channels_last: bool = False,
+        recipe: Recipe | None = None,
+        **more: Any,
     ) -> None:
         super().__init__()
+        given = {"net": net, "optimizer": optimizer, "schedule": schedule, **more}
+        if arguments := recorded(recipe, {**given, "channels_last": channels_last}):
+            self.save_hyperparameters(arguments)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.net = net.to(memory_format=self.memory_format)
-        self.make_optimizer, self.make_schedule = optimizer, schedule
+        self.net: nn.Module = part(net, "net").to(memory_format=self.memory_format)
+        self.make_optimizer = part(optimizer, "optimizer")
+        self.make_schedule = part(schedule, "schedule")
 
     @override
     def forward(self, image: Tensor) -> Tensor:
@@ -67,7 +83,7 @@ class StageModule(LightningModule):
                 raise RunMismatchError(
                     f"the checkpoint's optimiser has other groups of parameters than this one: "
                     f"{saved}, expected {own}; give the optimizer the settings that the checkpoint "
-                    "was made with (until rates went by layer: fast=null), or train anew"
+                    "was made with (until rates went by layer: fast=null), or train again"
                 )
 
     def log_loss(self, loss: Tensor, images: int) -> None:

@@ -55,7 +55,7 @@ def make_schedule(
 
 
 def missing(factory: Callable[..., Any], *, schedule: bool) -> list[str]:
-    """Arguments that a factory needs and nobody gives, so that it would fail in training.
+    """Arguments that a factory needs and that are not given, so that it would fail in training.
 
     Args:
         factory: of a schedule or of an optimiser, as above.

@@ -73,7 +73,7 @@ def time_steps(stage: TrainedStage, trainer: TrainerPlan, what: str) -> Pace:
         KeyboardInterrupt: at Ctrl-C.
     """
     one = trainer.changed(devices=1, strategy="auto", accumulate_grad_batches=1)
-    alone = replace(one, wandb=None, callbacks=())
+    alone = replace(one, loggers={}, callbacks={})
     watch = _StopWatch()
     with untouched(), tempfile.TemporaryDirectory() as folder:
         module = stage.module(stage.net.unweighted.make(stage.classes))

@@ -1,4 +1,4 @@
-"""A contact sheet: photos in little with their tags, true masks beside them where there are some.
+"""A contact sheet: small photos with their tags, and true masks beside them where there are some.
 
 Shapes: photos (h, w, 3) uint8 RGB, masks (h, w) uint8: 0 background, c + 1 class c, 255 ignored.
 """

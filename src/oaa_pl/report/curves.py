@@ -111,7 +111,8 @@ def mean_curve(curves: Sequence[IouCurve]) -> IouCurve:
     """
     if not curves or any(list(c.thresholds) != list(curves[0].thresholds) for c in curves):
         raise ConfigError(
-            "curves: expected one or more curves at the same thresholds; evaluate every seed alike"
+            "curves: expected one or more curves at the same thresholds; evaluate every seed in "
+            "the same way"
         )
     values = np.array([curve.miou for curve in curves], dtype=np.float64)
     deviation = values.std(axis=0, ddof=1).tolist() if len(curves) > 1 else None

@@ -66,7 +66,7 @@ def markdown_tables(rows: Sequence[Row]) -> str:
 
 
 def _rows_of(measured: AbstractSet[str]) -> list[str]:
-    """Table 2's methods, measured or not, then others; of a run that is no Table 2, its own."""
+    """Table 2's methods, measured or not, then others; only its own for a run of another table."""
     rows = [name for name, one in methods().items() if one.row is not None]
     others = sorted(measured - {*rows}, key=_by_share)
     if others and len(measured & {*rows}) <= 1:

@@ -147,7 +147,7 @@ def _is_control(method: str) -> bool:
 
 
 def _best(estimates: Mapping[Key, Estimate], column: tuple[str, str]) -> str | None:
-    """Text of a column's highest mean, so that methods equal as printed are marked alike."""
+    """Text of a column's highest mean, so that methods that print equal are marked equally."""
     means = [
         estimate.mean
         for key, estimate in estimates.items()

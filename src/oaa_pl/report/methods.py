@@ -37,7 +37,7 @@ class Method:
         figure: name in the paper's figures; None if it is not shown there.
         row: its row of the method table; None if it is shown only where it was measured.
         paper: the paper's segmentation mIoU on VOC val, in percent; None if it has none.
-        replaces: method whose place it takes in the paper's effects where that was not measured.
+        replaces: the method that it stands for in the paper's effects, where that was not measured.
         control: whether it is a control, never marked as the best of a table.
         ablation: whether it is one of a loss: pictures show its maps in the paper's Figure 5 only.
         light: colour on a light page, `#rrggbb`; None for that of text.
@@ -91,8 +91,7 @@ def read_methods_from(folders: Iterable[Path]) -> None:
     """Read methods of the user's own as well.
 
     Args:
-        folders: each holds `<name>.yaml` files; one replaces ours of the same name. These folders
-            replace those of an earlier call.
+        folders: each holds `<name>.yaml` files. A later call forgets the folders of an earlier one.
     """
     _folders[:] = [folder for folder in folders if folder.is_dir()]
 

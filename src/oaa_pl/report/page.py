@@ -29,7 +29,7 @@ _SIDES = (320, 280, 240, 200, 160, 128, 96, 64)
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """Where the numbers come from, so that somebody else can get them again.
+    """Where the numbers come from, so that others can reproduce them.
 
     Attributes:
         experiment: name of the run folder.

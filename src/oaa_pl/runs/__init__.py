@@ -1,1 +1,1 @@
-"""A run's folder: where its stages lie, and the record of how each was made."""
+"""A run's folder: where its stages are, and the record of how each was made."""

@@ -8,7 +8,7 @@ __all__ = ["first_difference"]
 def first_difference(old: Any, new: Any, where: str = "") -> str:
     """The first value in which two nested records differ, as `key=old, not new`; else empty."""
     if {type(old), type(new)} == {dict, type(None)}:
-        # What one of them does not have at all: told by its values, not as a whole.
+        # A part that one of them lacks is compared by its values, not as a whole.
         old, new = old or {}, new or {}
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):

@@ -1,4 +1,4 @@
-"""Where the stages of a run lie.
+"""Where the stages of a run are.
 
     <runs>/<name>/[<variant>/]seed-<s>/classifier/
                                        integral/<loss>/
@@ -26,7 +26,7 @@ class Run:
         root: `<runs>/<name>/[<variant>/]seed-<s>`.
         experiment: name in the results: the experiment's, with its variant in a sweep.
         home: `<runs>/<name>`, where the results of all seeds and variants meet.
-        segmenters: what tells this configuration's segmenters from those that train another
+        segmenters: the suffix of this configuration's segmenters, if they train another
             network, or on other images, with the same labels: "-resnet101", "-20pc"; else empty.
         refined: what tells segmentations behind a CRF from the network's own: "-crf"; else empty.
         seed: of the run.
@@ -63,7 +63,7 @@ class Run:
             crf: whether segmentations are refined by a CRF.
 
         Raises:
-            ConfigError: if the seed is no number that every generator takes.
+            ConfigError: if the seed is not a number that every generator takes.
         """
         if type(seed) is not int or not 0 <= seed < 2**32:  # `true` is an int as well
             raise ConfigError(f"seed must be a whole number from 0 to 2^32 - 1, got {seed!r}")

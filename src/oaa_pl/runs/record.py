@@ -3,10 +3,10 @@
 A stage's folder has `stage.json` (what it was made from, and by which command and commit; of a
 resumed stage, by those before as well), `config.yaml` (the whole resolved configuration), what it
 makes, and last `done.json`. A finished stage is skipped, an interrupted one resumed, and one that
-was made from something else refused. Only what holds neither a result nor a checkpoint is made
-anew: a first try with a wrong value should not stand in the way.
+was made from something else refused. A folder without a result and without a checkpoint is made
+again, so that a mistyped first run does not block the next.
 
-Whoever writes the folder holds its lock, `writer.lock`; a killed process lets go of it.
+The process that writes the folder holds its lock, `writer.lock`; a killed process lets go of it.
 """
 
 import json
@@ -18,6 +18,7 @@ from typing import Any, Self
 from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.config.trainer_key import recorded_trainer
 from oaa_pl.errors import MissingInputError, RunMismatchError
+from oaa_pl.files.atomic import sweep
 from oaa_pl.files.lock import WriterLock
 from oaa_pl.runs.difference import first_difference
 from oaa_pl.runs.provenance import provenance
@@ -28,14 +29,13 @@ from oaa_pl.runs.stage_folder import (
     damaged,
     locked,
     read_json,
-    sweep,
     write_json,
     write_text,
     writing,
 )
 
 __all__ = [
-    "StageRecord", "read_done", "read_files", "read_key", "sweep", "write_json", "write_text",
+    "StageRecord", "read_done", "read_files", "read_key", "write_json", "write_text",
     "writing",
 ]  # fmt: skip
 
@@ -195,7 +195,7 @@ class StageRecord:
         if different and kept:
             raise RunMismatchError(
                 f"{self.folder} was made with {different}; give the run another name "
-                "(name=...), or remove the folder to make the stage anew"
+                "(name=...), or remove the folder to make the stage again"
             )
 
 

@@ -1,7 +1,6 @@
 """A stage's folder: one writer at a time, and files that are whole or absent."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from oaa_pl.files.atomic import write_whole
 from oaa_pl.files.lock import WriterLock
 
 __all__ = [
-    "LOCK", "clear", "damaged", "locked", "read_json", "sweep", "write_json", "write_text",
+    "LOCK", "clear", "damaged", "locked", "read_json", "write_json", "write_text",
     "writing",
 ]  # fmt: skip
 
@@ -22,7 +21,7 @@ LOCK = "writer.lock"
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """The sole right to write a stage's folder, for what is no stage of its own.
+    """The sole right to write a stage's folder, for work that is not a stage of its own.
 
     Raises:
         StoreError: if another process writes the folder.
@@ -65,33 +64,6 @@ def clear(folder: Path) -> None:
             path.unlink()
 
 
-def sweep(folder: Path, pattern: str = "**/.*") -> None:
-    """Remove the hidden files that a killed process had not yet renamed to what they became.
-
-    Args:
-        folder: where to look.
-        pattern: of the hidden files; by default those of all folders below as well.
-    """
-    for leftover in folder.glob(pattern):
-        unfinished = leftover.suffix in (".partial", ".part", ".tmp") and leftover.is_file()
-        if unfinished and not _being_written(leftover):
-            leftover.unlink(missing_ok=True)
-
-
-def _being_written(path: Path) -> bool:
-    """Whether the process whose number is in the name, if there is one, is another that lives."""
-    number = path.stem.rpartition(".")[2]
-    if not number.isdecimal() or int(number) == os.getpid():
-        return False
-    try:
-        os.kill(int(number), 0)  # asks only
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all, making its folder.
 
@@ -127,4 +99,4 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def damaged(path: Path, why: str) -> str:
     """What to say of a record that cannot be used."""
-    return f"{path} is damaged ({why}); remove the folder to make the stage anew"
+    return f"{path} is damaged ({why}); remove the folder to make the stage again"

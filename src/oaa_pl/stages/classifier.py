@@ -91,8 +91,9 @@ class ClassifierStage(TrainedStage):
     @override
     def module(self, net: nn.Module) -> Classifier:
         return Classifier(
-            net, *self.optimisation(), self.classes, channels_last=self.net.channels_last
-        )
+            net, *self.optimisation(), self.classes, channels_last=self.net.channels_last,
+            recipe=self.calls(),
+        )  # fmt: skip
 
     @override
     def loaders(self, *, trial: bool = False) -> OaaDataModule:
@@ -193,7 +194,7 @@ class ClassifierStage(TrainedStage):
             raise RunMismatchError(
                 f"{finished[0]} holds finished maps, but the checkpoint of their classifier, "
                 f"{record.folder / LAST}, is gone; restore it, or remove "
-                f"{' and '.join(map(str, finished))} to train the classifier and the maps anew"
+                f"{' and '.join(map(str, finished))} to train the classifier and the maps again"
             )
 
     def _opener(self, method: str) -> Callable[..., MemmapStore]:

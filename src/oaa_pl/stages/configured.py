@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
-from oaa_pl.config.recipe import Recipe
+from oaa_pl.config.recipe import Recipe, plain
 from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
@@ -22,6 +22,7 @@ from oaa_pl.stages.parts import Data, Network
 from oaa_pl.stages.trained import Segmenting
 from oaa_pl.stages.views import views_of
 from oaa_pl.training.length import Length
+from oaa_pl.training.loggers import BLANKS, named_nodes
 from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = ["Configured", "run_of"]
@@ -104,13 +105,19 @@ class Configured:
             {key: value for key, value in self.value("net").items() if key not in own},
         )  # fmt: skip
 
+    @property
+    def _unfilled(self) -> dict[str, Any]:
+        """The values, with blanks where a stage fills in its own."""
+        blank = overridden(self._cfg, {"training": dict(BLANKS)})
+        return {name: plain(blank.get(name)) for name in ("callbacks", "logger")}
+
     @cached_property
     def trainer(self) -> TrainerPlan:
         """What the run says of its trainings."""
         return TrainerPlan(
             settings=self.value("trainer"),
-            callbacks=[Recipe(one) for one in self.values.get("callbacks") or ()],
-            wandb=(self.values.get("logger") or {}).get("wandb"),
+            callbacks=named_nodes(self._unfilled.get("callbacks"), "callbacks"),
+            loggers=named_nodes(self._unfilled.get("logger"), "logger"),
             job=f"{self.value('name')} seed {self.value('seed')}",
             in_sweep=in_sweep(),
         )
@@ -144,9 +151,8 @@ class Configured:
     @property
     def loss(self) -> Loss:
         """Of the integral model."""
-        return Loss(
-            self.value("loss.name"), self.value("loss.method"), self.recipe("loss.function")
-        )
+        name, method = self.value("loss.name"), self.value("loss.method")
+        return Loss(name, method, self.recipe("loss.function"))
 
     def with_loss(self, name: str) -> "Configured":
         """The same run with another loss, as `loss=<name>` would make it."""
@@ -235,7 +241,7 @@ def run_of(values: Mapping[str, Any]) -> Run:
         values: the configuration, composed or as plain values.
 
     Raises:
-        ConfigError: if the seed is no number that every generator takes.
+        ConfigError: if the seed is not a number that every generator takes.
     """
     segmenter, crf = values["segmenter"], str(values["crf"]["_target_"])
     return Run.named(

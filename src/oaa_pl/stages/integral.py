@@ -87,8 +87,9 @@ class IntegralStage(TrainedStage):
     def module(self, net: nn.Module) -> IntegralAttention:
         optimizer, schedule = self.optimisation()
         return IntegralAttention(
-            net, self.loss.function(), optimizer, schedule, channels_last=self.net.channels_last
-        )
+            net, self.loss.function(), optimizer, schedule, channels_last=self.net.channels_last,
+            recipe={**self.calls(), "loss": self.loss.function.key},
+        )  # fmt: skip
 
     @override
     def loaders(self, *, trial: bool = False) -> OaaDataModule:

@@ -173,7 +173,7 @@ def _workers(wanted: int | None) -> Iterator[Spread]:
     if count == 1:
         yield map
         return
-    # Spawned: a fork of a process that has run torch may inherit a lock that nobody releases.
+    # Spawned: a fork of a process that has run torch may inherit a lock that is never released.
     context = multiprocessing.get_context("spawn")
     with one_thread_each(), ProcessPoolExecutor(count, context, initializer=join_pool) as pool:
         try:

@@ -95,7 +95,7 @@ class Data:
 
     Attributes:
         train_source: what makes the training source.
-        val_source: what makes the validation source; None: there is none.
+        val_source: what makes the validation source; None: no validation.
         train_transform: a list of augmentations: the attention networks' training.
         eval_transform: a list of augmentations: what networks see otherwise.
         segmenter_transform: a list of augmentations: the segmenter's training; None: as

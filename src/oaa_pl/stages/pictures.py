@@ -22,7 +22,7 @@ WATCHED = 4  # images whose maps are kept for every epoch
 def watched_images(source: Source) -> list[int]:
     """A few images, of different classes where possible.
 
-    Of the first images of each class those that come first in the data set.
+    Takes the first image of each class, in the order of the data set.
     """
     firsts = (int(np.flatnonzero(column)[0]) for column in source.labels.T if column.any())
     return sorted(dict.fromkeys(firsts))[:WATCHED]

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from oaa_pl.data.source import Source, fingerprint
+from oaa_pl.files.atomic import sweep
 from oaa_pl.report.results import Row, write_rows
-from oaa_pl.runs.record import sweep, write_json, writing
+from oaa_pl.runs.record import write_json, writing
 from oaa_pl.runs.renamed import today
 
 __all__ = ["how_scored", "score_folder", "write_scores"]
@@ -50,7 +51,9 @@ def write_scores(folder: Path, how: Mapping[str, Any], measure: Measure) -> None
         measure: takes them.
     """
     sweep(folder)
-    (folder / "scored.json").unlink(missing_ok=True)  # whatever is overwritten now is no score
+    (folder / "scored.json").unlink(
+        missing_ok=True
+    )  # what is overwritten from here on is not a score
     write_rows(folder / "metrics.csv", list(measure()))
     write_json(folder / "scored.json", how)
 

@@ -102,8 +102,9 @@ class SegmenterStage(TrainedStage):
     @override
     def module(self, net: nn.Module) -> Segmenter:
         return Segmenter(
-            net, *self.optimisation(), self.classes, channels_last=self.net.channels_last
-        )
+            net, *self.optimisation(), self.classes, channels_last=self.net.channels_last,
+            recipe=self.calls(),
+        )  # fmt: skip
 
     @cached_property
     def _proxy(self) -> "ProxyFolder":

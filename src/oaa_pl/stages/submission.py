@@ -3,7 +3,7 @@
     results/VOC2012/Segmentation/comp6_test_cls/<id>.png    label ids with VOC's palette
 
 Source: the VOC 2012 development kit, "Submission of Results". Competition 5 is for methods that
-learn from VOC's own training data alone; whoever starts from ImageNet weights enters 6.
+learn from VOC's own training data alone; a start from ImageNet weights belongs to 6.
 """
 
 import gzip

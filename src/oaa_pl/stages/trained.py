@@ -101,7 +101,7 @@ def load_into(net: nn.Module, path: Path, prefix: str = "net.") -> nn.Module:
         OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.PickleError,
     ) as error:  # fmt: skip
         reason = str(error).splitlines()[0]
-        raise WeightsError(f"{path} is no checkpoint of this network: {reason}") from error
+        raise WeightsError(f"{path} is not a checkpoint of this network: {reason}") from error
     return net
 
 

@@ -192,6 +192,17 @@ class TrainedStage(Stage):
             raise ConfigError(f"{self.part}.validate_every must be epochs, or null, got {every!r}")
         return {"check_val_every_n_epoch": every, "limit_val_batches": 1.0}
 
+    def calls(self) -> dict[str, Any]:
+        """The calls that make network, optimiser and schedule, for the checkpoint."""
+        net = self.net.unweighted.recipe.key
+        made = {"net": {key: value for key, value in net.items() if key != "_partial_"}}
+        made["net"]["num_classes"] = self.classes + (self.net.role == "segmenter")
+        parts = zip(("optimizer", "schedule"), self.optimisation(), strict=True)
+        for name, part in parts:
+            target = getattr(self, name).key["_target_"]
+            made[name] = {"_target_": target, "_partial_": True, **part.keywords}
+        return made
+
     def optimisation(self) -> tuple[Any, Any]:
         """What makes the optimiser, and what makes the schedule.
 

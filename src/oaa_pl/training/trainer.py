@@ -16,19 +16,18 @@ from oaa_pl.callbacks.divergence import StopIfDiverged
 from oaa_pl.callbacks.early_stop import StopAtEpochEnd, TimeLimit
 from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.callbacks.epoch_seed import EpochSeed
-from oaa_pl.callbacks.history import HistoryLogger
 from oaa_pl.callbacks.progress import StageProgress
 from oaa_pl.callbacks.throughput import Throughput
-from oaa_pl.callbacks.wandb import wandb_logger
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.modules.precision import true_precision
 from oaa_pl.nets.precision import precision_of
+from oaa_pl.training.loggers import filled_in, make_all
 from oaa_pl.training.precision import accelerator_of
 from oaa_pl.training.processes import cluster, repeats_the_command, require_supported, spawned
 from oaa_pl.training.trainer_plan import TrainerPlan
 
-__all__ = ["make_trainer", "own_callbacks"]
+__all__ = ["make_trainer"]
 
 # Settings that a stage makes itself: the value that says the same, and what to say instead. Without
 # the check, Hydra would let ours win and say nothing.
@@ -104,22 +103,28 @@ def make_trainer(
         # Lightning takes a name or a plugin.
         plugins.append(plugin)
         del settings["precision"]
-    loggers: list[Logger] = [HistoryLogger(folder)]
-    if plan.wandb is not None:
-        loggers.append(wandb_logger(plan.wandb, folder, f"{plan.job} {what}"))
+
+    def made(recipes: Mapping[str, Recipe], kind: type[Any], group: str) -> list[Any]:
+        stage_s = {
+            name: filled_in(recipe, folder, f"{plan.job} {what}", what)
+            for name, recipe in recipes.items()
+        }
+        return make_all(stage_s, kind, group)
+
+    loggers: list[Logger] = made(plan.loggers, Logger, "logger")
     ours: dict[str, Any] = {
         "max_epochs": epochs,
         "max_steps": steps,
-        "logger": loggers,
+        "logger": loggers or False,  # Lightning would make one of its own
         "callbacks": [
             *callbacks,
-            *own_callbacks(plan.callbacks),
+            *made(plan.callbacks, Callback, "callbacks"),
             *_time_limit(settings.pop("max_time", None)),
             EpochSeed(seed),
             StopIfDiverged(),
             StageProgress(what),
             Throughput(what, precision.name),  # after the bar, which its line must not break
-            LearningRateMonitor("epoch"),
+            *([LearningRateMonitor("epoch")] if loggers else []),  # it refuses to log nowhere
             StopAtEpochEnd(),
             EpochCheckpoint(folder),
         ],
@@ -182,23 +187,4 @@ def _time_limit(duration: Any) -> list[Callback]:
     except (MisconfigurationException, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"trainer.max_time must be DD:HH:MM:SS or such as {{hours: 2}}, got {duration!r}"
-        ) from error
-
-
-def own_callbacks(recipes: Sequence[Recipe]) -> list[Callback]:
-    """The user's own Lightning callbacks.
-
-    Args:
-        recipes: of the callbacks.
-
-    Raises:
-        ConfigError: if one cannot be made.
-    """
-    try:
-        return [recipe() for recipe in recipes]
-    except InstantiationException as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ConfigError(
-            f"callbacks: {reason}; give a list of nodes, each with the _target_ of a Lightning "
-            "callback that Python can import"
         ) from error

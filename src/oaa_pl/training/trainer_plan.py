@@ -1,6 +1,6 @@
-"""What a run says of its trainings: the trainer's settings, callbacks and dashboard."""
+"""What a run says of its trainings: the trainer's settings, callbacks and loggers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.config.trainer_key import asked_processes, import_callbacks, trainer_key
 from oaa_pl.errors import ConfigError
+from oaa_pl.training.loggers import BLANKS
 
 __all__ = ["TrainerPlan"]
 
@@ -20,6 +21,10 @@ _ON_CPU = MappingProxyType(
     }
 )
 
+_HISTORY = Recipe(
+    {"_target_": "oaa_pl.callbacks.history.HistoryLogger", "folder": BLANKS["folder"]}
+)
+
 
 @dataclass(frozen=True)
 class TrainerPlan:
@@ -27,9 +32,9 @@ class TrainerPlan:
 
     Attributes:
         settings: of the trainer, as plain values with its `_target_`; by default one CPU process.
-        callbacks: recipes of the user's own Lightning callbacks.
-        wandb: `project`, `entity`, `tags` and `offline` of the dashboard; None: no dashboard.
-        job: name of the run on the dashboard, before the stage's.
+        callbacks: the user's own Lightning callbacks, by name.
+        loggers: Lightning loggers, by name; by default the history in the stage's folder.
+        job: name of the run on a dashboard, before the stage's.
         in_sweep: whether this process runs several jobs one after another.
 
     Raises:
@@ -37,8 +42,8 @@ class TrainerPlan:
     """
 
     settings: Mapping[str, Any] = field(default_factory=lambda: dict(_ON_CPU))
-    callbacks: Sequence[Recipe] = ()
-    wandb: Mapping[str, Any] | None = None
+    callbacks: Mapping[str, Recipe] = field(default_factory=dict)
+    loggers: Mapping[str, Recipe] = field(default_factory=lambda: {"history": _HISTORY})
     job: str = "run"
     in_sweep: bool = False
 
@@ -62,7 +67,7 @@ class TrainerPlan:
     @property
     def key(self) -> dict[str, Any]:
         """For a stage's record: what of it changes what is trained, the precision apart."""
-        callbacks = [callback.key for callback in self.callbacks]
+        callbacks = [callback.key for callback in self.callbacks.values()]
         import_callbacks(callbacks)
         key = trainer_key(self.settings, callbacks)
         # Left out where it says nothing, as in the records of older packages.
