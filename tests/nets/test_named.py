@@ -238,3 +238,9 @@ def test_timm_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ConfigError, match=r"pip install 'oaa_pl\[timm\]'"):
         TimmTrunk("resnet18")
+
+
+def test_options_that_a_network_does_not_have_are_refused() -> None:
+    timm()
+    with pytest.raises(ConfigError, match=r"timm cannot make resnet18 with .*'heads': 3"):
+        TimmTrunk("resnet18", weights="none", options={"heads": 3})

@@ -137,17 +137,18 @@ def _timm(name: str) -> ModuleType:
 def _create(timm: ModuleType, name: str, stride: int | None, options: dict[str, Any]) -> Any:
     """The network, and whether it takes images of any size."""
     # What a family does not know, its constructor refuses: the next choice has less.
-    sizes: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
-    dilations = [{"output_stride": s} if s else {} for s in strides(stride)]
-    for more in [*dilations[:-1], *sizes]:
+    sizes: list[dict[str, Any]] = [{"dynamic_img_size": True}, {"strict_img_size": False}]
+    dilations: list[dict[str, Any]] = [{"output_stride": s} for s in strides(stride) if s]
+    for more in (*dilations, *sizes):
         try:
-            net = timm.create_model(name, num_classes=0, **more, **options)
+            return timm.create_model(name, num_classes=0, **more, **options), True
         except (TypeError, AssertionError, NotImplementedError):
-            if more == {}:
-                raise
             continue
-        return net, bool(more) or not hasattr(getattr(net, "patch_embed", None), "img_size")
-    raise AssertionError  # the last choice returns or raises
+    try:
+        net = timm.create_model(name, num_classes=0, **options)
+    except (TypeError, AssertionError) as error:
+        raise ConfigError(f"timm cannot make {name} with the options {options}: {error}") from error
+    return net, not hasattr(getattr(net, "patch_embed", None), "img_size")
 
 
 def _published(timm: ModuleType, name: str) -> dict[str, Tensor]:
