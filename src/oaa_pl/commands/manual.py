@@ -1,5 +1,7 @@
 """What `oaa --help` and `oaa <command> --help` say."""
 
+from collections.abc import Sequence
+
 from oaa_pl.config.compose import root_of
 
 __all__ = ["COMMANDS", "STORE", "command_page", "front_page"]
@@ -233,4 +235,14 @@ def _groups() -> str:
     found = {group.name: sorted(group.glob("*.yaml")) for group in conf.iterdir() if group.is_dir()}
     # `tuned` has folders only: it follows from the experiment and the network.
     options = {name: [file.stem for file in files] for name, files in found.items() if files}
-    return "\n".join(f"  {group}={'|'.join(names)}" for group, names in sorted(options.items()))
+    return "\n".join(_wrapped(f"  {group}=", names) for group, names in sorted(options.items()))
+
+
+def _wrapped(start: str, names: Sequence[str]) -> str:
+    """Alternatives behind a text, with the next lines below the first one."""
+    lines = [start]
+    for name in names:
+        if len(lines[-1]) + len(name) > 96:
+            lines.append(" " * len(start))
+        lines[-1] += f"{name}|"
+    return "\n".join(lines)[:-1]
