@@ -79,7 +79,7 @@ FROM_FILE = ("data.tags=file", "data.tag_file={root}/tags.csv")
         (empty_split, (), ("train.txt", "lists no image")),
         (photo_without_file, (), (PHOTO, "does not exist")),
         (zero_byte_photo, (), (PHOTO, "empty (0 bytes)")),
-        (photo_that_is_text, (), (PHOTO, "no readable image")),
+        (photo_that_is_text, (), (PHOTO, "not a readable image")),
         (mask_with_a_foreign_id, (), (MASK, "[21]")),
         (mask_of_another_size, (), (MASK, "40 x 39 px", "40 x 40 px")),
         (mask_without_an_object, (), ("2007_000003", "no tag")),
@@ -187,7 +187,7 @@ def test_a_damaged_checkpoint_is_named(again: Path, tiny_voc_once: Path) -> None
     (seed / "segmenter/cam/scored.json").unlink()
     said = oaa("evaluate", *words(tiny_voc_once))
     assert said.status == 2
-    assert "segmenter/cam/last.ckpt is no checkpoint" in said.last
+    assert "segmenter/cam/last.ckpt is not a checkpoint" in said.last
 
 
 def test_a_damaged_store_is_named(again: Path, tiny_voc_once: Path) -> None:

@@ -389,7 +389,7 @@ def test_a_network_of_ones_own_is_named_and_used_once_it_is_allowed(
     own_net: Path, holiday: Path
 ) -> None:
     words = ("predict", f"predict.checkpoint={CHECKPOINT}", f"predict.photos={holiday}")
-    require_refusal(oaa(*words), "'mynet.Net'", "no part of ours", "allow_targets=[mynet]")
+    require_refusal(oaa(*words), "'mynet.Net'", "not a part of ours", "allow_targets=[mynet]")
     require_refusal(oaa(*words, "allow_targets=[yournet]"), "allow_targets=[mynet]")
     said = oaa(*words, "allow_targets=[mynet]")
     assert said.status == 0, said.err
@@ -427,7 +427,7 @@ def test_an_allowed_module_leads_to_its_own_parts_only(
         "predict", f"predict.checkpoint={CHECKPOINT}", f"predict.photos={holiday}",
         "allow_targets=[mynet]",
     )  # fmt: skip
-    require_refusal(said, "no part of ours")
+    require_refusal(said, "not a part of ours")
     assert "allow_targets=[os]" not in said.err
 
 

@@ -408,8 +408,11 @@ MKDIR = {"_target_": "torch.nn.parallel.distributed.os.mkdir", "path": "owned"}
         (list_for_config, ("cam/config.yaml is not a run's configuration but a list",)),
         (change_config("data.train.split", "val"), ("cam/store belongs to another data set",)),
         (change_config("data.train.root", "gone"), ("gone",)),
-        (change_config("net.attention", {"_target_": "this.d"}), ("'this.d'", "no part of ours")),
-        (change_config("net.attention", MKDIR), ("os.mkdir'", "no part of ours")),
+        (
+            change_config("net.attention", {"_target_": "this.d"}),
+            ("'this.d'", "not a part of ours"),
+        ),
+        (change_config("net.attention", MKDIR), ("os.mkdir'", "not a part of ours")),
         (change_config("net.attention._target_", "torch.nn.Nothing"), ("'torch.nn.Nothing'",)),
         (OTHER, ("makes maps by min_max_attention", "holds maps by class_attention")),
         (another_method, ("no model of its run is known to make maps 'mine'",)),

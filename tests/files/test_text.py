@@ -32,10 +32,10 @@ def test_utf_16_of_the_other_byte_order_is_read_by_its_mark(tmp_path: Path) -> N
     ("content", "match"),
     [
         (TEXT.encode("latin-1"), r"some\.csv is not UTF-8 text \(line 2 has the byte 0xf6.*1252"),
-        ("狗,tags\n".encode("gb2312"), r"no UTF-8 text \(line 1 has the byte .*GBK"),
-        (TEXT.encode("utf-16-le"), r"no UTF-8 text|UTF-16 without a mark"),
+        ("狗,tags\n".encode("gb2312"), r"not UTF-8 text \(line 1 has the byte .*GBK"),
+        (TEXT.encode("utf-16-le"), r"not UTF-8 text|UTF-16 without a mark"),
         ("abc".encode("utf-16-be"), "UTF-16 without a mark"),
-        (b"\xff\xfea\x00b", "no whole UTF-16 text"),
+        (b"\xff\xfea\x00b", "not a whole UTF-16 text"),
         (b"PK\x03\x04\x14\x00", "is a workbook .* save it as 'CSV UTF-8'"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "is a workbook"),
     ],

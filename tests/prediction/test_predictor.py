@@ -150,7 +150,7 @@ def test_a_folder_that_is_no_segmenter_is_named(folder: Path, again: Path) -> No
     with pytest.raises(ConfigError, match="is not a segmenter's"):
         Predictor.load(again / "runs/tiny/seed-0/classifier")
     (folder / "last.ckpt").write_bytes(b"no checkpoint")
-    with pytest.raises(WeightsError, match="no checkpoint of this network"):
+    with pytest.raises(WeightsError, match="not a checkpoint of this network"):
         Predictor.load(folder)
 
 

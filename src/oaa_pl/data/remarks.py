@@ -134,5 +134,5 @@ def odd_files(listing: Listing, elsewhere: Sequence[Path]) -> Iterator[str]:
         yield f"{len(bare)} photos in {listing.folder} have no tag and are left out: {shown}"
     for path in sorted(listing.folder.rglob("*")):
         if not path.is_file() and not path.is_dir():
-            kind = "a link to nothing" if path.is_symlink() else "no regular file"
+            kind = "a link to nothing" if path.is_symlink() else "not a regular file"
             yield f"{path} is {kind}: remove it, or replace it by a photo"

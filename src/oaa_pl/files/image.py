@@ -66,7 +66,7 @@ def read_header(path: Path) -> Header:
 
     Raises:
         MissingImageError: if there is no such file.
-        BadImageError: if it is empty, no regular file, too large, or its header is of no known
+        BadImageError: if it is empty, not a regular file, too large, or its header is of no known
             format.
     """
     with opened(path) as image:
