@@ -75,7 +75,7 @@ def test_a_run_that_was_killed_and_interrupted_ends_with_the_same_files(
     interrupted = run_until(signal.SIGINT, "segmenter/oaa_max/last.ckpt", 2, empty, *arguments)
     assert interrupted.status == 130, interrupted.err
     assert interrupted.err.endswith(
-        "\noaa: interrupted; run the same command again to go on from there\n"
+        "\noaa: interrupted; run the same command again to continue from there\n"
     )
     assert "Traceback" not in interrupted.err
     assert not (seed / "segmenter/oaa_max/done.json").exists()
@@ -160,7 +160,7 @@ def test_an_interruption_leaves_one_line_and_a_run_to_go_on_with(
     ended = run_until(number, ending, count, empty, *arguments)
     assert ended.status == 130, ended.err
     assert ended.err.endswith(
-        "\noaa: interrupted; run the same command again to go on from there\n"
+        "\noaa: interrupted; run the same command again to continue from there\n"
     )
     assert "Traceback" not in ended.err
     with inside(empty):

@@ -128,7 +128,7 @@ def test_a_checkpoint_that_cannot_be_read_is_named_in_every_stage(
     stage = SEED / place
     (stage / "done.json").unlink()
     (stage / "last.ckpt").write_bytes((stage / "last.ckpt").read_bytes()[:1000])
-    require_refusal(run(place, tiny_voc_once), f"{place}/last.ckpt is no readable checkpoint")
+    require_refusal(run(place, tiny_voc_once), f"{place}/last.ckpt is not a readable checkpoint")
 
 
 @pytest.mark.slow

@@ -171,7 +171,7 @@ def test_a_stage_that_ran_out_of_time_is_gone_on_with(
     arguments = (*words(tiny_voc_once), "+trainer.max_time={seconds: 0}")
     said = oaa("fit", *arguments)
     assert said.status == 130, said.err
-    assert said.err.endswith("interrupted; run the same command again to go on from there\n")
+    assert said.err.endswith("interrupted; run the same command again to continue from there\n")
     assert "classifier: stopped by TimeLimit after 1 epochs (2 steps) of 2 epochs" in caplog.text
     assert not (STAGE / "done.json").exists()
     assert progress() == (1, True)

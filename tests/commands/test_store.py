@@ -333,7 +333,7 @@ def test_a_sound_store_is_left_as_it_is(run: Path) -> None:
 def test_a_store_elsewhere_is_repaired_with_the_checkpoint_that_is_named(run: Path) -> None:
     shutil.copytree(store_of("cam"), "copy")
     flip(Path("copy"), 5)
-    require_refusal(oaa("store", "repair", "copy"), "lies in no finished run", "checkpoint=...")
+    require_refusal(oaa("store", "repair", "copy"), "is not in a finished run", "checkpoint=...")
     said = oaa("store", "repair", "copy", f"checkpoint={SEED}/integral/hybrid/last.ckpt")
     assert said.status == 0, said.err
     repaired = StoreReader(Path("copy")).state
@@ -402,7 +402,7 @@ MKDIR = {"_target_": "torch.nn.parallel.distributed.os.mkdir", "path": "owned"}
         (lose_checkpoint, ("classifier/last.ckpt does not exist", "checkpoint=...")),
         (spoil_checkpoint, ("classifier/last.ckpt is not a checkpoint of this network",)),
         (foreign_checkpoint, ("classifier/last.ckpt is not a checkpoint of this network",)),
-        (lose_config, ("lies in no finished run", "checkpoint=...")),
+        (lose_config, ("is not in a finished run", "checkpoint=...")),
         (spoil_config, ("cam/config.yaml cannot be read",)),
         (empty_config, ("cam/config.yaml is not a run's configuration: no 'net.attention'",)),
         (list_for_config, ("cam/config.yaml is not a run's configuration but a list",)),
@@ -456,8 +456,8 @@ def test_a_generation_that_a_training_resumes_from_cannot_be_repaired(unfinished
         require_refusal(
             oaa("store", action, str(path)),
             "generation 2",
-            "can only go on from generation 2: restore that from a copy, or remove",
-            f"{SEED}/classifier and train anew",
+            "can only continue from generation 2: restore that from a copy, or remove",
+            f"{SEED}/classifier and train again",
         )
     assert snapshot(unfinished) == before
 
@@ -467,7 +467,7 @@ def test_an_older_generation_that_a_training_resumes_from_is_not_passed_over(
 ) -> None:
     flip(store_of("oaa_max"), 3, 2)
     said = oaa("store", "verify", str(store_of("oaa_max")))
-    require_refusal(said, "generation 2 in 1 of 6 rows", "can only go on from generation 2")
+    require_refusal(said, "generation 2 in 1 of 6 rows", "can only continue from generation 2")
 
 
 def test_damage_that_a_resumed_training_drops_is_said_to_be_so(
@@ -478,7 +478,7 @@ def test_damage_that_a_resumed_training_drops_is_said_to_be_so(
     flip(path, 3)
     for action in ("verify", "repair"):
         said = oaa("store", action, str(path))
-        require_refusal(said, "resume its training, which goes on from generation 2")
+        require_refusal(said, "resume its training, which continues from generation 2")
     said = oaa("fit", *words(tiny_voc_once))
     assert said.status == 0, said.err
     assert np.array_equal(StoreReader(path).state, state)
@@ -607,7 +607,7 @@ def test_a_foreign_map_that_is_none_is_named_and_nothing_made(
         (("import", "nowhere", "new"), ("nowhere is not a folder",)),
         (("import", "runs", "new"), ("runs has no header.json", "experiment=...")),
         (("import", "runs", "new", "data=nothing"), ("data/nothing",)),
-        (("import", "STORE", "new", "data=voc12"), ("header.json tells the data set", "data=")),
+        (("import", "STORE", "new", "data=voc12"), ("header.json names the data set", "data=")),
         (("info", "STORE", "generations=1"), ("'generations' is not known", "generation=...")),
         (("info", "STORE", "generation=x"), ("generation must be a whole number, got 'x'",)),
         (("info", "STORE", "generation="), ("generation must be a whole number, got ''",)),
@@ -644,4 +644,4 @@ def test_a_store_at_the_top_of_a_disk_is_in_no_run(
     flip(store_of("cam"), 0)
     top = Path(Path.cwd().anchor) / "store"
     monkeypatch.setattr(Path, "resolve", lambda path, strict=False: top)
-    require_refusal(oaa("store", "repair", str(store_of("cam"))), "lies in no finished run")
+    require_refusal(oaa("store", "repair", str(store_of("cam"))), "is not in a finished run")

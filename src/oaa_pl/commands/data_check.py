@@ -141,7 +141,7 @@ def _black(cue: FolderCue, listing: Listing) -> list[str]:
 
 
 def _cue(cfg: DictConfig, found: Findings) -> FolderCue | None:
-    """The background cue, if it reads files; why there is none is a fault."""
+    """The background cue, if it reads files; None otherwise. An error in making it is a fault."""
     if not issubclass(get_class(cfg.background._target_), FolderCue):
         return None
     try:

@@ -70,8 +70,8 @@ def _run(name: str, overrides: Sequence[str]) -> int:
     from oaa_pl.training.notice import forget
 
     forget()
-    # A polite kill leaves as Ctrl-C does: locks released, the run resumable. So does SIGUSR1, by
-    # which SLURM tells that a job's time is nearly over.
+    # SIGTERM ends the command as Ctrl-C does: locks are released, and the run can be resumed. So
+    # does SIGUSR1, which SLURM sends when a job's time is nearly over.
     polite = {one: signal.signal(one, _interrupt) for one in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         command = importlib.import_module(f"oaa_pl.commands.{name.replace(' ', '_')}")
@@ -80,7 +80,7 @@ def _run(name: str, overrides: Sequence[str]) -> int:
         else:
             run_job(command.run, overrides)
     except KeyboardInterrupt:
-        sys.stderr.write("\noaa: interrupted; run the same command again to go on from there\n")
+        sys.stderr.write("\noaa: interrupted; run the same command again to continue from there\n")
         return INTERRUPTED
     except JobsFailedError as error:
         status = _refuse(str(error))

@@ -102,11 +102,12 @@ oracle.""",
     ),
     "predict": (
         "masks and overlays for a folder of new photos",
-        """Files that are no photo are named and left out, hidden ones passed over, links followed;
-the status is non-zero only if nothing could be read.
+        """Reads all files of the folder and its subfolders. Files that are not photos are named and
+skipped; hidden files are skipped; links are followed. The status is non-zero only if no file
+could be read.
 
-The segmenter's folder (last.ckpt, config.yaml, stage.json) is enough, wherever it lies. It
-looks at photos as recorded there, but for what this command line names: evaluate.size (pixels
+Needs only the segmenter's folder (last.ckpt, config.yaml, stage.json), which may be anywhere.
+Uses the settings recorded there, unless this command line names another: evaluate.size (pixels
 of a square, or of the long side with evaluate.keep_shape=true; null: the photo's own size),
 evaluate.scales, evaluate.flip, crf, trainer. A network of your own module, of timm or of
 torchvision is called once you allow it: allow_targets=[mynet]. Only do so if you trust the
@@ -122,7 +123,7 @@ folder and know that code.""",
         "saliency maps by a salient-object network, for background=folder",
         """Writes <saliency.output>/<id>.png for the photos of saliency.photos=..., or else for the
 training photos of data=..., into data.saliency. Maps that are there already are left as they
-are: run it again after a crash. Files that are no photo are named and left out.
+are: run it again after a crash. Files that are not photos are named and skipped.
 
 saliency.model is an ONNX file with one input (1, 3, h, w), such as U2-Net or U2-Net-p; models
 are not fetched by name. Needs the extra: pip install 'oaa_pl[saliency]'. Without the command,
@@ -139,7 +140,7 @@ background=onnx asks the same model while `oaa label` runs, and keeps the maps i
         ("oaa report", "oaa report experiment=table2_voc320 data.root=VOC"),
     ),
     STORE: (
-        "look at, check, mend, merge, export a store of attention maps",
+        "look at, check, repair, merge, export a store of attention maps",
         """info PATH [generation=N]                what it holds
 verify PATH [generation=N]              compare every byte with its checksum, name damaged rows
 repair PATH [checkpoint=FILE]           recompute the damaged rows of the newest generation, and
@@ -150,7 +151,7 @@ export PATH FOLDER [format=png|npz]     a file per map or per image, as other co
 import FOLDER PATH                      and back: an export knows its data set
 import FOLDER PATH KEY=VALUE ...        maps of other code: say the data set as for `oaa fit`
 
-A run's stores lie in runs/<name>/seed-<seed>/attention/<method>/store. What is made (INTO,
+A run's stores are in runs/<name>/seed-<seed>/attention/<method>/store. What is made (INTO,
 FOLDER of an export, PATH of an import) must be new: it is made whole or not at all.""",
         (
             "oaa store info runs/synthetic/seed-0/attention/oaa_max/store",
@@ -221,7 +222,7 @@ What can be chosen:
 
 Values used most often:
   seed=0            of initialisation, order and augmentation
-  runs=runs         folder of all runs; a run lies in <runs>/<name>/seed-<seed>
+  runs=runs         folder of all runs; a run is in <runs>/<name>/seed-<seed>
   name=NAME         of the run, the experiment's by default
   trainer.precision=auto              bf16-mixed where it is native; else 32-true, or 16-mixed
                                       on a GPU

@@ -41,12 +41,12 @@ def repair(path: Path, checkpoint: Path | None = None) -> Findings:
         where there is no problem, nothing is committed.
 
     Raises:
-        StoreError: if header or list of images are damaged, there is no generation, the store is
-            in use, or a training still goes on from one of its generations.
+        StoreError: if the header or the list of images is damaged, the store has no generation
+            or is in use, or an unfinished training still needs one of its generations.
         StoreMismatchError: if the model is of another data set, or makes another kind of maps.
         MissingInputError: if the model or its configuration is not there.
         WeightsError: if the checkpoint is damaged, or of another network.
-        ConfigError: if the recorded configuration is damaged, or calls what is no part of ours.
+        ConfigError: if the recorded configuration is damaged, or calls code that is not ours.
     """
     header, pairs = read_identity(path)
     known = committed(path)
@@ -71,7 +71,7 @@ def repair(path: Path, checkpoint: Path | None = None) -> Findings:
 
 
 def advice(path: Path, damaged: Collection[int], newest: int) -> str:
-    """What to do about damaged generations of a store; empty where nothing reads them any more.
+    """What to do about damaged generations of a store; empty if nothing reads them any more.
 
     Args:
         path: the store's folder.
@@ -84,23 +84,26 @@ def advice(path: Path, damaged: Collection[int], newest: int) -> str:
     needed = _resumed_from(path)
     if needed in damaged:
         return (
-            f"its training is not finished and can only go on from generation {needed}: restore "
-            f"that from a copy, or remove {_run_of(path) / 'classifier'} and train anew"
+            f"its training is not finished and can only continue from generation {needed}: "
+            f"restore that from a copy, or remove {_run_of(path) / 'classifier'} and train again"
         )
     if newest not in damaged:
         return ""
     if needed is not None:
-        return f"resume its training, which goes on from generation {needed} and makes it anew"
+        return (
+            f"resume its training, which continues from generation {needed} and makes the damaged "
+            "one again"
+        )
     return f"'oaa store repair {path}' recomputes its damaged rows"
 
 
 def _run_of(path: Path) -> Path:
-    """Folder of the run that a store lies in, if it lies in one."""
+    """Folder of the run that a store belongs to, if it belongs to one."""
     return path.resolve().parent.parent.parent
 
 
 def _resumed_from(path: Path) -> int | None:
-    """The generation that an unfinished training's checkpoint names; None if there is no such."""
+    """The generation that an unfinished training's checkpoint names; None if it names none."""
     method, stage = path.resolve().parent.name, _run_of(path) / "classifier"
     if not (stage / LAST).is_file() or (stage / "done.json").is_file():
         return None
@@ -123,8 +126,8 @@ def _model(
             raise MissingInputError(f"{checkpoint} does not exist; say which with checkpoint=...")
     else:
         raise MissingInputError(
-            f"{path} lies in no finished run, which would tell the model that made it; say which "
-            "with checkpoint=..."
+            f"{path} is not in a finished run, so the model that made it is not known; give "
+            "it with checkpoint=..."
         )
     made, method = Configured(cfg), path.resolve().parent.name
     # How the model's score map is read is the store's own matter.

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Write the saliency of every photo that has none yet; what is no photo is named and left out.
+    """Write the missing saliency maps of photos. Files that are not photos are named and skipped.
 
     Writes `<saliency.output>/<id>.png`, 8-bit gray at the photo's size.
 
@@ -80,11 +80,11 @@ def _of_training(cfg: DictConfig) -> dict[str, Path]:
 
 
 def _of_folder(cfg: DictConfig, output: Path) -> dict[str, Path]:
-    """Every file of the folder and its subfolders, by id; hidden ones are passed over."""
+    """Every file of the folder and its subfolders, by id. Hidden files are skipped."""
     folder = expanded_path(cfg.saliency.photos)
     if not folder.is_dir():
         raise MissingInputError(f"saliency.photos: {folder} is not a folder")
-    # What lies in the output was made by this command, unless the output is the folder itself.
+    # This command made the files in the output, unless the output is the folder of photos itself.
     made = None if output.resolve() == folder.resolve() else output.resolve()
     photos: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):

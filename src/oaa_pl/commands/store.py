@@ -1,4 +1,4 @@
-"""`oaa store`: what a store of attention maps holds, whether it is sound, and moving it about."""
+"""`oaa store`: look at, check, repair, merge, export and import stores of attention maps."""
 
 import re
 import sys
@@ -67,11 +67,11 @@ def show_info(paths: Sequence[Path], options: Sequence[str]) -> None:
 def verify(paths: Sequence[Path], options: Sequence[str]) -> None:
     """Compare every byte with its checksum; name each damaged row.
 
-    Damage to a generation that nothing reads any more, older than a sound one, is told but no
-    error.
+    Damage to a generation that nothing reads any more, since a newer one is sound, is reported
+    but is not an error.
 
     Raises:
-        StoreError: if there is no generation, or one that is asked for or still read is damaged.
+        StoreError: if there is no generation, or a damaged one is the one given or is still read.
     """
     (path,) = _counted(paths, "PATH")
     asked = _generation(_chosen(options, "generation"))
@@ -83,7 +83,7 @@ def verify(paths: Sequence[Path], options: Sequence[str]) -> None:
     for generation in known if asked is None else [asked]:
         found = examine(path, generation, header, len(pairs.pairs))
         if found.problems and generation not in committed(path):
-            continue  # a training went on meanwhile, and dropped it
+            continue  # a training dropped it in the meantime
         say(f"{path}, generation {generation}: {'damaged' if found.problems else 'sound'}")
         _say_findings(found, pairs)
         if found.problems:
@@ -110,7 +110,7 @@ def merge(paths: Sequence[Path], options: Sequence[str]) -> None:
 
 
 def export(paths: Sequence[Path], options: Sequence[str]) -> None:
-    """Write every map to a file of its own, for other people's code."""
+    """Write every map to a file of its own, for other code."""
     path, folder = _counted(paths, "PATH FOLDER")
     chosen = _chosen(options, "generation", "format")
     store = StoreReader(path, _generation(chosen))
@@ -119,15 +119,14 @@ def export(paths: Sequence[Path], options: Sequence[str]) -> None:
     say(f"{folder}: {count} maps of generation {store.generation}; {len(store.missing())} missing")
 
 
-def take_in(paths: Sequence[Path], options: Sequence[str]) -> None:
-    """Make a store of maps in files of their own.
+def import_store(paths: Sequence[Path], options: Sequence[str]) -> None:
+    """Make a store from maps that are each in a file of its own.
 
-    Their data set is told by the export's own list, or, for other people's maps, by the
-    configuration.
+    An export records its data set. For maps of other code, the configuration gives the data set.
 
     Raises:
         MissingInputError: if the folder of the maps does not exist.
-        ConfigError: if the data set is told twice, or not at all.
+        ConfigError: if the data set is given twice, or not at all.
     """
     folder, path = _counted(paths, "FOLDER PATH")
     if not folder.is_dir():
@@ -135,12 +134,12 @@ def take_in(paths: Sequence[Path], options: Sequence[str]) -> None:
     own = folder / "header.json"
     if own.is_file():
         if options:
-            raise ConfigError(f"{own} tells the data set; leave out {' '.join(options)}")
-        _take_in(folder, path, *read_identity(folder))
+            raise ConfigError(f"{own} names the data set; leave out {' '.join(options)}")
+        _import(folder, path, *read_identity(folder))
         return
     if not options:
         raise ConfigError(
-            f"{folder} has no header.json, so it is no export; say which data set its maps are of: "
+            f"{folder} has no header.json, so it is not an export; give the data set of its maps: "
             "experiment=..., or data=... and its values"
         )
 
@@ -148,18 +147,18 @@ def take_in(paths: Sequence[Path], options: Sequence[str]) -> None:
         pairs = pairs_of(Configured(cfg).data.train)
         grid = tuple(cfg.store.grid)
         header = Header(pairs.classes, pairs.fingerprint, grid, "maximum", normalisation="unknown")
-        _take_in(folder, path, header, pairs)
+        _import(folder, path, header, pairs)
 
     run_job(of_other_code, options)
 
 
-def _take_in(folder: Path, path: Path, header: Header, pairs: Pairs) -> None:
+def _import(folder: Path, path: Path, header: Header, pairs: Pairs) -> None:
     with bar(len(pairs.ids), "import") as progress:
         count = import_maps(folder, path, header, pairs, progress.update)
     say(f"{path}: {count} maps; {len(pairs.pairs) - count} pairs have none")
 
 
-def mend(paths: Sequence[Path], options: Sequence[str]) -> None:
+def repair_store(paths: Sequence[Path], options: Sequence[str]) -> None:
     """Recompute the damaged rows of a store's newest generation, and only those."""
     (path,) = _counted(paths, "PATH")
     checkpoint = _chosen(options, "checkpoint").get("checkpoint")
@@ -176,10 +175,10 @@ def mend(paths: Sequence[Path], options: Sequence[str]) -> None:
 ACTIONS: dict[str, Callable[[Sequence[Path], Sequence[str]], None]] = {
     "info": show_info,
     "verify": verify,
-    "repair": mend,
+    "repair": repair_store,
     "merge": merge,
     "export": export,
-    "import": take_in,
+    "import": import_store,
 }
 
 

@@ -1,7 +1,7 @@
-"""Which precision a stage computes in: as asked, as it began, or as suits this machine.
+"""Choose the precision of a stage: the given one, the recorded one, or the best on this machine.
 
-The precision is part of what determines a stage's outcome. A stage that is resumed keeps its own,
-and the later stages of a run follow its classifier, whatever machine they run on.
+The precision affects the result of a stage. So a resumed stage keeps its precision, and the later
+stages of a run use the precision of its classifier, on any machine.
 """
 
 import json
@@ -40,12 +40,12 @@ class Settled(NamedTuple):
 def settle(
     trainer: TrainerPlan, folder: Path, classifier: Path, full_on_cpu: str | None = None
 ) -> Settled:
-    """Decide in which precision a stage trains, before anything of it is made.
+    """Decide in which precision a stage trains, before the stage makes any file.
 
     Args:
         trainer: its precision may be "auto".
         folder: the stage's folder; one that has a checkpoint keeps its precision.
-        classifier: folder of the run's classifier, whose precision "auto" takes over.
+        classifier: folder of the run's classifier, whose precision "auto" uses.
         full_on_cpu: name of the network, if it gains nothing from bfloat16 on a CPU.
 
     Raises:
@@ -53,7 +53,7 @@ def settle(
     """
     asked, device = trainer.precision, accelerator_of(trainer.settings.get("accelerator"))
     own = _recorded(folder)
-    # A finished stage computes nothing: whatever it was made in is no news.
+    # A finished stage computes nothing, so its precision needs no message.
     say = partial(say_once, log) if not (folder / "done.json").is_file() else _nothing
     used: str | int
     if asked != AUTO:
@@ -86,10 +86,10 @@ def settle(
 
 
 def as_trained(trainer: TrainerPlan, folder: Path, full_on_cpu: str | None = None) -> TrainerPlan:
-    """The trainer's settings with which the model in a stage's folder is asked.
+    """The trainer's settings for inference with the model in a stage's folder.
 
     Args:
-        trainer: a precision that it names is taken as it is.
+        trainer: if it names a precision, that one is used.
         folder: the stage's folder; "auto" means the precision recorded there.
         full_on_cpu: name of the network, if it gains nothing from bfloat16 on a CPU.
     """
@@ -102,7 +102,7 @@ def as_trained(trainer: TrainerPlan, folder: Path, full_on_cpu: str | None = Non
 
 
 def trained_precision(name: Any, device: str) -> Precision:
-    """The precision in which a trained network is asked, reported if this machine imitates it.
+    """The precision for inference with a trained network; warn if this machine emulates it.
 
     Args:
         name: of its training, one of Lightning's.
@@ -131,13 +131,13 @@ def accelerator_of(wanted: Any) -> str:
 
 
 def _imitated(precision: Precision, device: str) -> str | None:
-    """A warning of numbers that a processor has no instructions for; None if it has them."""
+    """A warning if the processor has no instructions for a precision; None if it has them."""
     if device != "cpu":
         return None
     if precision.computes_bfloat16:
         native, why = bfloat16_on(device)
     else:
-        # Nobody trains so on a CPU: not worth a search for the few that have float16.
+        # Training in float16 on a CPU is rare, so we do not search for the few CPUs that have it.
         native, why = precision.weights != torch.float16, "float16 is for GPUs"
     if native:
         return None
@@ -162,7 +162,7 @@ def _chosen(device: str, full_on_cpu: str | None) -> tuple[str, str]:
 
 
 def _recorded(folder: Path) -> tuple[Any, str] | None:
-    """Precision of a stage that has a result or a checkpoint, as spelt there, and why it was so."""
+    """Recorded precision of a stage that has a result or a checkpoint, and the recorded reason."""
     if not any((folder / name).is_file() for name in ("done.json", LAST)):
         return None
     try:
@@ -170,4 +170,4 @@ def _recorded(folder: Path) -> tuple[Any, str] | None:
         value = record["made_from"]["precision"]
         return value, str(record.get("precision", {}).get("why", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # what is wrong with a record is for the stage itself to report
+        return None  # the stage itself reports a damaged record

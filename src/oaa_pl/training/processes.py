@@ -1,7 +1,7 @@
-"""How many processes a training has, who started them, and what is refused.
+"""Check how many processes a training has and what started them.
 
-Asked of the built trainer, its strategy and its launcher, not of what the configuration calls them:
-`strategy=auto` with two devices is `ddp`.
+The checks read the built trainer, its strategy and its launcher, not the names in the
+configuration: `strategy=auto` with two devices is `ddp`.
 """
 
 from typing import Any
@@ -46,10 +46,10 @@ def cluster() -> ClusterEnvironment | None:
         if TorchElasticEnvironment.detect():
             return TorchElasticEnvironment()
         if SLURMEnvironment.detect():
-            # Lightning would save inside an epoch at SIGUSR1, from where no stage goes on exactly,
-            # and bypass SIGTERM. The last whole epoch is on disk anyway.
+            # With auto_requeue, Lightning would bypass SIGTERM and save inside an epoch at SIGUSR1.
+            # No stage can continue exactly from there. The last whole epoch is on disk anyway.
             environment = SLURMEnvironment(auto_requeue=False)
-            # One task with several devices: nobody else would start the other processes.
+            # SLURM started one task with several devices: Lightning must start the other processes.
             return environment if environment.world_size() > 1 else LightningEnvironment()
         others: tuple[type[ClusterEnvironment], ...] = (LSFEnvironment, MPIEnvironment)
         for kind in others:
@@ -92,7 +92,7 @@ def spawned(strategy: Any) -> Any:
 
 
 def require_supported(trainer: Trainer, *, one_training: bool) -> None:
-    """Refuse, before training, what would end in a traceback, a hang or several runs at once.
+    """Refuse settings that would cause a traceback, a hang or several runs at once.
 
     Args:
         trainer: as built.
@@ -109,7 +109,7 @@ def require_supported(trainer: Trainer, *, one_training: bool) -> None:
             "a way that accumulation and checkpoints do not know; say trainer.strategy=auto, ddp "
             "or ddp_spawn"
         )
-    # Not `world_size`, which is what the environment says.
+    # Not `world_size`: that comes from the environment.
     outside, number = cluster(), trainer.num_devices * trainer.num_nodes
     if isinstance(outside, LightningEnvironment):
         outside = None
@@ -134,14 +134,14 @@ def _started(trainer: Trainer, outside: ClusterEnvironment | None) -> int:
         return outside.world_size()
     launcher = trainer.strategy.launcher
     if isinstance(launcher, _SubprocessScriptLauncher) and not repeats_the_command(trainer):
-        return trainer.world_size  # somebody, or Lightning itself, has set LOCAL_RANK
+        return trainer.world_size  # the user, or Lightning itself, has set LOCAL_RANK
     return 1
 
 
 def _require_one_fit(
     trainer: Trainer, outside: ClusterEnvironment | None, started: int, *, one_training: bool
 ) -> None:
-    """Of processes that were started from outside: they make one training, and only one."""
+    """Check that the processes started from outside make exactly one training."""
     name, number = _name(outside), trainer.num_devices * trainer.num_nodes
     own = isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
     if not one_training:

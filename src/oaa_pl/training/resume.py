@@ -1,4 +1,4 @@
-"""What a stage's checkpoint says: how far the training came, and whether it can go on exactly."""
+"""Read a stage's checkpoint: how far the training came, and whether it can continue exactly."""
 
 import logging
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ class Progress(NamedTuple):
         epochs: whole or begun ones.
         steps: of the optimiser.
         whole: whether the last epoch was whole.
-        stopped_by: who stopped it there before its planned length, such as "EarlyStopping".
-        goes_on: whether that was a time limit only, so that the training is to be resumed.
+        stopped_by: callbacks that stopped it before its planned length, such as "EarlyStopping".
+        goes_on: whether only a time limit stopped it, so that the training can be resumed.
     """
 
     epochs: int
@@ -69,16 +69,16 @@ def progress_of(folder: Path) -> Progress | None:
             tuple(stop.get("by", ())),
             bool(stop.get("goes_on", False)),
         )
-    except Exception as error:  # torch raises almost anything at a file that is none of its own
+    except Exception as error:  # torch raises almost any error for a foreign file
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise WeightsError(
-            f"{path} is no readable checkpoint ({reason}), so its training cannot go on; remove "
-            "it to train anew"
+            f"{path} is not a readable checkpoint ({reason}), so its training cannot continue; "
+            "remove it to train again from the start"
         ) from error
 
 
 def resume_point(folder: Path, epochs: int | None, steps: int) -> Progress | None:
-    """The progress that a stage goes on from; None if it begins anew.
+    """The progress from which a stage continues; None if it starts from the beginning.
 
     Args:
         folder: the stage's.
@@ -87,20 +87,22 @@ def resume_point(folder: Path, epochs: int | None, steps: int) -> Progress | Non
 
     Raises:
         WeightsError: if the checkpoint cannot be read.
-        ConfigError: if it was saved inside an epoch, from where no data loader goes on exactly.
+        ConfigError: if it was saved inside an epoch, where no data loader can continue exactly.
     """
     progress = progress_of(folder)
     if progress is None or progress.whole or progress.reached(epochs, steps):
         return progress
     raise ConfigError(
-        f"{folder / LAST} was saved inside epoch {progress.epochs - 1}, from where no training can "
-        "go on exactly; remove it to train the stage anew, or put one there that was saved at an "
-        "epoch's end"
+        f"{folder / LAST} was saved inside epoch {progress.epochs - 1}, and no training can "
+        "continue exactly from there; remove it to train the stage again from the start, or "
+        "replace it by one that was saved at the end of an epoch"
     )
 
 
 def set_aside_requeued(folder: Path) -> None:
-    """Rename what SLURM's requeue saved inside an epoch: Lightning would resume from it unasked.
+    """Rename checkpoints that SLURM's requeue saved inside an epoch.
+
+    Without this, Lightning would resume from them.
 
     Every process of a training may do this at the same time.
 
@@ -114,5 +116,5 @@ def set_aside_requeued(folder: Path) -> None:
             path.rename(unused)
             log.warning(
                 "%s was saved inside an epoch, when SLURM asked to requeue; it is not used (now "
-                "%s): the stage goes on from %s, or begins anew", path, unused.name, LAST,
+                "%s): the stage continues from %s, or starts again", path, unused.name, LAST,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Train one stage: exact resumption, an honest end, and a clean way out at Ctrl-C."""
+"""Train one stage: resume exactly, report an early end, and stop cleanly at Ctrl-C."""
 
 import logging
 import re
@@ -26,8 +26,8 @@ __all__ = ["train"]
 
 log = logging.getLogger(__name__)
 
-# What Lightning says of an older package's checkpoint, which knew ours by another name. Its state
-# is of no use: there is one checkpoint, in one place.
+# Lightning's warning for a checkpoint of an older version, where our callback had another name. The
+# lost state is not needed: there is one checkpoint, in one place.
 _OLD_CHECKPOINT = r"Be aware .* add the following callbacks: \[\"ModelCheckpoint\{[^}]*\}\"\]"
 
 
@@ -46,7 +46,7 @@ def train(
     prepare: Callable[[], None] | None = None,
     **more: Any,
 ) -> bool:
-    """Train, or go on training from the last checkpoint.
+    """Train, or continue training from the last checkpoint.
 
     Args:
         record: of the stage's folder, begun once the trainer accepts its settings.
@@ -63,11 +63,11 @@ def train(
         **more: further arguments of the trainer.
 
     Returns:
-        Whether this is the process that goes on afterwards: under `ddp` only rank 0 does.
+        Whether this process continues after the training: under `ddp` only rank 0 does.
 
     Raises:
-        KeyboardInterrupt: if somebody pressed Ctrl-C, or a time limit was reached; what was
-            checkpointed stays.
+        KeyboardInterrupt: if the user pressed Ctrl-C, or a time limit was reached; the last
+            checkpoint stays.
         ConfigError: if the trainer's settings or the length make no sense, or the checkpoint was
             saved inside an epoch.
         RunMismatchError: if the folder was made from something else.
@@ -91,7 +91,7 @@ def train(
             prepare()
     last = record.folder / LAST
     status = "failed"
-    # Lightning leaves the process at Ctrl-C; the command line has something to say first.
+    # Lightning exits the process at Ctrl-C; the command line must print its message first.
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", _OLD_CHECKPOINT)
@@ -114,10 +114,10 @@ def train(
     finally:
         for logger in loggers:
             logger.finalize(status)
-        # Or the next job of a sweep would go on in this one's run.
+        # Without this, the next job of a sweep would log into this job's run.
         wandb.finish(exit_code=0 if status == "success" else 1)
         if torch.distributed.is_initialized():
-            # The other processes leave now: whoever scores afterwards must not wait for them.
+            # The other processes exit now, so a later score must not wait for them.
             torch.distributed.destroy_process_group()
     goes_on = bool(trainer.is_global_zero)
     _end(record, what, planned, report=goes_on)
@@ -125,16 +125,16 @@ def train(
 
 
 def _length_of(progress: Progress, planned: tuple[int | None, int]) -> tuple[int | None, int]:
-    """What a training has that was stopped for good, in the units of its plan."""
+    """The length of a training that was stopped for good, in the units of its plan."""
     return (None, progress.steps) if planned[0] is None else (progress.epochs, -1)
 
 
 def _end(record: StageRecord, what: str, planned: tuple[int | None, int], *, report: bool) -> None:
-    """Say how a training ended, if not at its planned length, and keep that for `done.json`.
+    """Report a training that ended before its planned length, and keep that for `done.json`.
 
     Raises:
         KeyboardInterrupt: if a time limit ended it.
-        OaaError: if nobody knows what ended it.
+        OaaError: if no callback reports that it stopped the training.
     """
     progress = progress_of(record.folder)
     if progress is not None and progress.reached(*planned):
@@ -143,7 +143,7 @@ def _end(record: StageRecord, what: str, planned: tuple[int | None, int], *, rep
     if progress is None or not progress.stopped_by:
         raise OaaError(
             f"{what}: the training ended before its {length}, and no callback says why; run the "
-            "same command again to go on"
+            "same command again to continue"
         )
     by = ", ".join(progress.stopped_by)
     said = f"{what}: stopped by {by} after {progress.epochs} epochs ({progress.steps} steps)"

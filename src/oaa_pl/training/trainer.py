@@ -1,4 +1,4 @@
-"""The trainer of a stage: what its run says of it, and what is the stage's own."""
+"""Make the trainer of a stage from the settings of its run and those of the stage itself."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,8 +29,8 @@ from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = ["make_trainer"]
 
-# Settings that a stage makes itself: the value that says the same, and what to say instead. Without
-# the check, Hydra would let ours win and say nothing.
+# Settings that a stage makes itself: the values that agree with ours, and advice for all others.
+# Without the check, Hydra would silently replace a user's value by ours.
 _OURS: dict[str, tuple[tuple[Any, ...], str]] = {
     "max_epochs": ((None,), "say {stage}.epochs=..."),
     "max_steps": ((None, -1), "say {stage}.epochs=null {stage}.steps=..."),
@@ -57,7 +57,7 @@ _OURS: dict[str, tuple[tuple[Any, ...], str]] = {
     "barebones": ((False,), "it saves no checkpoint, which the next stage needs; leave it out"),
 }
 
-# What a constructor of Lightning raises at a value that it does not take.
+# Errors that a constructor of Lightning raises for a value that it does not accept.
 _REFUSALS = (
     InstantiationException, MisconfigurationException, LookupError, RuntimeError, TypeError,
     ValueError,
@@ -75,7 +75,7 @@ def make_trainer(
     alone: bool,
     **more: Any,
 ) -> tuple[Trainer, list[Logger]]:
-    """A trainer that checkpoints each epoch, logs, and repeats exactly what it is told to.
+    """Make a trainer that checkpoints each epoch, logs, and can be repeated exactly.
 
     Args:
         plan: what the run says of its trainings; its precision is one of Lightning's.
@@ -159,7 +159,7 @@ def _built(settings: Mapping[str, Any], ours: Mapping[str, Any]) -> Trainer:
         lists = {name: list(ours[name]) for name in ("callbacks", "plugins")}
         trainer: Trainer = make(**{**ours, **lists})
     except _REFUSALS as error:
-        # What Lightning says of a machine without that device, or of an unknown precision.
+        # Lightning's message, such as for a missing device or an unknown precision.
         reason = str(error.__cause__ or error).splitlines()[0]
         raise ConfigError(f"trainer: {reason}; say trainer=cpu|gpu|ddp, or correct it") from error
     return trainer
