@@ -16,7 +16,8 @@ from tests.test_import_order import LAYERS
 
 from oaa_pl.commands.manual import COMMANDS, STORE
 from oaa_pl.commands.store import ACTIONS
-from oaa_pl.config.compose import register, root_of
+from oaa_pl.config.compose import register
+from oaa_pl.files.installed import root_of
 from oaa_pl.report.markdown import markdown_tables
 from oaa_pl.report.results import read_results
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.report.results import collect
 from oaa_pl.runs.recorded import recorded_classes, recorded_config
 from oaa_pl.stages.configured import Configured

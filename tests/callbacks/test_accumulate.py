@@ -21,8 +21,9 @@ from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, loader, quiet_train
 from torch import Tensor
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.checkpoint import AtomicCheckpointIO
 from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.errors import ConfigError, StoreMismatchError, StoreNotEmptyError
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.generation import committed

@@ -6,8 +6,9 @@ import pytest
 import torch
 from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, loader, quiet_trainer
 
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.checkpoint import AtomicCheckpointIO
 from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.errors import OutputError
 from oaa_pl.modules.classifier import Classifier
 

@@ -21,9 +21,10 @@ from tests.callbacks.tiny_run import STATISTICS, NoiseSource, pairs
 from tests.modules.tiny import TinyNet, quiet_trainer
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.config.compose import register, root_of
+from oaa_pl.config.compose import register
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.transforms import ViewTransform
+from oaa_pl.files.installed import root_of
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, Header
 from oaa_pl.store.memmap import MemmapStore

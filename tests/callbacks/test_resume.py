@@ -15,8 +15,9 @@ from tests.callbacks.tiny_run import EPOCHS, FUSIONS, At, accumulation, data, pa
 from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, quiet_trainer
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.checkpoint import AtomicCheckpointIO
 from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.errors import StoreMismatchError
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.store.generation import seal_of

@@ -28,9 +28,10 @@ from typing_extensions import override
 
 from oaa_pl import AttentionAccumulation, AttentionStore
 from oaa_pl.attention.gate import accept_all
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.checkpoint import AtomicCheckpointIO
 from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.callbacks.generations import GENERATIONS
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.modules.optim import sgd

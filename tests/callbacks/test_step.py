@@ -4,7 +4,7 @@ import pytest
 import torch
 from pytorch_lightning import LightningModule
 
-from oaa_pl.callbacks.step import as_is, batch_fields, score_map_of
+from oaa_pl.callbacks.step import as_is, batch_fields, returned_map
 from oaa_pl.errors import ConfigError
 
 MAP = torch.ones(2, 3, 4, 4)
@@ -25,7 +25,7 @@ class Stranger(LightningModule):
     ],
 )
 def test_a_step_returns_a_score_map_or_skips_its_batch(outputs: Any, expected: Any) -> None:
-    assert score_map_of(outputs, Stranger()) is expected
+    assert returned_map(outputs, Stranger()) is expected
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_step_without_a_score_map_is_named(outputs: Any, found: str) -> None:
     with pytest.raises(
         ConfigError, match=rf"Stranger\.training_step must return.*it returned {found}"
     ):
-        score_map_of(outputs, Stranger())
+        returned_map(outputs, Stranger())
 
 
 def test_a_batch_without_views_is_of_whole_images() -> None:

@@ -21,12 +21,13 @@ from tests.modules.tiny import OPTIMIZER, SCHEDULE, TinyNet, quiet_trainer
 
 from oaa_pl.attention.gate import accept_all
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.checkpoint import AtomicCheckpointIO
 from oaa_pl.callbacks.epoch_checkpoint import EpochCheckpoint
 from oaa_pl.callbacks.epoch_seed import EpochSeed
 from oaa_pl.callbacks.growth import AttentionGrowth
 from oaa_pl.callbacks.history import HistoryLogger
 from oaa_pl.callbacks.progress import StageProgress
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.callbacks.throughput import Throughput
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.transforms import ViewTransform

@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 from tests.commands.tiny import Said, files, inside, oaa, require_refusal, words
 
 from oaa_pl.commands import evaluate, fit, reproduce
-from oaa_pl.config.compose import register, root_of
+from oaa_pl.config.compose import register
 from oaa_pl.errors import StoreError
+from oaa_pl.files.installed import root_of
 from oaa_pl.files.lock import WriterLock
 from oaa_pl.report.results import read_results
 from oaa_pl.stages.classifier import clear_maps

@@ -12,8 +12,9 @@ from hydra.utils import instantiate
 from tests.commands.tiny import files, oaa, surroundings, words
 
 from oaa_pl.commands.manual import COMMANDS, STORE
-from oaa_pl.config.compose import compose_group, register, root_of
+from oaa_pl.config.compose import compose_group, register
 from oaa_pl.config.methods import chosen_method
+from oaa_pl.files.installed import root_of
 from oaa_pl.stages.integral import IntegralStage
 from oaa_pl.stages.pipeline import Pipeline
 

@@ -16,10 +16,11 @@ from tests.commands.tiny import files, oaa, require_refusal
 from tests.conftest import draw
 from torch import Tensor, nn
 
-from oaa_pl.config.compose import register, root_of
+from oaa_pl.config.compose import register
 from oaa_pl.config.methods import chosen_method
 from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.errors import ConfigError
+from oaa_pl.files.installed import root_of
 from oaa_pl.nets.inference import SegmentPhoto
 from oaa_pl.proxy.palette import load_label
 from oaa_pl.stages.pipeline import Pipeline

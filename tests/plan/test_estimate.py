@@ -12,8 +12,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from tests.commands.tiny import files, oaa, words
 
-from oaa_pl.config.compose import register, root_of
+from oaa_pl.config.compose import register
 from oaa_pl.errors import RunMismatchError
+from oaa_pl.files.installed import root_of
 from oaa_pl.plan import estimate, quicker, trial
 from oaa_pl.plan.command_line import CommandLine
 from oaa_pl.plan.trial import Pace

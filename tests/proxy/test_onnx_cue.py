@@ -10,8 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from tests.proxy.tiny_onnx import save_model
 
-from oaa_pl.config.compose import root_of
 from oaa_pl.errors import ConfigError
+from oaa_pl.files.installed import root_of
 from oaa_pl.proxy.onnx_cue import OnnxCue
 from oaa_pl.proxy.saliency_model import SaliencyModel
 

@@ -26,8 +26,9 @@ import torch
 from tests.callbacks.test_resume import ROOT, checkpoint, files, kept
 from tests.callbacks.tiny_run import EPOCHS, FUSIONS, train
 
-from oaa_pl.callbacks.checkpoint import LAST, AtomicCheckpointIO
+from oaa_pl.callbacks.checkpoint import AtomicCheckpointIO
 from oaa_pl.callbacks.generations import GENERATIONS
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.store.generation import committed, row_checksums, seal_of
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.commands.tiny import files
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.errors import RunMismatchError, StoreError
 from oaa_pl.runs.record import StageRecord
 

@@ -7,8 +7,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 from tests.commands.tiny import words
 
-from oaa_pl.config.compose import register, root_of
+from oaa_pl.config.compose import register
 from oaa_pl.errors import ConfigError
+from oaa_pl.files.installed import root_of
 from oaa_pl.stages.configured import Configured, run_of
 from oaa_pl.stages.integral import IntegralStage
 from oaa_pl.stages.pipeline import Pipeline

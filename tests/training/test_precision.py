@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from tests.commands.tiny import files, oaa, require_refusal, words
 from torch import nn
 
-from oaa_pl.callbacks.checkpoint import LAST
-from oaa_pl.config.compose import root_of
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.recipe import Recipe
+from oaa_pl.files.installed import root_of
 from oaa_pl.nets.processor import Bfloat16
 from oaa_pl.stages.parts import Network
 from oaa_pl.training import precision

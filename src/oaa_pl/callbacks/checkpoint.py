@@ -9,10 +9,9 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
-from oaa_pl.callbacks.resumable import LAST, ends_an_epoch
 from oaa_pl.files.atomic import sweep, write_whole
 
-__all__ = ["LAST", "AtomicCheckpointIO", "ends_an_epoch"]
+__all__ = ["AtomicCheckpointIO"]
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from typing_extensions import override
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.errors import ConfigError
 
 __all__ = ["EpochCheckpoint"]

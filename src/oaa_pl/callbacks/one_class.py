@@ -63,7 +63,7 @@ class WarnIfOneClass(Callback):
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if len(self._predicted) != 1 or len(self._labelled) < 2:
+        if len(self._predicted) != 1 or len(self._labelled) < 2 or not trainer.is_global_zero:
             return
         (found,) = self._predicted
         name = "background" if found == 0 else f"class {found}"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from oaa_pl.callbacks.hook import HookedScoreMap
 from oaa_pl.callbacks.lightning import LightningModule
-from oaa_pl.callbacks.step import score_map_of
+from oaa_pl.callbacks.step import returned_map
 from oaa_pl.errors import ConfigError
 from oaa_pl.nets.probe import evaluating
 
@@ -80,7 +80,7 @@ class ScoreMaps:
             ConfigError: if there is no map of a batch that was not skipped.
         """
         if self._hook is None and self._function is None:
-            return score_map_of(outputs, module)
+            return returned_map(outputs, module)
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         # With manual optimisation a step need not return anything.
         if loss is None and module.automatic_optimization:

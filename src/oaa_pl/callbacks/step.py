@@ -9,7 +9,7 @@ from torch import Tensor
 from oaa_pl.callbacks.lightning import LightningModule
 from oaa_pl.errors import ConfigError
 
-__all__ = ["as_is", "batch_fields", "score_map_of"]
+__all__ = ["as_is", "batch_fields", "returned_map"]
 
 _HOW = (
     "give AttentionAccumulation(read_batch=...), a function from your batch to such a dict, for "
@@ -22,7 +22,7 @@ def as_is(batch: Any) -> Any:
     return batch
 
 
-def score_map_of(outputs: Any, module: LightningModule) -> Tensor | None:
+def returned_map(outputs: Any, module: LightningModule) -> Tensor | None:
     """The score map that a training step returned; None if it skipped its batch.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from oaa_pl.config.compose import root_of
+from oaa_pl.files.installed import root_of
 
 __all__ = ["COMMANDS", "STORE", "command_page", "front_page"]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 from PIL import Image
 
-from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.methods import chosen_method
 from oaa_pl.config.recipe import plain
 from oaa_pl.data.images import read_photo

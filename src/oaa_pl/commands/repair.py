@@ -6,8 +6,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.generations import generations_in
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.sources import pairs_of
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import MissingInputError, StoreError, StoreMismatchError

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.data.source import Source
 from oaa_pl.errors import MissingInputError
 from oaa_pl.files.atomic import sweep

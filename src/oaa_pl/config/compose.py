@@ -33,7 +33,6 @@ __all__ = [
     "in_sweep",
     "overridden",
     "register",
-    "root_of",
     "run_job",
     "variant",
 ]

@@ -39,7 +39,7 @@ class Header(NamedTuple):
         size: pixels (H, W) of the image as it is shown.
         stored: pixels (H, W) as they are in the file, before the orientation is applied.
         format: of the file's content, as Pillow calls it: "JPEG", "PNG", ...
-        orientation: by its EXIF or XMP, 1 to 8; 1 is as it is in the file.
+        orientation: by its EXIF or XMP, 1 to 8; 1: no rotation or flip.
         deep: whether the samples have more than 8 bits.
     """
 

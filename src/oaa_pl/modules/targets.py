@@ -37,7 +37,7 @@ def _allowed(modules: Sequence[str]) -> list[str]:
     """Modules of `allow_targets` as beginnings of dotted names.
 
     Raises:
-        ConfigError: if one is not a module's name, or one of Python's library, without networks.
+        ConfigError: if one is not a module's name, or is in Python's own library.
     """
     for module in modules:
         parts = str(module).split(".")

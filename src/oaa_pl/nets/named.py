@@ -113,16 +113,6 @@ class NamedTrunk(nn.Module):
                 "RegNet, EfficientNet or ConvNeXt of net=timm"
             )
 
-    def _freeze(self, blocks: Sequence[Sequence[nn.Parameter]], freeze: int) -> None:
-        if not 0 <= freeze <= len(blocks):
-            raise ConfigError(
-                f"freeze must be a number of blocks of {self.name} from 0 to {len(blocks)}, got "
-                f"{freeze}; 0 trains the whole trunk"
-            )
-        for block in blocks[:freeze]:
-            for parameter in block:
-                parameter.requires_grad_(False)
-
 
 def strides(asked: int | None) -> tuple[int | None, ...]:
     """The strides to try, in order; None: the network's own.

@@ -20,6 +20,7 @@ from typing_extensions import override
 from oaa_pl.errors import ConfigError, WeightsError
 from oaa_pl.nets.named import NamedTrunk, strides
 from oaa_pl.nets.probe import evaluating
+from oaa_pl.nets.trunk import freeze_blocks
 from oaa_pl.nets.weights import load_state, read_weights
 
 __all__ = ["TimmTrunk", "timm_record"]
@@ -78,8 +79,8 @@ class TimmTrunk(NamedTrunk):
         self._check_stride(stride)
         groups = timm.models.group_parameters(net, net.group_matcher(coarse=True))
         parameters = dict(net.named_parameters())
-        self._freeze(
-            [[parameters[key] for key in groups[place]] for place in sorted(groups)], freeze
+        freeze_blocks(
+            [[parameters[key] for key in groups[place]] for place in sorted(groups)], freeze, name
         )
         self.train()  # a trainer need not call it: Lightning leaves every module's mode as it is
 

@@ -18,6 +18,7 @@ from oaa_pl.errors import ConfigError
 from oaa_pl.nets.named import NamedTrunk, strides
 from oaa_pl.nets.pieces import find_pieces
 from oaa_pl.nets.probe import probe_image, record_calls
+from oaa_pl.nets.trunk import freeze_blocks
 from oaa_pl.nets.weights import load_weights
 
 __all__ = ["TorchvisionTrunk", "torchvision_record"]
@@ -66,7 +67,7 @@ class TorchvisionTrunk(NamedTrunk):
         load_weights(self.net, weights, next(iter(get_model_weights(name)), None), beyond)
         self._measure(image.shape[2])
         self._check_stride(stride)
-        self._freeze(_blocks(self.net), freeze)
+        freeze_blocks(_blocks(self.net), freeze, name)
         self.train()  # a trainer need not call it: Lightning leaves every module's mode as it is
 
     @override

@@ -60,22 +60,26 @@ def trunk_stride(net: nn.Module) -> int:
     return stride
 
 
-def freeze_blocks(blocks: Sequence[Iterable[nn.Module]], freeze: int) -> None:
+def freeze_blocks(
+    blocks: Sequence[Iterable[nn.Module | nn.Parameter]], freeze: int, name: str = ""
+) -> None:
     """Do not train the first `freeze` blocks of a trunk.
 
     Autograd then records nothing below the first trained block. This saves backward passes and
     activations, most of which belong to the early blocks of VGG-16.
 
     Args:
-        blocks: the trunk's layers in order, grouped into blocks.
+        blocks: the trunk's layers, or their parameters, in order, grouped into blocks.
         freeze: how many blocks to freeze, 0..len(blocks).
+        name: of the network, for the error.
 
     Raises:
         ConfigError: if `freeze` is out of range.
     """
     if not 0 <= freeze <= len(blocks):
         raise ConfigError(
-            f"freeze must be a number of blocks from 0 to {len(blocks)}, got {freeze}; "
+            f"freeze must be a number of blocks{f' of {name}' * bool(name)} from 0 to "
+            f"{len(blocks)}, got {freeze}; "
             f"0 trains the whole trunk"
         )
     for block in blocks[:freeze]:

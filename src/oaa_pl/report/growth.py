@@ -17,7 +17,7 @@ Maps = Mapping[int, NDArray[np.floating]]
 
 
 def growth_caption(cumulative: Maps, attention: Maps, threshold: float) -> str:
-    """Say how large the maps of one image and class are, and how similar the maps of two epochs.
+    """Say how large the maps of an image and class are, and how similar those of two epochs.
 
     Args:
         cumulative: epoch -> cumulative map after it in [0, 1], (h, w); one or more.

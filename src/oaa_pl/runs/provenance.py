@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from oaa_pl import __version__
-from oaa_pl.config.compose import root_of
+from oaa_pl.files.installed import root_of
 
 __all__ = ["provenance"]
 

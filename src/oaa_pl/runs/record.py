@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.trainer_key import recorded_trainer
 from oaa_pl.errors import MissingInputError, RunMismatchError
 from oaa_pl.files.atomic import sweep

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from oaa_pl.config.compose import overridden, root_of
+from oaa_pl.config.compose import overridden
 from oaa_pl.errors import ConfigError, MissingInputError
+from oaa_pl.files.installed import root_of
 from oaa_pl.modules.targets import require_known_targets
 from oaa_pl.runs.renamed import today
 

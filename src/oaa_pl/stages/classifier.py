@@ -17,10 +17,10 @@ from torch import nn
 from typing_extensions import override
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.growth import AttentionGrowth
 from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.callbacks.progress import bar
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.fitness import check_fit

@@ -105,19 +105,16 @@ class Configured:
             {key: value for key, value in self.value("net").items() if key not in own},
         )  # fmt: skip
 
-    @property
-    def _unfilled(self) -> dict[str, Any]:
-        """The values, with blanks where a stage fills in its own."""
-        blank = OmegaConf.merge(self._cfg, {"training": dict(BLANKS)})
-        return OmegaConf.to_container(blank, resolve=True)  # type: ignore[return-value]  # a mapping
-
     @cached_property
     def trainer(self) -> TrainerPlan:
         """What the run says of its trainings."""
+        # Blanks stand for what each stage fills in.
+        blank = OmegaConf.merge(self._cfg, {"training": dict(BLANKS)})
+        unfilled: Any = OmegaConf.to_container(blank, resolve=True)
         return TrainerPlan(
             settings=self.value("trainer"),
-            callbacks=named_nodes(self._unfilled.get("callbacks"), "callbacks"),
-            loggers=named_nodes(self._unfilled.get("logger"), "logger"),
+            callbacks=named_nodes(unfilled.get("callbacks"), "callbacks"),
+            loggers=named_nodes(unfilled.get("logger"), "logger"),
             job=f"{self.value('name')} seed {self.value('seed')}",
             in_sweep=in_sweep(),
         )

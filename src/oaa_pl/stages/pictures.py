@@ -22,7 +22,7 @@ WATCHED = 4  # images whose maps are kept for every epoch
 def watched_images(source: Source) -> list[int]:
     """A few images, of different classes where possible.
 
-    Takes the first image of each class, in the order of the data set.
+    Up to `WATCHED` of each class's first images, in the order of the data set.
     """
     firsts = (int(np.flatnonzero(column)[0]) for column in source.labels.T if column.any())
     return sorted(dict.fromkeys(firsts))[:WATCHED]

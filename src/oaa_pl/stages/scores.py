@@ -51,9 +51,8 @@ def write_scores(folder: Path, how: Mapping[str, Any], measure: Measure) -> None
         measure: takes them.
     """
     sweep(folder)
-    (folder / "scored.json").unlink(
-        missing_ok=True
-    )  # what is overwritten from here on is not a score
+    # From here on the folder has no complete score.
+    (folder / "scored.json").unlink(missing_ok=True)
     write_rows(folder / "metrics.csv", list(measure()))
     write_json(folder / "scored.json", how)
 

@@ -17,9 +17,10 @@ from pytorch_lightning import Callback
 from torch import nn
 from typing_extensions import override
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.one_class import WarnIfOneClass
 from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.callbacks.progress import bar
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.data.constant import Constant
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source
@@ -124,7 +125,8 @@ class SegmenterStage(TrainedStage):
     @override
     def callbacks(self) -> list[Callback]:
         picture = ProxyPicture(self.photos, self._proxy)
-        return [Overlays("proxy", watched_images(self.photos), picture, once=True)]
+        overlays = Overlays("proxy", watched_images(self.photos), picture, once=True)
+        return [overlays, WarnIfOneClass()]
 
     @property
     @override

@@ -13,8 +13,8 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from oaa_pl.callbacks.checkpoint import LAST
 from oaa_pl.callbacks.progress import bar
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.files.atomic import write_whole
 from oaa_pl.proxy.palette import save_label

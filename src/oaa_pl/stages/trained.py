@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError, WeightsError
 from oaa_pl.ids import IGNORED

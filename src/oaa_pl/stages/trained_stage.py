@@ -11,7 +11,7 @@ from pytorch_lightning import Callback
 from torch import nn
 from typing_extensions import override
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.factory import factory
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.data.datamodule import OaaDataModule

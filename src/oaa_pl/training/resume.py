@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from oaa_pl.callbacks.checkpoint import LAST, ends_an_epoch
 from oaa_pl.callbacks.early_stop import StopAtEpochEnd
+from oaa_pl.callbacks.resumable import LAST, ends_an_epoch
 from oaa_pl.errors import ConfigError, WeightsError
 
 __all__ = ["Progress", "progress_of", "resume_point", "set_aside_requeued"]

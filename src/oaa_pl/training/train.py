@@ -12,7 +12,7 @@ import wandb
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningModule
 
-from oaa_pl.callbacks.checkpoint import LAST
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.data.class_counts import describe_classes
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import ConfigError, OaaError

@@ -104,21 +104,18 @@ def make_trainer(
         plugins.append(plugin)
         del settings["precision"]
 
-    def made(recipes: Mapping[str, Recipe], kind: type[Any], group: str) -> list[Any]:
-        stage_s = {
-            name: filled_in(recipe, folder, f"{plan.job} {what}", what)
-            for name, recipe in recipes.items()
-        }
-        return make_all(stage_s, kind, group)
+    def filled(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+        job = f"{plan.job} {what}"
+        return {name: filled_in(one, folder, job, what) for name, one in recipes.items()}
 
-    loggers: list[Logger] = made(plan.loggers, Logger, "logger")
+    loggers = make_all(filled(plan.loggers), Logger, "logger")  # type: ignore[type-abstract]
     ours: dict[str, Any] = {
         "max_epochs": epochs,
         "max_steps": steps,
         "logger": loggers or False,  # Lightning would make one of its own
         "callbacks": [
             *callbacks,
-            *made(plan.callbacks, Callback, "callbacks"),
+            *make_all(filled(plan.callbacks), Callback, "callbacks"),
             *_time_limit(settings.pop("max_time", None)),
             EpochSeed(seed),
             StopIfDiverged(),
