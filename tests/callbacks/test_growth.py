@@ -61,3 +61,14 @@ def test_the_epochs_own_map_is_normalised_as_the_accumulated_ones(tmp_path: Path
     assert shown.any()
     assert (arrays["attention-0"][shown] == 0.25).all()
     assert np.array_equal(arrays["attention-0"], arrays["cumulative-0"])
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    leftover = tmp_path / "growth" / f".0123456789abcdef.{2**22 + 1}.partial"  # no such process
+    leftover.parent.mkdir()
+    leftover.write_bytes(b"half")
+    accumulate = accumulation(tmp_path)
+    growth = AttentionGrowth(accumulate, [0], tmp_path / "growth", "most")
+    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[accumulate, growth])
+    trainer.fit(classifier(), data())
+    assert [path.name for path in (tmp_path / "growth").iterdir()] == ["epoch-000.npz"]

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import cv2
@@ -14,7 +16,7 @@ from tests.conftest import TINY, TINY_SPLITS
 
 from oaa_pl.errors import OutputError
 from oaa_pl.proxy.palette import load_label
-from oaa_pl.stages.label import _workers
+from oaa_pl.stages.label import _interrupted_later, _workers
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.store.reader import StoreReader
 
@@ -190,3 +192,16 @@ def test_a_store_that_lacks_pairs_is_refused_before_any_label(
         oaa("label", *words(tiny_voc_once), "method=oaa_max"), "no map", f"{name} {what}"
     )
     assert not LABELS.exists()
+
+
+def test_ctrl_c_waits_until_the_processes_have_started() -> None:
+    ended = []
+    with pytest.raises(KeyboardInterrupt), _interrupted_later():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        ended.append("the block")
+    assert ended == ["the block"]
+    with _interrupted_later():
+        pass
+    with pytest.raises(KeyboardInterrupt):  # Ctrl-C works as before
+        signal.raise_signal(signal.SIGINT)

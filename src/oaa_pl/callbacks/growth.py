@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from oaa_pl.attention.view import undo_view
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
-from oaa_pl.files.atomic import write_whole
+from oaa_pl.files.atomic import sweep, write_whole
 from oaa_pl.types import Batch, StepOutput
 
 __all__ = ["AttentionGrowth"]
@@ -79,4 +79,5 @@ class AttentionGrowth(Callback):
         for image in sorted(self.images):
             arrays[f"cumulative-{image}"] = store.maps(image).attention.astype(np.float16)
         path = self.folder / f"epoch-{trainer.current_epoch:03d}.npz"
+        sweep(self.folder, ".*.partial")  # what a killed process left
         write_whole(path, lambda file: np.savez(file, allow_pickle=False, **arrays))

@@ -2,6 +2,8 @@
 
 import logging
 import multiprocessing
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -176,8 +178,13 @@ def _workers(wanted: int | None) -> Iterator[Spread]:
     # Spawned: a fork of a process that has run torch may inherit a lock that is never released.
     context = multiprocessing.get_context("spawn")
     with one_thread_each(), ProcessPoolExecutor(count, context, initializer=join_pool) as pool:
+
+        def spread(work: Callable[[int], MadeLabel], indices: Iterable[int]) -> Iterator[MadeLabel]:
+            with _interrupted_later():  # `map` starts the processes
+                return pool.map(work, indices, chunksize=8)
+
         try:
-            yield lambda work, places: pool.map(work, places, chunksize=8)
+            yield spread
         except BrokenProcessPool as error:
             raise OutputError(
                 "a process that makes labels was killed, perhaps for want of memory; run the same "
@@ -187,3 +194,28 @@ def _workers(wanted: int | None) -> Iterator[Spread]:
             # Or leaving would wait for every label that is still to be made.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Let a Ctrl-C wait until the block ends, here and in the processes that are started in it.
+
+    A process that is interrupted while it starts would print a traceback. They inherit what is
+    blocked here, and `join_pool` leaves Ctrl-C to the command for good.
+
+    Raises:
+        KeyboardInterrupt: at the end, if there was one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python handles signals in the main thread alone
+        return
+    seen: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+    if seen:
+        raise KeyboardInterrupt
