@@ -196,10 +196,15 @@ def test_a_store_that_lacks_pairs_is_refused_before_any_label(
 
 def test_ctrl_c_waits_until_the_processes_have_started() -> None:
     ended = []
-    with pytest.raises(KeyboardInterrupt), _interrupted_later():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)
-        ended.append("the block")
+
+    def interrupted() -> None:
+        with _interrupted_later():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            ended.append("the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert ended == ["the block"]
     with _interrupted_later():
         pass
