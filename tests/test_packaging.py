@@ -104,7 +104,7 @@ def test_make_test_all_computes_again_as_an_older_processor_would() -> None:
     assert every == ".venv/bin/python -m pytest -k store"
     older = "ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2"
     assert again == (
-        f"{older} .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile "
+        f"{older} .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal "
         '-m "not slow and not reliability" -k store || test $? -eq 5'
     )
 
