@@ -1,5 +1,6 @@
 """Each part is added from outside the package: a Python file, and a YAML file that names it."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +137,40 @@ class Mark(Callback):
 mark: {_target_: own_callback.Mark, file: "${training.folder}/mark.txt"}
 """,
 }
+METRIC = {
+    "own_metric.py": """
+import torch
+from torchmetrics import Metric
+class Found(Metric):
+    full_state_update = False
+    def __init__(self, num_classes):
+        super().__init__()
+        self.num_classes = num_classes
+        self.add_state("seen", torch.zeros(num_classes), dist_reduce_fx="sum")
+    def update(self, label, mask):
+        counted = label[(mask != 255) & (label == mask)]
+        self.seen += torch.bincount(counted, minlength=self.num_classes) > 0
+    def compute(self):
+        return {"background": self.seen[0], "objects": self.seen[1:].sum()}
+""",
+    "conf/metric/found.yaml": """
+found:
+  of: [proxy]
+  metric: {_target_: own_metric.Found}
+""",
+}
+# A stock metric of torchmetrics needs no file of its own.
+ACCURACY = """
+accuracy:
+  of: [proxy, segmentation]
+  metric:
+    _target_: torchmetrics.classification.MulticlassAccuracy
+    average: micro
+    ignore_index: 255
+"""
 PARTS = {
     "gate": GATE, "loss": LOSS, "network": NET, "data layout": DATA, "background cue": CUE,
-    "logger": LOGGER, "callback": CALLBACK,
+    "logger": LOGGER, "callback": CALLBACK, "metric": METRIC,
 }  # fmt: skip
 
 
@@ -150,6 +182,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
+    (folder / "conf/metric/accuracy.yaml").write_text(ACCURACY)
     return folder
 
 
@@ -171,6 +204,8 @@ def run(
             oaa("fit", *chosen),
             oaa("fit", *chosen, "stage=integral"),
             oaa("label", *chosen, "method=oaa_max"),
+            oaa("evaluate", *chosen, "methods=[oaa_max]"),
+            oaa("evaluate", *chosen, "methods=[oaa_max]", "metric=[found,accuracy]"),
         ]
     return home / "runs/tiny/seed-0", said
 
@@ -204,6 +239,24 @@ def test_the_network_and_the_loss_are_trained(run: tuple[Path, list[Said]]) -> N
 def test_the_background_cue_makes_the_labels(run: tuple[Path, list[Said]]) -> None:
     assert read(run[0] / "labels/oaa_max").background.share == 0.5
     assert len(list((run[0] / "labels/oaa_max/proxy").glob("*.png"))) == 4
+
+
+def test_metrics_are_added_to_the_results_that_they_name(run: tuple[Path, list[Said]]) -> None:
+    folder, _ = run
+    scores = scores_in(folder / "labels/oaa_max")
+    # Of four photos: a count, so a whole number that is not above it.
+    for name in ("found_background", "found_objects", "found_background_hard"):
+        assert scores[f"proxy/{name}"] in range(5)
+    assert scores["proxy/found_background"] > 0
+    assert 0 < scores["proxy/accuracy"] <= 1
+    assert scores["proxy/accuracy"] != scores["proxy/accuracy_hard"]
+    attention = scores_in(folder / "attention/oaa_max")
+    assert not any("found" in name or "accuracy" in name for name in attention)
+
+
+def scores_in(stage: Path) -> dict[str, float]:
+    with (stage / "metrics.csv").open(newline="") as file:
+        return {row["metric"]: float(row["value"]) for row in csv.DictReader(file)}
 
 
 def test_logger_and_callback_know_the_stage_that_they_are_of(run: tuple[Path, list[Said]]) -> None:

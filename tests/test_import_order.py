@@ -78,7 +78,7 @@ def test_a_file_imports_only_from_its_own_package_and_from_lower_layers() -> Non
     for path in sorted(SOURCE.rglob("*.py")):
         package, place = package_of(path), path.relative_to(SOURCE.parent)
         if package == "__init__":
-            # The front door: what it offers is imported when asked for, not by `import oaa_pl`.
+            # The front door: what it offers is imported at its first use, not by `import oaa_pl`.
             # A type checker alone sees the rest.
             tree = ast.parse(path.read_text("utf-8"))
             tree.body = [node for node in tree.body if not is_for_type_checkers(node)]

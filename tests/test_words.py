@@ -35,6 +35,7 @@ WORDS = {
     r"(?<!look )alike": "equally, in the same way",
     r"lies|lie|lying": "is in, is at",
     r"likewise": "also; or repeat the text",
+    r"asked for": "requested, configured; or name the argument",
     r"hence|thereby|wherein": "so, by this, in which",
 }
 PATTERNS = {re.compile(rf"\b(?:{word})\b", re.IGNORECASE): good for word, good in WORDS.items()}

@@ -11,8 +11,8 @@ from tests.commands.tiny import files, oaa, require_refusal, words
     [
         (("fit", "classifier.epoch=3"), ("classifier.epoch", "oaa COMMAND --help")),
         (("fit", "classifiers.epochs=3"), ("classifiers",)),
-        (("fit", "net=huge"), ("net/huge",)),
-        (("fit", "experiment=unknown"), ("experiment/unknown",)),
+        (("fit", "net=huge"), ("net must be one of",)),
+        (("fit", "experiment=unknown"), ("experiment must be one of",)),
         (("fit", "stage=test"), ("classifier, integral, segmenter", "'test'")),
         (("fit", "seed="), ("seed",)),
         (("fit", "seed=-1"), ("seed", "-1")),

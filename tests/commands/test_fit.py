@@ -15,7 +15,7 @@ from oaa_pl.errors import StoreError
 from oaa_pl.files.installed import root_of
 from oaa_pl.files.lock import WriterLock
 from oaa_pl.report.results import read_results
-from oaa_pl.stages.classifier import clear_maps
+from oaa_pl.store.fresh import clear_maps
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_NONE
 from oaa_pl.store.reader import StoreReader
 

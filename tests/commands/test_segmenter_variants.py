@@ -90,7 +90,7 @@ def test_a_segmenter_of_before_is_not_taken_for_one_with_rates_by_layer(
     (made / "stage.json").write_text(json.dumps(record))
     fit = ("fit", *words(tiny_voc_once), "stage=segmenter", "method=oaa_max")
     said = oaa(*fit, "segmenter.optimizer.fast=last")
-    require_refusal(said, "segmenter.optimizer.fast=None, asked for is 'last'")
+    require_refusal(said, "segmenter.optimizer.fast=None, requested 'last'")
     said = oaa(*fit, "segmenter.optimizer.fast=null")
     assert said.status == 0, said.err
 

@@ -85,19 +85,19 @@ def test_an_old_record_of_other_settings_is_told_by_its_configuration(
     assert oaa("fit", *arguments, "trainer.accumulate_grad_batches=2").status == 0
     old_record()
     said = oaa("fit", *arguments)
-    require_refusal(said, "trainer.accumulate_grad_batches=2, asked for is None")
+    require_refusal(said, "trainer.accumulate_grad_batches=2, requested None")
     assert oaa("fit", *arguments, "trainer.accumulate_grad_batches=2").status == 0
     # Of a run on two devices as well: its batches were twice as large.
     cfg = OmegaConf.load(STAGE / "config.yaml")
     cfg.trainer.update(devices=2, accumulate_grad_batches=1)
     OmegaConf.save(cfg, STAGE / "config.yaml")
-    require_refusal(oaa("fit", *arguments), "trainer.devices for 2 processes, asked for are 1")
+    require_refusal(oaa("fit", *arguments), "trainer.devices for 2 processes, requested 1")
 
 
 def test_other_processes_than_before_are_told(again: Path, tiny_voc_once: Path) -> None:
     for _ in ("finished", "interrupted"):
         said = oaa("fit", *words(tiny_voc_once), "trainer.devices=2")
-        require_refusal(said, "made with trainer.devices for 1 processes, asked for are 2")
+        require_refusal(said, "made with trainer.devices for 1 processes, requested 2")
         (STAGE / "done.json").unlink(missing_ok=True)
 
 

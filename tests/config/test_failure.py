@@ -1,3 +1,5 @@
+from hydra.errors import MissingConfigException
+
 from oaa_pl.config.failure import reason_of
 from oaa_pl.errors import BadImageError
 
@@ -24,3 +26,8 @@ def test_our_own_error_is_found_below_what_wraps_it() -> None:
     wrapping = RuntimeError("in the job")
     wrapping.__cause__ = BadImageError("a.jpg is empty")
     assert reason_of(wrapping) == "a.jpg is empty"
+
+
+def test_a_choice_that_does_not_exist_is_answered_with_the_choices() -> None:
+    error = MissingConfigException("Could not find\nmany lines", "gate/nope", ["none", "top_k"])
+    assert reason_of(error) == "gate must be one of none, top_k; got 'nope'"

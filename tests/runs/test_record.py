@@ -28,7 +28,7 @@ def test_a_stage_with_a_result_is_kept(tmp_path: Path, result: str) -> None:
     StageRecord(tmp_path / "stage", {"lr": 1}).begin(CONFIG)
     (tmp_path / "stage" / result).touch()
     second = StageRecord(tmp_path / "stage", {"lr": 2})
-    with pytest.raises(RunMismatchError, match="made with lr=1, asked for is 2"):
+    with pytest.raises(RunMismatchError, match="made with lr=1, requested 2"):
         second.begin(CONFIG)
     assert result in files(tmp_path / "stage")
 
@@ -83,7 +83,7 @@ def test_another_number_of_processes_than_before_is_refused(tmp_path: Path) -> N
     stage = tmp_path / "stage"
     StageRecord(stage, {}, processes=2).begin(CONFIG)
     (stage / LAST).touch()
-    with pytest.raises(RunMismatchError, match="for 2 processes, asked for are 1"):
+    with pytest.raises(RunMismatchError, match="for 2 processes, requested 1"):
         _ = StageRecord(stage, {}, processes=1).finished
     for same in (2, None):
         assert not StageRecord(stage, {}, processes=same).finished

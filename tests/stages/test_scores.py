@@ -1,4 +1,4 @@
-"""Scores are made once, and again only when they are asked for in another way."""
+"""Scores are made once, and again only when they would be taken in another way."""
 
 import json
 import shutil

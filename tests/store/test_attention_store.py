@@ -168,8 +168,8 @@ def test_a_store_is_opened_by_its_folder_alone(tmp_path: Path) -> None:
     ({"ids": ["beach", "kitchen", "sea"]}, "image 2 is 'empty', the data set's is 'sea'"),
     ({"classes": ["cat", "dog", "bed"]}, "another data set: its classes are"),
     ({"labels": [[1, 1, 0], [0, 1, 0], [0, 0, 0]]}, "image 1 is 'kitchen sofa'"),
-    ({"grid": (8, 8)}, r"made with grid=\(4, 4\), asked for \(8, 8\)"),
-    ({"fusion": "running_mean"}, "made with fusion='maximum', asked for 'running_mean'"),
+    ({"grid": (8, 8)}, r"made with grid=\(4, 4\), requested \(8, 8\)"),
+    ({"fusion": "running_mean"}, "made with fusion='maximum', requested 'running_mean'"),
 ])  # fmt: skip
 def test_the_store_of_another_data_set_or_rule_is_refused_at_once(
     tmp_path: Path, change: dict[str, Any], match: str

@@ -108,7 +108,7 @@ def test_a_header_knows_the_shape_of_its_state() -> None:
 )
 def test_the_first_field_that_differs_is_named(change: dict[str, Any]) -> None:
     (field,) = change
-    with pytest.raises(StoreMismatchError, match=f"store was made with {field}=.*, asked for"):
+    with pytest.raises(StoreMismatchError, match=f"store was made with {field}=.*, requested"):
         header_of().require_same(replace(header_of(), **change), Path("store"))
 
 

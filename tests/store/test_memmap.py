@@ -363,7 +363,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 def test_a_store_is_continued_by_the_same_data_and_rule_only(tmp_path: Path) -> None:
     filled(tmp_path)
     before = files(tmp_path)
-    with pytest.raises(StoreMismatchError, match="made with gate='none', asked for 'top_k'"):
+    with pytest.raises(StoreMismatchError, match="made with gate='none', requested 'top_k'"):
         MemmapStore(tmp_path, header_of(gate="top_k"), PAIRS)
     fewer = Pairs(PAIRS.ids[1:], PAIRS.classes, PAIRS.labels[1:])
     with pytest.raises(StoreMismatchError, match="image 0 is 'a dog', the data set's is 'b'"):

@@ -135,9 +135,9 @@ def test_the_newest_generation_of_each_part_is_merged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fusion": "running_mean"}, "made with fusion='running_mean', asked for 'maximum'"),
-        ({"gate": "top_k"}, "made with gate='top_k', asked for 'none'"),
-        ({"first_epoch": 1}, "made with first_epoch=1, asked for 0"),
+        ({"fusion": "running_mean"}, "made with fusion='running_mean', requested 'maximum'"),
+        ({"gate": "top_k"}, "made with gate='top_k', requested 'none'"),
+        ({"first_epoch": 1}, "made with first_epoch=1, requested 0"),
         ({"normalisation": "other"}, "made with normalisation='other'"),
     ],
 )

@@ -170,7 +170,7 @@ def test_another_precision_that_is_asked_for_by_name_is_still_refused(
 ) -> None:
     interrupted(SEED / "classifier")
     said = oaa("fit", *words(tiny_voc_once), "trainer.precision=bf16-mixed")
-    require_refusal(said, "classifier was made with precision='32-true', asked for is 'bf16-mixed'")
+    require_refusal(said, "classifier was made with precision='32-true', requested 'bf16-mixed'")
 
 
 @pytest.mark.parametrize("name", ["bf16-mixed", "bf16-true", "16-true"])

@@ -15,7 +15,7 @@ __all__ = ["StopAtEpochEnd", "TimeLimit"]
 
 
 class StopAtEpochEnd(Callback):
-    """Defers every early stop to the end of its epoch; each checkpoint keeps who asked for it.
+    """Defers every early stop to the end of its epoch; each checkpoint keeps the request.
 
     Has to come after the callbacks that may ask. The state in a checkpoint is empty, or has `by`,
     the names of those who stopped the training there, and `goes_on`: whether only a time limit
@@ -32,7 +32,7 @@ class StopAtEpochEnd(Callback):
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._defer(trainer)  # asked for before `min_epochs` were over
+        self._defer(trainer)  # requested before `min_epochs` were over
 
     @override
     def on_train_batch_end(

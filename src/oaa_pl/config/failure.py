@@ -2,7 +2,7 @@
 
 import re
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from oaa_pl.errors import OaaError
@@ -53,6 +53,9 @@ def _one_line(error: BaseException) -> str:
         name = f"{type(error).__module__}.{type(error).__qualname__}"
         *_, last = re.split(rf"^{re.escape(name)}: ", str(error), flags=re.MULTILINE)
         return " ".join(last.split())
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return f"{group} must be one of {', '.join(error.options)}; got {name!r}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(line for line in lines[:2] if not line.startswith("See http"))
     word = getattr(error, "override", None)  # of Hydra's parser, which points at a place in it

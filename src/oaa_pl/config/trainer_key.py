@@ -88,7 +88,7 @@ def nodes_of(callbacks: Any) -> list[Any]:
 
 
 def import_callbacks(callbacks: Sequence[Any]) -> None:
-    """Import the classes of the callbacks that are asked for, so that they can be looked at.
+    """Import the classes of the configured callbacks, so that they can be looked at.
 
     Never used on a record's callbacks: its folder may come from a stranger.
 

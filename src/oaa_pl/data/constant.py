@@ -19,6 +19,6 @@ class Constant(Generic[Value]):
     value: Value
 
     def __call__(self, index: int) -> Value:
-        """The value, whichever image is asked for."""
+        """The value, for every image."""
         del index
         return self.value

@@ -20,7 +20,7 @@ from oaa_pl.training.precision import AUTO
 __all__ = ["looked_at", "require_device", "seen"]
 
 _DEVICES = ("cpu", "gpu", "cuda", "auto")
-# How a CPU is asked for, by the name of the value.
+# How a user chooses a CPU, by the name of the value.
 _CPU = {"trainer.accelerator": "trainer=cpu", "device": "device='cpu'"}
 # What is trained into a network: another value on the command line would have no effect.
 _TRAINED = (

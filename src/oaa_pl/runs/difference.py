@@ -17,4 +17,4 @@ def first_difference(old: Any, new: Any, where: str = "") -> str:
             if found:
                 return found
         return ""
-    return "" if old == new else f"{where}={old!r}, asked for is {new!r}"
+    return "" if old == new else f"{where}={old!r}, requested {new!r}"

@@ -181,7 +181,7 @@ class StageRecord:
         if others:
             return f"other {others[0]}"
         if self.processes is not None and processes not in (None, self.processes):
-            return f"trainer.devices for {processes} processes, asked for are {self.processes}"
+            return f"trainer.devices for {processes} processes, requested {self.processes}"
         return ""
 
     def require_same(self) -> None:

@@ -46,6 +46,7 @@ class Maps(Stage):
     """
 
     noun: ClassVar[str] = "attention"
+    result: ClassVar[str] = "attention"
 
     method: str
     made_by: str = ""
@@ -82,6 +83,7 @@ class Maps(Stage):
         threshold = require_threshold(self.threshold)
         ids = len(truth.classes) + 1
         metric, fixed = HeldOutThreshold(ids), SegmentationScore(ids)
+        added = self.metrics.begin(self.result, ids)
         with bar(len(truth.ids), f"evaluate attention {self.method}") as progress:
             for index in range(len(truth.ids)):
                 mask = truth.mask(index)
@@ -90,6 +92,7 @@ class Maps(Stage):
                 shown = torch.from_numpy(whole), torch.from_numpy(categories)
                 metric.update(*shown, torch.from_numpy(mask))
                 fixed.update(cut(*shown, threshold), torch.from_numpy(mask))
+                added.update(*shown, torch.from_numpy(mask).long())
                 progress.update(1)
         curve = metric.curve()
         points = {key: value.tolist() for key, value in curve._asdict().items()}
@@ -104,6 +107,7 @@ class Maps(Stage):
             attention__miou_best=nan if best is None else 100 * curve.miou[best],
             attention__miou_held_out=100 * metric.miou(),
             attention__best_threshold=nan if best is None else curve.thresholds[best],
+            **added.scores(),
         )  # fmt: skip
 
 
@@ -116,7 +120,7 @@ class AttentionStage(Maps):
 
     Attributes:
         grid: cells (h, w) of each map.
-        model: the stage whose network is asked, or None.
+        model: the stage whose network makes the maps, or None.
         to_attention: score map to attention, of that network.
     """
 

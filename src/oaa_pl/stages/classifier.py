@@ -4,11 +4,9 @@ Source: Jiang et al., ICCV 2019, sections 3.1 and 3.2.
 """
 
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -26,7 +24,6 @@ from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.data.source import Source
 from oaa_pl.errors import ConfigError, RunMismatchError
-from oaa_pl.files.lock import WriterLock
 from oaa_pl.losses import image_scores
 from oaa_pl.metrics import MeanAveragePrecision
 from oaa_pl.modules.classifier import Classifier
@@ -35,6 +32,7 @@ from oaa_pl.runs.record import StageRecord
 from oaa_pl.stages.attention import export
 from oaa_pl.stages.pictures import CumulativePicture, watched_images
 from oaa_pl.stages.trained_stage import TrainedStage
+from oaa_pl.store.fresh import clear_maps
 from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
 
@@ -59,6 +57,7 @@ class ClassifierStage(TrainedStage):
 
     part: ClassVar[str] = "classifier"
     noun: ClassVar[str] = "classifier"
+    result: ClassVar[str] = "classification"
 
     gate: Recipe
     attention: Recipe
@@ -117,7 +116,7 @@ class ClassifierStage(TrainedStage):
         """The callback that fills the stores.
 
         Raises:
-            ConfigError: if the last epoch is asked for, but the length is given in steps: the last
+            ConfigError: if the last epoch is named, but the length is given in steps: the last
                 epoch's number is not known.
         """
         last, epochs = self.fallback == "last_epoch", self.length.epochs
@@ -231,20 +230,13 @@ class ClassifierStage(TrainedStage):
         net = self.trained()
         device = next(net.parameters()).device
         metric = MeanAveragePrecision(len(truth.classes))
+        added = self.metrics.begin(self.result, len(truth.classes))
         with bar(len(truth.ids), "evaluate classifier") as progress:
             for batch in self.data.loaders(self.net, truth).predict_dataloader():
                 score_map = net(batch["image"].to(device))
-                metric.update(image_scores(score_map).sigmoid().cpu(), batch["labels"])
+                probabilities = image_scores(score_map).sigmoid().cpu()
+                metric.update(probabilities, batch["labels"])
+                added.update(probabilities, batch["labels"].long())
                 progress.update(len(batch["index"]))
-        return self.rows(truth, "classifier", "", classification__map=100 * float(metric.compute()))
-
-
-def clear_maps(folder: Path) -> None:
-    """Remove what a classifier accumulated that never came to a checkpoint.
-
-    Raises:
-        StoreError: if another process is writing it.
-    """
-    if (lock := folder / "store" / "writer.lock").is_file():
-        WriterLock(lock).release()
-    shutil.rmtree(folder, ignore_errors=True)
+        scores = {"classification__map": 100 * float(metric.compute()), **added.scores()}
+        return self.rows(truth, "classifier", "", **scores)

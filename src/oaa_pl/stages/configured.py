@@ -10,14 +10,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
+from oaa_pl.config.factory import fusion_name
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
 from oaa_pl.runs.folders import Run
 from oaa_pl.stages.integral import Loss
+from oaa_pl.stages.metrics import AddedMetrics
 from oaa_pl.stages.parts import Data, Network
 from oaa_pl.stages.trained import Segmenting
 from oaa_pl.stages.views import views_of
@@ -29,7 +30,7 @@ __all__ = ["Configured", "run_of"]
 
 
 class Configured:
-    """Parts of a run, each made when it is first asked for.
+    """Parts of a run, each made at its first use.
 
     Args:
         cfg: the composed configuration, or one that a stage recorded.
@@ -143,7 +144,9 @@ class Configured:
             ConfigError: if one is not a fusion.
         """
         stores = self.value("fusion.stores")
-        return {method: _fusion_name(method, node) for method, node in stores.items()}
+        return {
+            method: fusion_name(node, f"fusion.stores.{method}") for method, node in stores.items()
+        }
 
     @property
     def loss(self) -> Loss:
@@ -201,6 +204,15 @@ class Configured:
         return Segmenting(net, self.trainer, self.views, self.recipe("crf"))
 
     @property
+    def metrics(self) -> AddedMetrics:
+        """Scores beside the package's own.
+
+        Raises:
+            ConfigError: if a node of `metric` is not one of a metric.
+        """
+        return AddedMetrics(self.values.get("metric", {}))  # older records have none
+
+    @property
     def threshold(self) -> float:
         """Attention below it is background in `attention/miou`, in [0, 1].
 
@@ -217,18 +229,6 @@ class Configured:
         """
         for key in ("crf", "label.crf"):
             self.recipe(key)()
-
-
-def _fusion_name(method: str, node: Any) -> str:
-    if isinstance(node, str):
-        return node  # of an older record
-    # Making it makes it known to the stores, by its name.
-    fusion = Recipe(node)()
-    if not isinstance(fusion, Fusion):
-        raise ConfigError(
-            f"fusion.stores.{method} must be an attention.fusion.Fusion, got {fusion!r}"
-        )
-    return fusion.name
 
 
 def run_of(values: Mapping[str, Any]) -> Run:

@@ -50,6 +50,7 @@ class LabelStage(Stage):
     """
 
     noun: ClassVar[str] = "labels"
+    result: ClassVar[str] = "proxy"
 
     maps: Maps
     background: Recipe
@@ -148,13 +149,16 @@ class LabelStage(Stage):
     @override
     def measure(self, truth: Source) -> list[Row]:
         """Proxy labels against masks, with ignored pixels dropped and with none ignored."""
-        scores = {name: SegmentationScore(len(truth.classes) + 1) for name in ("proxy", "hard")}
+        ids = len(truth.classes) + 1
+        scores = {name: SegmentationScore(ids) for name in ("proxy", "hard")}
+        added = {name: self.metrics.begin(self.result, ids) for name in scores}
         with bar(len(truth.ids), f"evaluate labels {self.method}") as progress:
             for index, image_id in enumerate(truth.ids):
                 mask = torch.from_numpy(truth.mask(index))
                 for name, score in scores.items():
-                    made = load_label(self.folder / name / f"{image_id}.png")
-                    score.update(torch.from_numpy(made), mask)
+                    made = torch.from_numpy(load_label(self.folder / name / f"{image_id}.png"))
+                    score.update(made, mask)
+                    added[name].update_labels(made, mask)
                 progress.update(1)
         proxy, hard = scores["proxy"].compute(), scores["hard"].compute()
         return self.rows(
@@ -162,6 +166,7 @@ class LabelStage(Stage):
             proxy__miou=100 * float(proxy["miou"]),
             proxy__coverage=100 * float(proxy["coverage"]),
             proxy__miou_hard=100 * float(hard["miou"]),
+            **added["proxy"].scores(), **added["hard"].scores("hard"),
         )  # fmt: skip
 
 

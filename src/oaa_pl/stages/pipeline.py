@@ -125,7 +125,10 @@ class Pipeline:
 
     def _shared(self, parts: Configured | None = None) -> dict[str, Any]:
         parts = parts or self.parts
-        return {"run_folders": self.parts.run, "data": parts.data, "config": Config(parts.values)}
+        return {
+            "run_folders": self.parts.run, "data": parts.data, "config": Config(parts.values),
+            "metrics": self.parts.metrics,
+        }  # fmt: skip
 
     def classifier(self) -> ClassifierStage:
         """Stage 1."""

@@ -27,7 +27,7 @@ def how_scored(truth: Source, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def score_folder(folder: Path, how: Mapping[str, Any], measure: Measure) -> None:
-    """Score a finished stage, unless it has the scores that are asked for.
+    """Score a finished stage, unless it has these scores already.
 
     Args:
         folder: the stage's.
@@ -58,7 +58,7 @@ def write_scores(folder: Path, how: Mapping[str, Any], measure: Measure) -> None
 
 
 def _has_scores(folder: Path, how: Mapping[str, Any]) -> bool:
-    """Whether a stage has the scores that are asked for; a kill in between leaves it without."""
+    """Whether a stage has been scored in this way; a kill in between leaves it without."""
     try:
         known = today(json.loads((folder / "scored.json").read_text()))
     except (OSError, ValueError):

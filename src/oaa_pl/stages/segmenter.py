@@ -33,7 +33,7 @@ from oaa_pl.runs.inputs import digest_of
 from oaa_pl.runs.record import StageRecord, read_key
 from oaa_pl.stages.label import LabelStage
 from oaa_pl.stages.pictures import ProxyPicture, watched_images
-from oaa_pl.stages.scores import how_scored, score_folder, write_scores
+from oaa_pl.stages.scores import score_folder, write_scores
 from oaa_pl.stages.trained import Segmenting, label_photo, start_from
 from oaa_pl.stages.trained_stage import TrainedStage
 
@@ -55,6 +55,7 @@ class SegmenterStage(TrainedStage):
 
     part: ClassVar[str] = "segmenter"
     noun: ClassVar[str] = "segmenter"
+    result: ClassVar[str] = "segmentation"
 
     labels: LabelStage
     segmenting: Segmenting
@@ -156,16 +157,19 @@ class SegmenterStage(TrainedStage):
     def measure(self, truth: Source) -> list[Row]:
         """Predictions on the validation photos against masks, kept for the report."""
         segment = label_photo(self.segmenting, self.folder / LAST, len(truth.classes))
-        score, folder = SegmentationScore(len(truth.classes) + 1), self.scored_folder
+        ids, folder = len(truth.classes) + 1, self.scored_folder
+        score, added = SegmentationScore(ids), self.metrics.begin(self.result, ids)
         with bar(len(truth.ids), f"evaluate {self.name}") as progress:
             for index, image_id in enumerate(truth.ids):
                 predicted = segment(truth.photo(index))
-                score.update(torch.from_numpy(predicted), torch.from_numpy(truth.mask(index)))
+                label, mask = torch.from_numpy(predicted), torch.from_numpy(truth.mask(index))
+                score.update(label, mask)
+                added.update(label.long(), mask.long())
                 save_label(folder / "predictions" / f"{image_id}.png", predicted)
                 progress.update(1)
-        miou = 100 * float(score.compute()["miou"])
+        scores = {"segmentation__miou": 100 * float(score.compute()["miou"]), **added.scores()}
         # With the network, the share of images, the CRF, where these are not the run's own.
-        return self.rows(truth, "segmenter", folder.name, segmentation__miou=miou)
+        return self.rows(truth, "segmenter", folder.name, **scores)
 
     @override
     def score(self) -> bool:
@@ -173,8 +177,7 @@ class SegmenterStage(TrainedStage):
         if folder == self.folder or truth is None or not self.finished:
             return super().score()
         # Segmentations behind a CRF are beside the network's own, with a record of their own.
-        digest = {"checkpoint": digest_of(self.folder / LAST)}
-        how = how_scored(truth, {**self.score_settings, **digest})
+        how = self.how_scored(truth, checkpoint=digest_of(self.folder / LAST))
         record = StageRecord(folder, {"segmenter": read_key(self.folder)})
         if record.finished:
             score_folder(folder, how, lambda: self.measure(truth))

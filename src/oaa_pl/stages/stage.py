@@ -12,6 +12,7 @@ from oaa_pl.data.source import Source
 from oaa_pl.report.results import Row
 from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import StageRecord, read_done, read_files
+from oaa_pl.stages.metrics import AddedMetrics
 from oaa_pl.stages.parts import Config, Data
 from oaa_pl.stages.scores import how_scored, score_folder
 from oaa_pl.store.layout import Pairs
@@ -27,6 +28,7 @@ class Stage(ABC):
         run_folders: of the run, one of which is the stage's.
         data: photos and tags.
         config: written beside the stage's record.
+        metrics: scores beside the package's own.
         title: name for people.
         folder: its place.
         maker: the command that makes it, for errors of stages that need it.
@@ -34,10 +36,12 @@ class Stage(ABC):
     """
 
     noun: ClassVar[str]  # of its input files, in the records of stages that need it
+    result: ClassVar[str] = ""  # what is scored, as the scores' names begin
 
     run_folders: Run
     data: Data
     config: Config = field(default_factory=Config)
+    metrics: AddedMetrics = field(default_factory=AddedMetrics)
     title: str = field(init=False)
     folder: Path = field(init=False)
     maker: str = field(init=False)
@@ -148,9 +152,18 @@ class Stage(ABC):
         truth = self.truth
         if truth is None or not self.finished:
             return False
-        how = how_scored(truth, self.score_settings)
-        score_folder(self.folder, how, lambda: self.measure(truth))
+        score_folder(self.folder, self.how_scored(truth), lambda: self.measure(truth))
         return True
+
+    def how_scored(self, truth: Source, **more: Any) -> dict[str, Any]:
+        """What determines its scores, for `scored.json`.
+
+        Args:
+            truth: photos with tags, or with true masks.
+            **more: further plain values.
+        """
+        settings = {**self.score_settings, **more, **self.metrics.key(self.result)}
+        return how_scored(truth, settings)
 
     def rows(self, truth: Source, stage: str, method: str, **scores: float) -> list[Row]:
         """Rows of the results table; two underscores stand for the slash of a metric's name."""

@@ -56,7 +56,7 @@ class Segmenting:
 
 
 def ready(module: nn.Module, net: Network, trainer: TrainerPlan) -> nn.Module:
-    """A trained network ready to be asked: on its device, in its memory format and precision.
+    """A trained network ready to be called: on its device, in its memory format and precision.
 
     Args:
         module: images (B, 3, H, W) to maps (B, C, h, w).

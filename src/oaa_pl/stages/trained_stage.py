@@ -89,10 +89,10 @@ class TrainedStage(Stage):
         return {}
 
     def trained(self, trainer: TrainerPlan | None = None) -> nn.Module:
-        """The trained network, ready to be asked: see `ready`.
+        """The trained network, ready to be called: see `ready`.
 
         Args:
-            trainer: its device and precision; as asked for, or as recorded, if None.
+            trainer: its device and precision; as configured, or as recorded, if None.
 
         Raises:
             WeightsError: if the checkpoint is missing, damaged, or of another network.
@@ -113,7 +113,7 @@ class TrainedStage(Stage):
 
     @cached_property
     def settled(self) -> Settled:
-        """The trainer with the precision of this stage, decided when it is first asked for.
+        """The trainer with the precision of this stage, decided at the first use.
 
         Raises:
             ConfigError: if there is no such precision, or the device cannot compute in it.

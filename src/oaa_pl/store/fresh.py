@@ -11,7 +11,7 @@ from oaa_pl.store.files import sync_folder
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
 
-__all__ = ["new_folder", "new_store"]
+__all__ = ["clear_maps", "new_folder", "new_store"]
 
 
 @contextmanager
@@ -70,3 +70,14 @@ def new_folder(path: Path) -> Iterator[Path]:
 def _explained(path: Path, error: OSError) -> str:
     reason = error.strerror or error
     return f"{path} cannot be made ({reason}); free disk space, or choose another"
+
+
+def clear_maps(folder: Path) -> None:
+    """Remove what a classifier accumulated that never came to a checkpoint.
+
+    Raises:
+        StoreError: if another process is writing it.
+    """
+    if (lock := folder / "store" / "writer.lock").is_file():
+        WriterLock(lock).release()
+    shutil.rmtree(folder, ignore_errors=True)

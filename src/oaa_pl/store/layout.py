@@ -135,7 +135,7 @@ class Header:
             mine, wanted = getattr(self, known.name), getattr(other, known.name)
             if known.compare and mine != wanted:
                 raise StoreMismatchError(
-                    f"{path} was made with {known.name}={mine!r}, asked for {wanted!r}; "
+                    f"{path} was made with {known.name}={mine!r}, requested {wanted!r}; "
                     "give another store folder, or the same configuration"
                 )
 

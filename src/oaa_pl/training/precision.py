@@ -30,7 +30,7 @@ class Settled(NamedTuple):
 
     Attributes:
         trainer: its precision is one of Lightning's.
-        facts: for the stage's record: what was asked for, what is used, and why.
+        facts: for the stage's record: what the configuration says, what is used, and why.
     """
 
     trainer: TrainerPlan
@@ -57,7 +57,7 @@ def settle(
     say = partial(say_once, log) if not (folder / "done.json").is_file() else _nothing
     used: str | int
     if asked != AUTO:
-        used, why = precision_of(asked).in_training(device).name, "asked for"
+        used, why = precision_of(asked).in_training(device).name, "as configured"
         if own is not None and precision_of(own[0]).name in (precision_of(asked).name, used):
             used = own[0]  # as it is spelt in the record, which is compared
     elif (before := own or _recorded(classifier)) is not None:

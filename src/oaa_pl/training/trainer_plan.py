@@ -57,7 +57,7 @@ class TrainerPlan:
 
     @property
     def precision(self) -> Any:
-        """As asked for: "auto", or one of Lightning's."""
+        """As configured: "auto", or one of Lightning's."""
         return self.settings.get("precision")
 
     def changed(self, **settings: Any) -> "TrainerPlan":
