@@ -25,15 +25,18 @@ def at_most_one(scores, labels):
     "conf/gate/at_most_one.yaml": "_target_: own_gate.at_most_one\n_partial_: true\n",
 }
 LOSS = {
-    "own_loss.py": """
-def squared_loss(score_map, soft_label):
-    return (score_map.sigmoid() - soft_label).square().mean()
+    "focal.py": """
+def focal_loss(score_map, soft_label, gamma):
+    q = score_map.sigmoid()
+    up = soft_label * (1 - q) ** gamma * q.log()
+    down = q ** gamma * (1 - q).log()
+    return -up.where(soft_label > 0, down).mean()
 """,
-    "conf/loss/squared.yaml": """
-name: squared
-method: oaa_plus_squared
-oaa_plus: oaa_plus_squared
-function: {_target_: own_loss.squared_loss, _partial_: true}
+    # CONTRIBUTING.md shows this file.
+    "conf/loss/focal.yaml": """
+name: focal
+method: oaa_plus_focal
+function: {_target_: focal.focal_loss, _partial_: true, gamma: 2.0}
 """,
 }
 NET = {
@@ -194,7 +197,7 @@ def run(
     home = tmp_path_factory.mktemp("run")
     known = [word for word in words(tiny_voc_once) if not word.startswith(("net", "background"))]
     chosen = (
-        *known, "net=stripes", "gate=at_most_one", "loss=squared", "background=centre",
+        *known, "net=stripes", "gate=at_most_one", "loss=focal", "background=centre",
         "logger=lines", "callbacks=mark", "classifier.keep_empty=true",
         "--config-dir", str(outside / "conf"),
     )  # fmt: skip
@@ -208,6 +211,11 @@ def run(
             oaa("evaluate", *chosen, "methods=[oaa_max]", "metric=[found,accuracy]"),
         ]
     return home / "runs/tiny/seed-0", said
+
+
+def test_the_example_of_the_guide_is_the_loss_that_is_tested() -> None:
+    guide = Path(__file__).parents[1] / "CONTRIBUTING.md"
+    assert LOSS["conf/loss/focal.yaml"] in guide.read_text("utf-8")
 
 
 def test_no_part_needs_more_than_two_files() -> None:
@@ -229,10 +237,10 @@ def test_the_gate_decides_what_is_accumulated(run: tuple[Path, list[Said]]) -> N
 
 def test_the_network_and_the_loss_are_trained(run: tuple[Path, list[Said]]) -> None:
     folder, _ = run
-    state = torch.load(folder / "integral/squared/last.ckpt", weights_only=True)["state_dict"]
+    state = torch.load(folder / "integral/focal/last.ckpt", weights_only=True)["state_dict"]
     assert set(state) == {f"net.{name}" for name in (
         "trunk.0.weight", "trunk.0.bias", "head.weight", "head.bias")}  # fmt: skip
-    losses = (folder / "integral/squared/history.csv").read_text()
+    losses = (folder / "integral/focal/history.csv").read_text()
     assert "train/loss_epoch" in losses
 
 
@@ -261,7 +269,7 @@ def scores_in(stage: Path) -> dict[str, float]:
 
 def test_logger_and_callback_know_the_stage_that_they_are_of(run: tuple[Path, list[Said]]) -> None:
     folder, _ = run
-    for stage, name in (("classifier", "classifier"), ("integral/squared", "integral squared")):
+    for stage, name in (("classifier", "classifier"), ("integral/focal", "integral focal")):
         lines = (folder / stage / "lines.txt").read_text()
         assert lines.startswith(f"tiny seed 0 {name}: [")
         assert (folder / stage / "mark.txt").read_text() == "2"
@@ -281,9 +289,9 @@ def test_a_checkpoint_of_a_foreign_network_asks_for_it(
     made = Classifier.load_from_checkpoint(path, weights_only=True, net=Stripes(4, 20))
     state = torch.load(path, weights_only=True)["state_dict"]
     assert torch.equal(made.net.head.weight, state["net.head.weight"])
-    with pytest.raises(ConfigError, match=r"checkpoint's loss asks to call 'own_loss"):
+    with pytest.raises(ConfigError, match=r"checkpoint's loss asks to call 'focal"):
         IntegralAttention.load_from_checkpoint(
-            run[0] / "integral/squared/last.ckpt", net=Stripes(4, 20)
+            run[0] / "integral/focal/last.ckpt", net=Stripes(4, 20)
         )
 
 
