@@ -23,7 +23,7 @@ def class_attention(score_map: Tensor, epsilon: float = 0.0, levels: int | None 
 
     Returns:
         Attention in [0, 1], (B, C, H, W), float32. A map with no positive score is all zero: the
-        paper's quotient is undefined there, and the gate treats such a map as rejected.
+        paper's quotient is undefined there. Such a map is not accumulated, unless `keep_empty`.
 
     Example:
         >>> import torch
@@ -39,7 +39,7 @@ def class_attention(score_map: Tensor, epsilon: float = 0.0, levels: int | None 
 def min_max_attention(score_map: Tensor) -> Tensor:
     """Attention (F - min F) / (max F - min F) of each class.
 
-    Release: the authors' Caffe code normalises so, where Eq. (2) cuts at zero.
+    Release: the authors' Caffe code uses this. Eq. (2) cuts at zero instead.
 
     Args:
         score_map: raw class scores F, (B, C, H, W).
@@ -56,9 +56,9 @@ def min_max_attention(score_map: Tensor) -> Tensor:
 def probability_attention(score_map: Tensor) -> Tensor:
     """Attention q = sigmoid(F) of each class: the maps of an integral model as it learned them.
 
-    Section 3.3 trains q to be the soft label, the cumulative attention itself. Eq. (2), which
-    the classifier's maps are read by, calls every cell empty whose q is below one half. A
-    classifier's score map has no such meaning: only its mean over the image was trained.
+    Section 3.3 trains q to equal the soft label, which is cumulative attention. Eq. (2), used
+    for the classifier, would instead make every cell with q below one half empty. The cells of a
+    classifier's score map are not such probabilities: only their mean was trained.
 
     Args:
         score_map: raw class scores F of an integral model, (B, C, H, W).

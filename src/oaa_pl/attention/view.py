@@ -1,7 +1,8 @@
 """Undo a training view: bring its maps back to the grid of the whole photo, and the reverse.
 
 Source: Jiang et al., ICCV 2019, section 3.2, fuses maps of the same image from different epochs
-cell by cell. That takes maps of one view, so each epoch's flip, crop, scale or rotation is undone.
+cell by cell. So the maps must be of the same view: each epoch's flip, crop, scale or rotation is
+undone.
 
 Coordinates are normalised: -1 and 1 are the outer edges of the first and the last cell. A `view`
 maps (x, y, 1) of the whole photo to (x, y) of the network's input.
@@ -20,7 +21,7 @@ _EDGE = 1.0 + 1e-3
 
 # A sample this near to a cell's centre, as a part of the map's side, is meant to be on it: float32
 # rounds it off by some 1e-7 of the side, and a weight of 1e-7 would turn a neighbour's zero into a
-# value above zero, which Eqs. (7) and (8) tell apart.
+# value above zero. Eqs. (7) and (8) treat these differently.
 _ON_CENTRE = 2e-6
 
 
@@ -58,9 +59,9 @@ def undo_view(maps: Tensor, view: Tensor, grid: tuple[int, int]) -> tuple[Tensor
 
     Returns:
         Maps on the whole-image grid, (K, h, w), zero outside the view; and whether each cell's
-        centre is inside the view, bool, (K, h, w). A cell is exactly zero where all the cells
-        that it is made of are. Where every cell falls on one cell of the map (the whole image on
-        the same grid, its flips, its quarter turns) the values are moved, to the last bit.
+        centre is inside the view, bool, (K, h, w). A cell that is interpolated from zeros is
+        exactly zero. Where every cell falls on one cell of the map (the whole image on the same
+        grid, its flips, its quarter turns) the values are copied bit by bit.
     """
     whole, inside = _sample(maps[:, None], view, grid)
     return whole[:, 0], inside
@@ -75,9 +76,9 @@ def apply_view(maps: Tensor, view: Tensor, size: tuple[int, int]) -> Tensor:
         size: cells (H, W) of the view's map.
 
     Returns:
-        Maps in the view, (B, C, H, W); zero where the view shows nothing of the photo, and exactly
-        zero where all the cells that a value is made of are: Eqs. (7) and (8) tell p > 0 from
-        p = 0. Flips, quarter turns and whole images on the same grid are exact, as in `undo_view`.
+        Maps in the view, (B, C, H, W); zero where the view shows no part of the photo. A value that
+        is interpolated from zeros is exactly zero: Eqs. (7) and (8) separate p > 0 from p = 0.
+        Flips, quarter turns and whole images on the same grid are exact, as in `undo_view`.
 
     Raises:
         torch.linalg.LinAlgError: if a view is degenerate (squeezes the image to a line).
@@ -116,16 +117,16 @@ def _sample(maps: Tensor, where: Tensor, size: tuple[int, int]) -> tuple[Tensor,
 
 
 def _centres(cells: int, like: Tensor) -> Tensor:
-    """Coordinates of the centres of so many cells in a row, (cells,)."""
+    """Coordinates of the centres of `cells` cells in a row, (cells,)."""
     return (torch.arange(cells, device=like.device, dtype=like.dtype) * 2 + 1) / cells - 1
 
 
 def _neighbours(coordinate: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:
     """The two cells beside a coordinate on an axis, and the weight of the second.
 
-    Both are the same cell, and the weight is exactly 0, where the coordinate is on a cell's centre
-    or beyond that of the outermost: there the border repeats itself, so that the edge of a view is
-    not darkened by an outside that does not exist. Returns int64, int64 and float, each in the
+    Where the coordinate is on a cell's centre, or beyond the outermost centre, both are the same
+    cell and the weight is exactly 0. So the outermost cells are repeated: interpolating with zeros
+    outside would darken the edge of a view. Returns int64, int64 and float, each in the
     shape of `coordinate`, the weight with an axis for the classes, (N, 1, h, w).
     """
     # A coordinate that is NaN counts as outside, whatever cell it is given.
@@ -139,5 +140,5 @@ def _neighbours(coordinate: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]
 
 
 def _at_least_float32(view: Tensor) -> Tensor:
-    """A view in float32, or in float64 if it is: half precision has no 1 - 1/321."""
+    """A view in float32, or as it is in float64: half precision cannot represent 1 - 1/321."""
     return view.to(torch.promote_types(view.dtype, torch.float32))

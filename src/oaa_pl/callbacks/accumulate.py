@@ -1,7 +1,7 @@
 """Online attention accumulation (OAA) during training: the only writer of the stores.
 
 Source: Jiang et al., ICCV 2019, section 3.2. What is kept (`gate`), how maps are fused and where
-they live (`store`) are arguments; this file only decides when.
+they live (`store`) are arguments; this class only decides when.
 """
 
 import logging
@@ -42,20 +42,20 @@ class AttentionAccumulation(Callback):
         store: where the maps go: an `AttentionStore`; or several stores by name (a maximum and a
             mean, for example), which may be functions that open a `MemmapStore` for (rank, world
             size). Every process of the training opens them when it starts.
-        gate: maps (class scores, presence), both (B, C), to a bool (B, C): which maps are trusted.
-        to_attention: maps score maps (B, C, h, w) to attention in [0, 1].
+        gate: from scores and labels, both (B, C), to bool (B, C): which maps are trusted.
+        to_attention: from score maps (B, C, h, w) to attention in [0, 1].
         first_epoch: earlier epochs are not accumulated, because the classifier is still noise.
             The paper names none; the authors' releases start at 1.
         keep_empty: whether a map with no positive value can be accepted. Release: it can.
         fill_in_epoch: in this epoch a map that is not accepted becomes the fallback of a pair that
             has no accepted map. None: in no epoch. Release, in PyTorch: the last.
         overwrite: start with no maps. The first commit replaces what the store holds.
-        read_batch: maps a batch to a dict with `labels` and `index`, and with `view` and `repeat`
+        read_batch: from a batch to a dict with `labels` and `index`, and with `view` and `repeat`
             where training crops images or pads epochs. Not needed if batches are such dicts.
         layer: path of the layer that is pooled, `model.layer4` for example; `auto`: found by a
             run on a probe image. None: the step returns the map. See `HookedScoreMap`.
         head: path of what comes after the pooling, `model.fc` for example.
-        score_map: maps the module and a batch to score maps (B, C, h, w): see `ScoreMaps`.
+        score_map: from the module and a batch to score maps (B, C, h, w): see `ScoreMaps`.
         resume_inside_epoch: allow a checkpoint that was saved inside an epoch. Lightning draws the
             rest of that epoch again, so an image may count twice in it, or not at all.
 

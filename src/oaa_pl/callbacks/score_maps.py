@@ -30,7 +30,7 @@ class ScoreMaps:
         layer: a layer to hook; `auto`: found; None: the step returns the map. See
             `HookedScoreMap`.
         head: what comes after its pooling.
-        function: maps the module and a batch to score maps (B, C, h, w), instead of the others.
+        function: from the module and a batch to score maps (B, C, h, w), instead of the others.
             It is called after the batch's step, in evaluation mode and without gradients.
 
     Raises:

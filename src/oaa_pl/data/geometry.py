@@ -1,8 +1,9 @@
 """The affine view of each geometric augmentation, and labels seen through a view.
 
 A view maps normalised coordinates of the whole photo to those of the network's input, both
-(x, y) in [-1, 1] from outer edge to outer edge (`align_corners=False`). There every plain resize
-is the identity, so a rule depends only on what moved *within* the picture.
+(x, y) in [-1, 1] from outer edge to outer edge (`align_corners=False`). In these
+coordinates a plain resize is the identity, so a rule depends only on what moved *within* the
+picture.
 
 Each rule reads what the library drew, from the log that its `ReplayCompose` keeps. Transforming
 keypoints instead would need no rules, but the library (2.0.8) places keypoints up to two pixels
@@ -54,7 +55,7 @@ def warp_label(label: NDArray[np.uint8], view: Matrix, size: tuple[int, int]) ->
         size: (h, w) of the network input.
 
     Returns:
-        (h, w) uint8; 255 where the view shows what is not in the photo.
+        (h, w) uint8; 255 where the view shows no part of the photo.
 
     Example:
         >>> right_half = np.array([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]])

@@ -114,7 +114,7 @@ class ViewTransform:
         Args:
             photo: (H, W, 3) uint8 RGB.
             seed: whole numbers, 0 or more; (seed, epoch, index) in training.
-            label: class ids of the whole photo in {0..C, 255}, any resolution; None: none.
+            label: class ids of the whole photo in {0..C, 255}, any resolution; None: no target.
 
         Returns:
             Image, view and target.

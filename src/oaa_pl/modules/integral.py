@@ -24,7 +24,7 @@ class IntegralAttention(StageModule):
 
     Args:
         net: images (B, 3, H, W) to score maps (B, C, h, w).
-        loss: maps score map and soft label, both (B, C, h, w), to a scalar: Eq. (6) or (9).
+        loss: from score map and soft label, both (B, C, h, w), to a scalar: Eq. (6) or (9).
         optimizer: makes the optimiser from the network.
         schedule: makes the schedule from the optimiser and the number of steps.
         channels_last: memory format of images and weights.

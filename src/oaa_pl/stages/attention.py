@@ -1,4 +1,4 @@
-"""A method's attention maps: of a trained model, or of no model at all; scored against masks."""
+"""A method's attention maps: export them from a trained model, and score them against masks."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, eq=False)
 class Maps(Stage):
-    """A method's attention maps, whichever stage makes them.
+    """A method's attention maps, by any of the stages that make maps.
 
     Attributes:
         method: its name.
@@ -78,7 +78,7 @@ class Maps(Stage):
 
     @override
     def measure(self, truth: Source) -> list[Row]:
-        """Maps against masks at every threshold; the best one of the same images is an oracle's."""
+        """Maps against masks at the fixed threshold and at all others; the best is an oracle."""
         reader = maps_of(truth, self.folder)
         threshold = require_threshold(self.threshold)
         ids = len(truth.classes) + 1
@@ -162,15 +162,15 @@ class AttentionStage(Maps):
                 _everywhere(store)
             else:
                 photos = self.data.loaders(self.model.net, self.data.train)
-                read, what = self.to_attention(), f"attend {self.method}"
-                export(self.model.trained(trainer), photos, store, read, what=what)
+                to_attention, what = self.to_attention(), f"attend {self.method}"
+                export(self.model.trained(trainer), photos, store, to_attention, what=what)
             empty = int((store.state.max(axis=(1, 2, 3)) == 0).sum()) if len(pairs.pairs) else 0
             store.commit()
         return {"pairs": len(pairs.pairs), "empty": empty}
 
 
 def _everywhere(store: MapStore) -> None:
-    """Full attention to every tag, wherever in the photo: what the maps have to be better than."""
+    """Full attention to every tag, everywhere in the photo: a method must be better than this."""
     image, category = store.pairs.pairs.T
     store.fill(image, category, np.ones((len(image), *store.header.grid), np.float32))
 
@@ -180,7 +180,7 @@ def export(
     net: nn.Module,
     data: OaaDataModule,
     store: MapStore,
-    read: Callable[[Tensor], Tensor],
+    to_attention: Callable[[Tensor], Tensor],
     *,
     only: NDArray[np.int64] | None = None,
     what: str = "attend",
@@ -191,7 +191,7 @@ def export(
         net: images (B, 3, H, W) to score maps (B, C, h, w), in float32, on its device.
         data: its predict loader reads whole photos.
         store: where the maps go; accepted maps in it are left alone.
-        read: score map to attention in [0, 1].
+        to_attention: from score maps to attention in [0, 1].
         only: attend only to these pairs (image, class), (K, 2); to all present ones if None.
         what: shown on the progress bar.
     """
@@ -207,7 +207,7 @@ def export(
             index = batch["index"]
             present = wanted[index]
             if present.any():
-                attention = read(net(batch["image"].to(device))).cpu()
+                attention = to_attention(net(batch["image"].to(device))).cpu()
                 image, category = present.nonzero(as_tuple=True)
                 maps, _ = undo_view(
                     attention[image, category], batch["view"][image], store.header.grid

@@ -1,6 +1,6 @@
-"""The door: a composed configuration as the parts that stages are made of.
+"""A composed configuration as the parts that stages are made of.
 
-No other code of the stages knows a key of the configuration: each part is given what it uses.
+Only this file and `pipeline.py` know the keys of the configuration. A stage is given its parts.
 """
 
 from collections.abc import Mapping
@@ -108,7 +108,7 @@ class Configured:
 
     @cached_property
     def trainer(self) -> TrainerPlan:
-        """What the run says of its trainings."""
+        """The settings of the run's trainings."""
         # Blanks stand for what each stage fills in.
         blank = OmegaConf.merge(self._cfg, {"training": dict(BLANKS)})
         unfilled: Any = OmegaConf.to_container(blank, resolve=True)
@@ -121,7 +121,7 @@ class Configured:
         )
 
     def training(self, part: str) -> dict[str, Any]:
-        """What every training stage takes of its own part.
+        """What every training stage needs from its own part.
 
         Args:
             part: "classifier", "integral" or "segmenter".

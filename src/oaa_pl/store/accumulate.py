@@ -53,10 +53,10 @@ def accumulate(
         index: the images' places in the data set, whole numbers, (B,).
         view: whole-image to view coordinates, (B, 2, 3); whole images if None.
         repeat: copies that pad an epoch and must not be fused again, bool, (B,); none if None.
-        gate: maps scores (B, C) and presence, bool (B, C), to trust, bool (B, C).
-        to_attention: maps score maps to attention in [0, 1], both (B, C, H, W).
+        gate: from scores (B, C) and labels, bool (B, C), to bool (B, C): which maps are trusted.
+        to_attention: from score maps to attention in [0, 1], both (B, C, H, W).
         epoch: the training epoch, kept with each row.
-        keep_empty: a map with no positive value may be accepted as well. Release: it counts.
+        keep_empty: whether a map with no positive value can be accepted. Release: it can.
         fill_rejected: a map that is not accepted becomes the fallback of a pair that has none yet.
             Release: in the last epoch.
 
@@ -81,18 +81,18 @@ def accumulate(
         (32, 32)
         >>> store.close()
     """
-    given = [store] if isinstance(store, AttentionStore | MapStore) else list(store)
-    stores = [one.writer() if isinstance(one, AttentionStore) else one for one in given]
+    named = [store] if isinstance(store, AttentionStore | MapStore) else list(store)
+    stores = [one.writer() if isinstance(one, AttentionStore) else one for one in named]
     # A plain loop may keep its tags in lists or arrays, and its indices on the CPU.
     score_map = torch.as_tensor(score_map)
     device = score_map.device
-    labels, index = (torch.as_tensor(given, device=device) for given in (labels, index))
+    labels, index = (torch.as_tensor(values, device=device) for values in (labels, index))
     view = None if view is None else torch.as_tensor(view, device=device)
     repeat = None if repeat is None else torch.as_tensor(repeat, device=device)
     _check_shapes(stores, score_map, labels, index, view, repeat)
     trusted = gate(image_scores(score_map), labels > 0)
     attention = to_attention(score_map)
-    # An empty map shows nothing; and a NaN, which no comparison passes, must never get in.
+    # An empty map shows nothing. A NaN must never be fused; no comparison with it is true.
     peak = attention.amax(dim=(2, 3))
     usable = peak >= 0 if keep_empty else peak > 0
     if repeat is not None:
@@ -110,7 +110,7 @@ def accumulate(
         maps, inside = undo_view(chosen, chosen_view, target.header.grid)
         # Interpolation may round a peak to just above 1.
         whole, shown = maps.clamp(0, 1).numpy(force=True), inside.numpy(force=True)
-        # A peak may be between the cells of a coarse grid, or in padding: nothing is left of it.
+        # A map may become empty: its peak was in padding, or between the cells of a coarse grid.
         left = accepted & (keep_empty | whole.any(axis=(1, 2)))
         target.fuse(where[left], what[left], whole[left], shown[left], epoch)
         if fill_rejected:
