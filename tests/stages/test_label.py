@@ -3,45 +3,20 @@
 import json
 import os
 import shutil
-import signal
-import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from tests.commands.tiny import Said, oaa, require_refusal, words
 from tests.conftest import TINY, TINY_SPLITS
 
-from oaa_pl.errors import OutputError
 from oaa_pl.proxy.palette import load_label
-from oaa_pl.stages.label import _interrupted_later, _workers
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.store.reader import StoreReader
 
 SEED = Path("runs/tiny/seed-0")
 LABELS, SEGMENTER = SEED / "labels/oaa_max", SEED / "segmenter/oaa_max"
-
-
-def test_a_killed_worker_is_one_line_that_says_what_to_do() -> None:
-    with pytest.raises(OutputError, match=r"was killed, .* label.workers=1"), _workers(2) as spread:
-        list(spread(os._exit, [1]))  # type: ignore[arg-type]  # it never returns a label
-
-
-def threads(_: int) -> tuple[int, list[str | None]]:
-    """How many threads a pool's process computes with."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return cv2.getNumThreads(), [os.environ.get(name) for name in names]
-
-
-def test_a_worker_computes_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    with _workers(2) as spread:
-        assert list(spread(threads, [0])) == [(1, ["1"] * 3)]  # type: ignore[arg-type]  # no label
-    assert os.environ["OMP_NUM_THREADS"] == "7"
-    assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 def test_the_cores_are_counted_where_no_process_is_bound_to_some(
@@ -192,21 +167,3 @@ def test_a_store_that_lacks_pairs_is_refused_before_any_label(
         oaa("label", *words(tiny_voc_once), "method=oaa_max"), "no map", f"{name} {what}"
     )
     assert not LABELS.exists()
-
-
-def test_ctrl_c_waits_until_the_processes_have_started() -> None:
-    ended = []
-
-    def interrupted() -> None:
-        with _interrupted_later():
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.05)
-            ended.append("the block")
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert ended == ["the block"]
-    with _interrupted_later():
-        pass
-    with pytest.raises(KeyboardInterrupt):  # Ctrl-C works as before
-        signal.raise_signal(signal.SIGINT)

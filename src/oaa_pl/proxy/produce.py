@@ -1,19 +1,17 @@
 """Make proxy labels, image by image: read maps and background cue, write PNGs.
 
-`oaa label` runs this in a pool of processes, without torch. `LabelMaker` is pickled into each
-process, and all of them map the same store.
+Kept free of torch imports: `LabelMaker` is pickled into each process of a `proxy.pool`, and all of
+them map the same store.
 
 Shapes: H x W pixels of a photo; K present classes.
 """
 
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,13 +21,7 @@ from oaa_pl.proxy.palette import load_label, save_label
 from oaa_pl.proxy.resize import each_to_photo
 from oaa_pl.proxy.rule import Labels, ProxyRule, make_labels
 
-__all__ = ["LabelMaker", "MadeLabel", "join_pool"]
-
-
-def join_pool() -> None:
-    """Set up a worker process. Kept free of torch imports so that workers start fast."""
-    cv2.setNumThreads(1)  # there is one process per core
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command itself handles Ctrl-C
+__all__ = ["LabelMaker", "MadeLabel"]
 
 
 class _Maps(Protocol):

@@ -1,13 +1,7 @@
 """Proxy labels: a method's maps and a background cue, into a label for each photo."""
 
 import logging
-import multiprocessing
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,12 +14,12 @@ from oaa_pl.config.recipe import Recipe
 from oaa_pl.config.sources import maps_of
 from oaa_pl.data.fitness import photo_sizes
 from oaa_pl.data.source import Source
-from oaa_pl.errors import NoForegroundError, OutputError, first_few
-from oaa_pl.machine import one_thread_each, usable_cores
+from oaa_pl.errors import NoForegroundError, first_few
 from oaa_pl.metrics import SegmentationScore
 from oaa_pl.proxy.background import BackgroundCue, ChecksAhead, ChecksFit
 from oaa_pl.proxy.palette import load_label
-from oaa_pl.proxy.produce import LabelMaker, MadeLabel, join_pool
+from oaa_pl.proxy.pool import label_pool
+from oaa_pl.proxy.produce import LabelMaker
 from oaa_pl.report.results import Row
 from oaa_pl.runs.inputs import cue_files
 from oaa_pl.runs.record import StageRecord, read_key
@@ -116,7 +110,7 @@ class LabelStage(Stage):
         work = LabelMaker(train.ids, train.photo, reader.maps, cue, rule, self.folder, crf)
         made = []
         with (
-            _workers(self.workers) as spread,
+            label_pool(self.workers) as spread,
             bar(len(train.ids), f"label {self.method}") as progress,
         ):
             for label in spread(work, range(len(train.ids))):
@@ -168,59 +162,3 @@ class LabelStage(Stage):
             proxy__miou_hard=100 * float(hard["miou"]),
             **added["proxy"].scores(), **added["hard"].scores("hard"),
         )  # fmt: skip
-
-
-Spread = Callable[[Callable[[int], MadeLabel], Iterable[int]], Iterator[MadeLabel]]
-
-
-@contextmanager
-def _workers(wanted: int | None) -> Iterator[Spread]:
-    """A `map` over that many processes (one per core if None), or over none."""
-    count = wanted or usable_cores()
-    if count == 1:
-        yield map
-        return
-    # Spawned: a fork of a process that has run torch may inherit a lock that is never released.
-    context = multiprocessing.get_context("spawn")
-    with one_thread_each(), ProcessPoolExecutor(count, context, initializer=join_pool) as pool:
-
-        def spread(work: Callable[[int], MadeLabel], indices: Iterable[int]) -> Iterator[MadeLabel]:
-            with _interrupted_later():  # `map` starts the processes
-                return pool.map(work, indices, chunksize=8)
-
-        try:
-            yield spread
-        except BrokenProcessPool as error:
-            raise OutputError(
-                "a process that makes labels was killed, perhaps for want of memory; run the same "
-                "command again, with fewer of them: label.workers=1"
-            ) from error
-        except BaseException:
-            # Or leaving would wait for every label that is still to be made.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-@contextmanager
-def _interrupted_later() -> Iterator[None]:
-    """Let a Ctrl-C wait until the block ends, here and in the processes that are started in it.
-
-    A process that is interrupted while it starts would print a traceback. They inherit what is
-    blocked here, and `join_pool` leaves Ctrl-C to the command for good.
-
-    Raises:
-        KeyboardInterrupt: at the end, if there was one.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python handles signals in the main thread alone
-        return
-    seen: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        signal.signal(signal.SIGINT, handler)
-    if seen:
-        raise KeyboardInterrupt

@@ -1,0 +1,52 @@
+"""Processes that make proxy labels: one thread each, killed or interrupted."""
+
+import os
+import signal
+import time
+
+import cv2
+import pytest
+
+from oaa_pl.errors import OutputError
+from oaa_pl.proxy.pool import _interrupted_later, label_pool
+
+
+def test_a_killed_worker_is_one_line_that_says_what_to_do() -> None:
+    with (
+        pytest.raises(OutputError, match=r"was killed, .* label.workers=1"),
+        label_pool(2) as spread,
+    ):
+        list(spread(os._exit, [1]))  # type: ignore[arg-type]  # it never returns a label
+
+
+def threads(_: int) -> tuple[int, list[str | None]]:
+    """How many threads a pool's process computes with."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return cv2.getNumThreads(), [os.environ.get(name) for name in names]
+
+
+def test_a_worker_computes_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with label_pool(2) as spread:
+        assert list(spread(threads, [0])) == [(1, ["1"] * 3)]  # type: ignore[arg-type]  # no label
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
+
+
+def test_ctrl_c_waits_until_the_processes_have_started() -> None:
+    ended = []
+
+    def interrupted() -> None:
+        with _interrupted_later():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            ended.append("the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert ended == ["the block"]
+    with _interrupted_later():
+        pass
+    with pytest.raises(KeyboardInterrupt):  # Ctrl-C works as before
+        signal.raise_signal(signal.SIGINT)
