@@ -16,7 +16,7 @@ __all__ = ["StopIfDiverged"]
 class StopIfDiverged(Callback):
     """Looks at the losses every few steps, and before each epoch's checkpoint.
 
-    Every loss is added to a sum that stays on its device, and the sum is looked at: a segmenter
+    Every loss is added to a sum that stays on its device, and only the sum is checked: a segmenter
     whose weights are NaN has a loss of 0 on a batch whose every pixel is ignored.
 
     Args:

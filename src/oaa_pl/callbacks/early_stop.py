@@ -1,4 +1,4 @@
-"""A training that stops before its planned length stops at an epoch's end, and says by whom.
+"""Stop a training early only at an epoch's end, and keep which callback stopped it.
 
 An exact resume repeats whole epochs, so a stop inside an epoch could not be resumed.
 """
@@ -17,9 +17,9 @@ __all__ = ["StopAtEpochEnd", "TimeLimit"]
 class StopAtEpochEnd(Callback):
     """Defers every early stop to the end of its epoch; each checkpoint keeps the request.
 
-    Has to come after the callbacks that may ask. The state in a checkpoint is empty, or has `by`,
-    the names of those who stopped the training there, and `goes_on`: whether only a time limit
-    did, so that the training is to be resumed.
+    Must come after the callbacks that may stop a training. Its state in a checkpoint is empty, or
+    has `by`, the names of the callbacks that stopped the training there, and `goes_on`: whether
+    only a time limit stopped it, so that it is to be resumed.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class StopAtEpochEnd(Callback):
 class TimeLimit(Timer):
     """`max_time` of one process: checked at each epoch's end, and counted from zero after a resume.
 
-    Lightning's own counts the time of all runs before: once it is over, no run ever continues.
+    Lightning's own counts the time of all earlier runs: after that time no run could continue.
 
     Args:
         duration: DD:HH:MM:SS, or as for `datetime.timedelta`.

@@ -2,8 +2,8 @@
 
 A checkpoint names the generation that belongs to it. The trainer tells which file it wrote or
 removed (`RecordedIO`), and a file in the store's folder keeps it (`NamedGenerations`): no guess
-about names, folders or endings of other people's checkpoints. Copies that a person made beside a
-checkpoint are found by reading them.
+about the names, folders or suffixes of checkpoints. Copies that a user made beside a checkpoint
+are found by reading them.
 """
 
 import json
@@ -37,7 +37,7 @@ class NamedGenerations:
 
     Paths are kept relative to the store, so that a run's folder can be moved as a whole. A file
     that is gone no longer needs its generation. One that was never seen (on a remote file system,
-    or still being written) is taken to be there until the trainer removes it.
+    or still being written) counts as present until the trainer removes it.
 
     Args:
         name: of the store in the checkpoints.

@@ -1,4 +1,4 @@
-"""Keep a few images' cumulative maps of every epoch: the paper's Figure 1, as it happens.
+"""Keep a few images' cumulative maps of every epoch, as in the paper's Figure 1.
 
 Shapes: K present classes of an image, h x w cells of the store's grid.
 """
@@ -70,8 +70,8 @@ class AttentionGrowth(Callback):
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Under several processes rank 0 saw only some of the images in this epoch: of the others
-        # it has what was gathered at the last commit, an epoch ago, and no attention.
+        # With several processes, rank 0 saw only some of the images in this epoch. For the others
+        # it has the maps of the last commit, one epoch ago, and no attention.
         if not trainer.is_global_zero:
             return
         store = self.accumulation.stores[self.store]

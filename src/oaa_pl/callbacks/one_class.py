@@ -1,7 +1,7 @@
 """Warn of a segmenter that predicts one class for every pixel after its first epoch.
 
-Random layers behind a trunk, without batch norm and at low rates, can stay at "all background" for
-a whole training, whose loss falls all the same.
+Random layers behind a trunk, without batch norm and at low rates, can predict background only
+for a whole training, although its loss falls.
 
 Shapes: B images, C foreground classes, H x W pixels.
 """

@@ -1,4 +1,4 @@
-"""Images per second, as the training itself sees them, and what they cost the processor."""
+"""Images per second, and images per second of CPU time, of a training."""
 
 import logging
 from time import perf_counter, process_time

@@ -1,6 +1,6 @@
 """The stores that a training writes, and what its checkpoints name of them.
 
-Every process of a training has them; rank 0 alone drops generations.
+Every process of a training has them; only rank 0 drops generations.
 """
 
 from collections.abc import Mapping
@@ -113,7 +113,7 @@ class TrainingStores:
         self.committed = committed
 
     def name_in(self, trainer: Trainer, checkpoint: dict[str, Any], *, whole: bool) -> None:
-        """Let a checkpoint name what is committed.
+        """Write the committed generations into a checkpoint.
 
         Args:
             trainer: of the training.

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.config.recipe import plain
-from oaa_pl.config.sources import require_values, unsaid_classes
+from oaa_pl.config.sources import inherited_classes, require_values
 from oaa_pl.data.check import Cue, Findings, check_images, check_lists
 from oaa_pl.data.folder import FolderSource
 from oaa_pl.data.listing import Listing, of_folder, of_source, of_voc
@@ -80,7 +80,7 @@ def _listings(cfg: DictConfig) -> list[Listing]:
     train = _listed(cfg.data.train, {})
     if train is None or cfg.data.val is None:
         return [] if train is None else [train]
-    more = unsaid_classes(cfg.data.val, train.classes) if train.classes else {}
+    more = inherited_classes(cfg.data.val, train.classes) if train.classes else {}
     val = _listed(cfg.data.val, more)
     return [train] if val is None else [train, val]
 

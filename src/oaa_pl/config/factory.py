@@ -35,7 +35,7 @@ def factory(recipe: Recipe, name: str) -> Callable[..., Any]:
     known, target = inspect.signature(made.func).parameters, recipe.key["_target_"]
     open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values())
     foreign = [value for value in made.keywords if value not in known and not open_ended]
-    # A null says nothing, and Hydra's `~` could not take it out.
+    # Ignore a null: it gives no value, and Hydra's `~` could not remove its key.
     silent = [value for value in foreign if made.keywords[value] is None]
     for value in silent:
         del made.keywords[value]
@@ -51,7 +51,7 @@ def factory(recipe: Recipe, name: str) -> Callable[..., Any]:
 
 
 def fusion_name(node: Any, key: str) -> str:
-    """Name of the rule that a node makes; afterwards stores know it by that name.
+    """Name of the fusion that a node makes. It also makes the fusion known to stores.
 
     Args:
         node: with a `_target_`; a name in the record of an older run.

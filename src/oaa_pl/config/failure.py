@@ -13,17 +13,17 @@ _KNOWN = (OaaError, HydraException, OmegaConfBaseException, OSError)
 
 
 def reason_of(error: BaseException) -> str | None:
-    """What a person can do something about, in one line; None if the error is a defect.
+    """The reason in one line, if the user can act on it; None if the error is a defect.
 
     Args:
-        error: as it was raised, perhaps inside the wrapping of other packages.
+        error: as it was raised; other packages may have wrapped it.
     """
     known = _known_cause(error) or _from_another_process(error)
     return None if known is None else _one_line(known)
 
 
 def _known_cause(error: BaseException) -> BaseException | None:
-    """The error that a person can act on: ours, if there is one below the wrapping of others."""
+    """The error that the user can act on: ours, if other packages have wrapped one."""
     chain = [error]
     while (below := _below(chain[-1])) is not None:
         chain.append(below)
@@ -49,7 +49,7 @@ def _from_another_process(error: BaseException) -> OaaError | None:
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OaaError):
-        # A loader's process hands its error over with the whole traceback inside the message.
+        # A loader's process passes its error with the whole traceback inside the message.
         name = f"{type(error).__module__}.{type(error).__qualname__}"
         *_, last = re.split(rf"^{re.escape(name)}: ", str(error), flags=re.MULTILINE)
         return " ".join(last.split())

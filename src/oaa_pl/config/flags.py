@@ -100,7 +100,7 @@ def _folder(name: str, value: str) -> str:
 
 
 def require_own_places(flags: Sequence[str], ours: Path) -> None:
-    """Refuse a file below `--config-dir` that Hydra would pass over without a word.
+    """Refuse a file below `--config-dir` that Hydra would silently ignore.
 
     Hydra searches the package's configuration first.
 

@@ -1,4 +1,4 @@
-"""Recipes: what makes one part, in plain values that a record can hold and compare."""
+"""Recipes: the call that makes a part, in plain values that a record can hold and compare."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ __all__ = ["Recipe", "plain"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a part: a node of the configuration, or a function with its values.
+    """The call that makes a part: a node of the configuration, or a function with its values.
 
     Attributes:
         key: plain values that say what is made: a mapping with `_target_`, or a list of such.

@@ -17,7 +17,7 @@ from oaa_pl.files.file_names import require_file_names
 from oaa_pl.store.layout import Pairs
 from oaa_pl.store.reader import StoreReader
 
-__all__ = ["maps_of", "pairs_of", "require_values", "sources", "unsaid_classes"]
+__all__ = ["inherited_classes", "maps_of", "pairs_of", "require_values", "sources"]
 
 
 def sources(train: Recipe, val: Recipe | None, folder: Path) -> tuple[Source, Source | None]:
@@ -37,7 +37,7 @@ def sources(train: Recipe, val: Recipe | None, folder: Path) -> tuple[Source, So
         raise ConfigError("data.tags=none is for splits that are segmented; training needs tags")
     trained: Source = train()
     require_learnable(trained)
-    held_out: Source | None = val(**unsaid_classes(val.key, trained.classes)) if val else None
+    held_out: Source | None = val(**inherited_classes(val.key, trained.classes)) if val else None
     for source in (trained, held_out):
         if source is not None:
             require_file_names(source.ids, folder)
@@ -58,15 +58,15 @@ def require_values(cfg: DictConfig) -> None:
         raise ConfigError(f"{key} is not set and has no default; say {key}=...")
 
 
-def unsaid_classes(node: Mapping[str, Any], classes: Sequence[str]) -> dict[str, list[str]]:
-    """What to add where a validation source's classes are not given: the training source's.
+def inherited_classes(node: Mapping[str, Any], classes: Sequence[str]) -> dict[str, list[str]]:
+    """The argument `classes` of a validation source that names none: those of the training source.
 
     Args:
         node: the validation source's configuration.
         classes: of the training source.
     """
-    with suppress(pydoc.ErrorDuringImport, TypeError, ValueError):  # `instantiate` will say better
-        # A source of one's own may have its classes built in.
+    with suppress(pydoc.ErrorDuringImport, TypeError, ValueError):  # `instantiate` explains it
+        # A source from outside may have fixed classes.
         takes = "classes" in inspect.signature(pydoc.locate(node["_target_"])).parameters  # type: ignore[arg-type]  # None is a TypeError
         if takes and node.get("classes") is None:
             return {"classes": list(classes)}

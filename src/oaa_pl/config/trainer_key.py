@@ -1,7 +1,7 @@
-"""What of the trainer's configuration determines a stage's outcome, whatever it is spelled like.
+"""The part of the trainer's configuration that determines a stage's outcome.
 
-Everything counts but a named list of what cannot change the outcome: a setting that this file has
-never heard of tells two stages apart rather than mixing them.
+Every setting counts, except a list of settings that cannot change the outcome. So an unknown setting
+makes two stages different, and they are not mixed. Two spellings of one value are equal.
 """
 
 import inspect
@@ -17,8 +17,8 @@ from pytorch_lightning import Trainer
 
 __all__ = ["asked_processes", "import_callbacks", "recorded_trainer", "trainer_key"]
 
-# Where the work is done, what is shown of it, and loops that no stage runs. `precision` has a place
-# of its own in a stage's record, the number of processes as well (`asked_processes`). `max_time`
+# Devices, output, and loops that no stage runs. `precision` and the number of processes
+# (`asked_processes`) have their own keys in a stage's record. `max_time`
 # leaves a stage unfinished, so the next run continues.
 _HARMLESS = {
     "_target_", "_convert_", "accelerator", "devices", "num_nodes", "strategy", "precision",
@@ -40,7 +40,7 @@ _OBSERVERS = {
 }  # fmt: skip
 _LIGHTNING = ("pytorch_lightning.", "lightning.pytorch.")
 
-# Other ways to say what leaving a setting out says.
+# Values that mean the same as no value.
 _SAME_AS_DEFAULT: dict[str, tuple[Any, ...]] = {
     "deterministic": (False,),
     "benchmark": (False,),
@@ -62,8 +62,8 @@ def trainer_key(settings: Mapping[str, Any], callbacks: Sequence[Any]) -> dict[s
         callbacks: `callbacks` of a configuration, as plain values.
 
     Returns:
-        Plain values by name; what says the same as Lightning's default is left out, so that
-        spelling it changes nothing.
+        Plain values by name; Lightning's defaults are left out, so that giving
+        one changes nothing.
     """
     callbacks = [one for one in callbacks if not _only_looks(one)]
     harmless = _HARMLESS if callbacks else _HARMLESS | _VALIDATION
@@ -90,7 +90,7 @@ def nodes_of(callbacks: Any) -> list[Any]:
 def import_callbacks(callbacks: Sequence[Any]) -> None:
     """Import the classes of the configured callbacks, so that they can be looked at.
 
-    Never used on a record's callbacks: its folder may come from a stranger.
+    Never used on a record's callbacks: the author of its folder may be unknown.
 
     Args:
         callbacks: of this command's configuration, as plain values.
@@ -101,7 +101,7 @@ def import_callbacks(callbacks: Sequence[Any]) -> None:
 
 
 def asked_processes(settings: Mapping[str, Any]) -> int | None:
-    """How many processes a configuration asks for; None if it takes as many as there are.
+    """How many processes a configuration requests; None if it uses as many as there are.
 
     Args:
         settings: its `trainer`, as plain values.
@@ -136,7 +136,7 @@ def recorded_trainer(folder: Path) -> tuple[dict[str, Any], int | None]:
         settings = settings if isinstance(settings, dict) else {}
         key = trainer_key(settings, nodes_of(callbacks))
         return {"trainer": key} if key else {}, asked_processes(settings)
-    except Exception:  # yaml and OmegaConf raise what they like; nothing is known then
+    except Exception:  # yaml and OmegaConf raise many errors; then nothing is known
         return {}, None
 
 

@@ -1,8 +1,8 @@
-"""The words of the command line as Hydra must be given them, and how to write those it refuses.
+"""Quote the words of the command line so that Hydra reads them as the user means them.
 
 Hydra's grammar takes `KEY=VALUE` with values of letters A to z, digits and some signs; `Höhle`,
 `photos (1)` and `a=b` must be quoted inside the word, and once more for the shell. It also reads
-`2012` as a number. Where a key takes a path or names, what was typed is meant: it is quoted here.
+`2012` as a number. The values of keys that take a path or names are quoted here.
 """
 
 import re
@@ -25,14 +25,14 @@ _ADDED = re.compile(r"^\+{0,2}")
 
 
 def as_hydra_reads(words: Sequence[str], sweep: bool = False) -> list[str]:
-    """The overrides of a command line, each in a form that Hydra reads as it is meant.
+    """The overrides of a command line, each quoted where Hydra would misread it.
 
     Args:
-        words: as the shell hands them over, flags apart.
+        words: as the shell passes them, without flags.
         sweep: whether commas separate several values.
 
     Returns:
-        As many words. Paths are expanded and quoted where need be, and so are class names.
+        As many words. Paths are expanded; paths and class names are quoted where necessary.
 
     Raises:
         ConfigError: if a word cannot be read; it says how to write it, if there is a way.
@@ -59,7 +59,7 @@ def quoted(word: str) -> str | None:
     if items is not None:
         value = f"[{','.join(_in_quotes(item) for item in items)}]"
     elif value[:1] in ("[", "{"):
-        return None  # a list or mapping that is not whole: quotes would hide that
+        return None  # an incomplete list or mapping: quotes would hide that
     else:
         value = _in_quotes(value)
     found = f"{key}={value}"
@@ -113,7 +113,7 @@ def _written(value: object) -> str:
 
 
 def _path(word: str, value: str, refused: bool, sweep: bool) -> str:
-    """A path's word; null is left as it is. Commas part several paths in a sweep alone."""
+    """A path's word; null is left as it is. Commas separate paths in a sweep only."""
     values = value.split(",") if sweep else [value]
     if not refused:
         parsed = OverridesParser.create().parse_override(word)

@@ -54,16 +54,16 @@ def parameter_groups(
         weight_decay: L2 penalty.
         rates: multipliers of `lr`; the last two are those of the fast layers.
         decay_biases: whether biases are decayed too (the Caffe release decays none).
-        fast: names of the fast layers; `last`: the layers that the network names in `last_layers`;
-            None: all outside `trunk`.
+        fast: names of the fast layers; `last`: the network's `last_layers`; None: all outside
+            `trunk`.
 
     Returns:
         One dict per group that is not empty, with a `name` for the learning-rate log: `trunk_*`,
         `head_*` (the fast layers) and `middle_*` (slow, but outside the trunk).
 
     Raises:
-        ConfigError: if a fast layer has no parameters, or `last` is asked of a network that names
-            none.
+        ConfigError: if a fast layer has no parameters, or it is `last` and the network has no
+            `last_layers`.
     """
     layers = _fast_layers(net, fast)
     found: dict[str, list[Tensor]] = {}

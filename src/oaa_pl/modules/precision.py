@@ -1,7 +1,7 @@
 """Lightning's true precisions, for batches whose geometry must stay exact.
 
-Lightning converts every float of a batch. A `view` in bfloat16 is off by a 256th of the photo, and
-its attention would be kept that far from where it belongs; so images alone are converted.
+Lightning converts every float of a batch. A `view` in bfloat16 is wrong by 1/256 of the photo, and
+the attention would be moved by as much. So only images are converted here.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The parts of a LightningModule as plain values, so that a checkpoint can hold them.
+"""Recipes in a checkpoint: the calls that make the parts of a LightningModule.
 
 A network, loss, optimiser or schedule is a Python object. What a checkpoint can hold is the call
 that makes it: a mapping with `_target_` and arguments, as in `conf/`. `load_from_checkpoint` makes

@@ -71,8 +71,8 @@ class StageModule(LightningModule):
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # An optimiser's state is known by the order of its parameters alone: with other groups
-        # torch would refuse it without a name, or give parameters each other's momentum.
+        # An optimiser's state identifies parameters only by their order. With other groups, torch
+        # would raise an unnamed error, or give a parameter the momentum of another.
         states = checkpoint.get("optimizer_states")
         if states and self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
             saved, own = (
@@ -98,7 +98,7 @@ class StageModule(LightningModule):
 
 
 def _groups(state: dict[str, Any]) -> str:
-    """An optimiser's groups, by name or place, and how many parameters each has."""
+    """An optimiser's groups, by name or number, and how many parameters each has."""
     return ", ".join(
         f"{group.get('name', place)} ({len(group['params'])})"
         for place, group in enumerate(state["param_groups"])

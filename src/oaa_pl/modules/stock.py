@@ -1,7 +1,7 @@
-"""PyTorch's own optimisers and schedules beside ours, which are called in another way.
+"""Call PyTorch's own optimisers and schedules, which take other arguments than ours.
 
 Ours make an optimiser from a network and a schedule from an optimiser and a number of steps.
-PyTorch's classes take parameters, and call that number in several ways or not at all.
+PyTorch's classes take parameters, and name that number in several ways, or do not take it.
 """
 
 import inspect
@@ -46,7 +46,7 @@ def make_schedule(
         steps: of the optimiser in the whole training.
 
     Raises:
-        ConfigError: if the class waits for a metric instead.
+        ConfigError: if the class needs a metric instead.
     """
     _require_stepped(factory)
     if not _is_class(factory, LRScheduler):
@@ -62,7 +62,7 @@ def missing(factory: Callable[..., Any], *, schedule: bool) -> list[str]:
         schedule: which of them.
 
     Raises:
-        ConfigError: if it is a schedule that waits for a metric.
+        ConfigError: if it is a schedule that needs a metric.
     """
     given = dict(getattr(factory, "keywords", {}))
     ours = 1
@@ -92,7 +92,7 @@ def _length(factory: Callable[..., Any], steps: int) -> dict[str, int]:
     if given.get("epochs") is not None and given.get("steps_per_epoch") is not None:
         return {}
     known = inspect.signature(_behind(factory)).parameters
-    # Others' `total_iters` is the length of a warm-up, not of the training.
+    # In other classes `total_iters` is the length of a warm-up, not of the training.
     names = ["T_max", "total_steps", *["total_iters"] * _is_class(factory, PolynomialLR)]
     return {name: steps for name in names if name in known and given.get(name) is None}
 

@@ -1,4 +1,4 @@
-"""Which code a recorded configuration or a checkpoint may call: it may come from a stranger."""
+"""Which code a recorded configuration or a checkpoint may call: its author may be unknown."""
 
 import pkgutil
 import sys
@@ -24,8 +24,8 @@ def require_known_targets(node: object, recorded: Path | str, allow: Sequence[st
 
     Args:
         node: mappings, lists and plain values that are going to be instantiated.
-        recorded: where they are from, for the message.
-        allow: other packages or modules whose parts they may call as well.
+        recorded: where they are from, for the error.
+        allow: other packages or modules that they may also call.
 
     Raises:
         ConfigError: if they do, or `allow` names no module that may hold a network.
@@ -61,7 +61,7 @@ def _require_known_targets(node: object, recorded: Path | str, known: tuple[str,
 
 
 def _is_known(target: str, known: tuple[str, ...]) -> bool:
-    """Whether a dotted name leads to a known part, and not through one to what it imports."""
+    """Whether a dotted name is a known part itself, not something that a known part imports."""
     if not target.startswith(known):
         return False
     try:

@@ -51,7 +51,7 @@ def label_pool(wanted: int | None) -> Iterator[Spread]:
             yield spread
         except BrokenProcessPool as error:
             raise OutputError(
-                "a process that makes labels was killed, perhaps because memory ran out; run the same "
+                "a process that makes labels was killed, perhaps for lack of memory; run the same "
                 "command again, with fewer of them: label.workers=1"
             ) from error
         except BaseException:

@@ -1,4 +1,4 @@
-"""In what two records of how something was made differ."""
+"""The first difference between two records."""
 
 from typing import Any
 

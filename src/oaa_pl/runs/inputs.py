@@ -1,6 +1,6 @@
-"""Digests of the files that a stage is made from, for its record: content counts, not the path.
+"""Digests of the files that a stage is made from, for its record: the content, not the path.
 
-A finished stage no longer needs its inputs, so what is not there has no digest.
+A finished stage no longer needs its inputs, so a missing file has no digest.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def cue_files(background: Mapping[str, Any], ids: Iterable[str]) -> dict[str, st
 
 
 def digest_of(path: Path) -> str | None:
-    """A digest of a file's content; None if it cannot be read, which its user will say better."""
+    """A digest of a file's content; None if it cannot be read: its user raises a better error."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,12 +1,13 @@
 """The record that each stage of a run keeps of how it was made.
 
-A stage's folder has `stage.json` (what it was made from, and by which command and commit; of a
-resumed stage, by those before as well), `config.yaml` (the whole resolved configuration), what it
+A stage's folder has `stage.json` (what it was made from, and by which command and commit; for a
+resumed stage, also the earlier ones), `config.yaml` (the whole resolved configuration), what it
 makes, and last `done.json`. A finished stage is skipped, an interrupted one resumed, and one that
 was made from something else refused. A folder without a result and without a checkpoint is made
 again, so that a mistyped first run does not block the next.
 
-The process that writes the folder holds its lock, `writer.lock`; a killed process lets go of it.
+The process that writes the folder holds its lock, `writer.lock`. The lock is free again when the
+process ends or is killed.
 """
 
 import json
@@ -43,15 +44,15 @@ _RECORD = ("stage.json", "config.yaml", LOCK)
 
 
 class StageRecord:
-    """The record of one stage's folder; as a context, it lets go of the folder's lock at its end.
+    """The record of one stage's folder; as a context, it releases the folder's lock at its end.
 
     Args:
         folder: the stage's folder.
-        made_from: plain values that determine what the stage makes; compared when it is met again.
+        made_from: plain values that determine what the stage makes; compared at the next run.
         files: digests of input files by what they are, such as "weights"; compared as well, but
             only where both records have one: a finished stage no longer needs its inputs.
-        processes: how many train the stage, as far as it is known: a batch is so many times
-            larger. Compared where both records know it.
+        processes: number of processes that train the stage, if known: it multiplies the batch size.
+            Compared if both records have it.
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class StageRecord:
     def begin(self, config: str, **facts: Any) -> None:
         """Make the folder, take its lock, and write down what is about to be made.
 
-        What another configuration began there without any result is removed first, and so is
-        what a killed process was just writing. One process of a training does this for all.
+        First it removes files of another configuration that has no result there, and half-written
+        files of a killed process. One process of a training does this for all.
 
         Args:
             config: the resolved configuration as YAML, kept beside the record.
@@ -119,7 +120,7 @@ class StageRecord:
 
     @property
     def stopped(self) -> bool:
-        """Whether this process's training was stopped for good before its planned length."""
+        """Whether this training stopped before its planned length and is not to be resumed."""
         return "stopped" in self._facts
 
     def add(self, **facts: Any) -> None:
@@ -127,9 +128,10 @@ class StageRecord:
         self._facts |= facts
 
     def finish(self, **facts: Any) -> None:
-        """Mark the stage complete, with its wall time and other facts, and let go of its lock.
+        """Mark the stage complete, with its wall time and other facts, and release its lock.
 
-        The time is that since `begin`, and of what was resumed, up to the last file it left.
+        The time runs from `begin`; for a resumed stage, earlier processes count up to the last
+        file that each left.
         """
         seconds = round(self._before + time.time() - self._started, 1)
         write_json(self.folder / "done.json", {"seconds": seconds, **self._facts, **facts})
@@ -143,8 +145,8 @@ class StageRecord:
     def _earlier(self) -> list[dict[str, Any]]:
         """Commit, command and seconds of each process that worked here before and left a file.
 
-        A process is taken to have worked until it left its last file. Stores do not count: they
-        are opened, and touched, before it is known what there is to do.
+        A process counts as working until its last file. Stores do not count: they
+        are opened, and their files changed, before it is known what there is to do.
         """
         try:
             record = json.loads((self.folder / "stage.json").read_text())
@@ -185,7 +187,7 @@ class StageRecord:
         return ""
 
     def require_same(self) -> None:
-        """Check that the folder is not another stage's that came to a result or a checkpoint.
+        """Check that the folder has no result and no checkpoint of another stage.
 
         Raises:
             RunMismatchError: if it is.

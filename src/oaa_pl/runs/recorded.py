@@ -1,4 +1,4 @@
-"""The configuration that a stage's folder records, which may come from a stranger."""
+"""The configuration that a stage's folder records. The author of the folder may be unknown."""
 
 import json
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def recorded_config(made: Path, *parts: str, allow: Sequence[str] = ()) -> DictC
     if not isinstance(cfg, DictConfig):
         raise ConfigError(f"{recorded} is not a run's configuration but a list; restore it")
     cfg = OmegaConf.create(today(OmegaConf.to_container(cfg)))
-    # An older package's record lacks what has come since; that takes its default.
+    # An older package's record lacks newer keys; these get their defaults.
     defaults_today = OmegaConf.load(root_of("conf") / "config.yaml")
     defaults = {
         "loader": OmegaConf.select(defaults_today, "loader"),

@@ -23,7 +23,7 @@ __all__ = ["Config", "Data", "Network"]
 
 @dataclass(frozen=True)
 class Network:
-    """A network that is yet to be made, and how it wants its images.
+    """How to make a network, and the mean and std of its images.
 
     Attributes:
         recipe: number of output maps to module: images (B, 3, H, W) to maps (B, maps, h, w).
@@ -60,7 +60,7 @@ class Network:
 
     @property
     def full_on_cpu(self) -> str | None:
-        """Its name, if it gains nothing from bfloat16 on a CPU; most networks do not say."""
+        """Its name, if it gains nothing from bfloat16 on a CPU; else None."""
         slow = self.notes.get("bf16_on_cpu") is False
         return str(self.notes.get("name", self.recipe.name)) if slow else None
 
@@ -91,7 +91,7 @@ def _without_paths(node: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Photos and tags of a run, and what the networks see of them.
+    """Photos and tags of a run, and how networks see the photos.
 
     Attributes:
         train_source: what makes the training source.

@@ -29,17 +29,17 @@ def watched_images(source: Source) -> list[int]:
 
 
 def spread(count: int, wanted: int) -> list[int]:
-    """Up to `wanted` of `count` places, evenly spread, the first and the last among them."""
+    """Up to `wanted` of `count` indices, evenly spread, the first and the last among them."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(wanted, count))})
 
 
 def growth_epochs(classifier: Path) -> list[Path]:
-    """What a classifier's training kept of the watched images, a file an epoch, in order."""
+    """Files with the maps of the watched images, one for each epoch, in order."""
     return sorted((classifier / "growth").glob("epoch-*.npz"))
 
 
 def watched_in(files: Sequence[Path]) -> list[int]:
-    """Places of the images whose maps those files hold."""
+    """Indices of the images whose maps these files hold."""
     if not files:
         return []
     with np.load(files[0]) as maps:

@@ -1,4 +1,4 @@
-"""Scores of a finished stage: `metrics.csv`, and `scored.json`, which says how they were taken."""
+"""Scores of a finished stage: `metrics.csv`, and `scored.json`, which says how they were made."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What the stages share that train a network: classifier, integral model, segmenter."""
+"""The common part of the stages that train a network: classifier, integral model, segmenter."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -40,9 +40,9 @@ class TrainedStage(Stage):
         schedule: makes the schedule from the optimiser and the number of steps; or a class of
             `torch.optim.lr_scheduler`.
         planned: length of the training, for any number of photos.
-        trainer: what the run says of its trainings.
+        trainer: settings of the run's trainings.
         validate_every: epochs; None or 0: no validation.
-        name: of its progress bar, its reports, its run on the dashboard.
+        name: on its progress bar, in its log and on the dashboard.
     """
 
     part: ClassVar[str]  # of the configuration

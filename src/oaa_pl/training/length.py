@@ -17,7 +17,7 @@ class Length:
         epochs: if given, instead of steps.
         steps: of the optimiser, where `epochs` is None.
         batch_size: photos of one batch, per process.
-        least_steps: as many epochs more as make so many steps, if given.
+        least_steps: if given, epochs are added until there are this many steps.
     """
 
     epochs: Any = None
@@ -26,10 +26,10 @@ class Length:
     least_steps: Any = None
 
     def for_images(self, images: int, stage: str) -> "Length":
-        """The length that a stage has: with as many epochs as make its `least_steps`, if any.
+        """The length of a stage on so many images: epochs are added to reach `least_steps`.
 
-        What a network needs are steps: fifteen epochs of fifty photos leave a segmenter at "all
-        background".
+        A network needs enough steps: after fifteen epochs of fifty photos, a segmenter still
+        predicts background only.
 
         Args:
             images: N, that the stage trains on.

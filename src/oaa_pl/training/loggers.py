@@ -43,7 +43,7 @@ def named_nodes(nodes: Any, group: str) -> dict[str, Recipe]:
 
 
 def filled_in(recipe: Recipe, folder: Path, name: str, stage: str) -> Recipe:
-    """A recipe with what it refers to.
+    """A recipe with the values that the stage fills in.
 
     Args:
         recipe: of a logger or a callback.

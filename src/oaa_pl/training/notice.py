@@ -1,4 +1,4 @@
-"""What a command reports once, however many of its stages meet it."""
+"""Messages that a command logs once, even if several of its stages have them."""
 
 import logging
 

@@ -21,9 +21,9 @@ class Progress(NamedTuple):
     """How far a training had come when its checkpoint was saved.
 
     Attributes:
-        epochs: whole or begun ones.
+        epochs: begun, complete or not.
         steps: of the optimiser.
-        whole: whether the last epoch was whole.
+        whole: whether the last epoch is complete.
         stopped_by: callbacks that stopped it before its planned length, such as "EarlyStopping".
         goes_on: whether only a time limit stopped it, so that the training can be resumed.
     """
@@ -45,7 +45,7 @@ class Progress(NamedTuple):
 
     @property
     def stopped(self) -> bool:
-        """Whether the training was stopped for good before its planned length."""
+        """Whether the training was stopped before its planned length, and is not to be resumed."""
         return bool(self.stopped_by) and not self.goes_on
 
 
@@ -69,7 +69,7 @@ def progress_of(folder: Path) -> Progress | None:
             tuple(stop.get("by", ())),
             bool(stop.get("goes_on", False)),
         )
-    except Exception as error:  # torch raises almost any error for a foreign file
+    except Exception as error:  # torch raises almost any error for a file of another kind
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise WeightsError(
             f"{path} is not a readable checkpoint ({reason}), so its training cannot continue; "

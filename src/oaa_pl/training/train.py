@@ -50,7 +50,7 @@ def train(
 
     Args:
         record: of the stage's folder, begun once the trainer accepts its settings.
-        plan: what the run says of its trainings; its precision is one of Lightning's.
+        plan: settings of the run's trainings; its precision is one of Lightning's.
         length: of the training.
         what: the stage's name.
         module: what is trained.
@@ -125,7 +125,7 @@ def train(
 
 
 def _length_of(progress: Progress, planned: tuple[int | None, int]) -> tuple[int | None, int]:
-    """The length of a training that was stopped for good, in the units of its plan."""
+    """The length of a training that was stopped before its plan, in the units of the plan."""
     return (None, progress.steps) if planned[0] is None else (progress.epochs, -1)
 
 

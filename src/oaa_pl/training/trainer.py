@@ -78,7 +78,7 @@ def make_trainer(
     """Make a trainer that checkpoints each epoch, logs, and can be repeated exactly.
 
     Args:
-        plan: what the run says of its trainings; its precision is one of Lightning's.
+        plan: settings of the run's trainings; its precision is one of Lightning's.
         length: epochs and -1, or None and steps of the optimiser.
         what: the stage's name, for the progress bar and the run's name.
         folder: the stage's folder.
@@ -120,8 +120,8 @@ def make_trainer(
             EpochSeed(seed),
             StopIfDiverged(),
             StageProgress(what),
-            Throughput(what, precision.name),  # after the bar, which its line must not break
-            *([LearningRateMonitor("epoch")] if loggers else []),  # it refuses to log nowhere
+            Throughput(what, precision.name),  # after the bar: its line must not break the bar's
+            *([LearningRateMonitor("epoch")] if loggers else []),  # it refuses to run without
             StopAtEpochEnd(),
             EpochCheckpoint(folder),
         ],
@@ -150,7 +150,7 @@ def make_trainer(
 
 def _built(settings: Mapping[str, Any], ours: Mapping[str, Any]) -> Trainer:
     try:
-        # In two steps: Hydra would put our objects through its own containers.
+        # In two steps: Hydra would convert our objects to its own containers.
         make = instantiate({**settings, "_partial_": True, "_convert_": "all"})
         # Lists of its own: a trainer adds to them.
         lists = {name: list(ours[name]) for name in ("callbacks", "plugins")}

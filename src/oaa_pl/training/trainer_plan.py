@@ -1,4 +1,4 @@
-"""What a run says of its trainings: the trainer's settings, callbacks and loggers."""
+"""Settings of a run's trainings: the trainer's, callbacks and loggers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -66,14 +66,14 @@ class TrainerPlan:
 
     @property
     def key(self) -> dict[str, Any]:
-        """For a stage's record: what of it changes what is trained, the precision apart."""
+        """For a stage's record: all that changes the result, except the precision."""
         callbacks = [callback.key for callback in self.callbacks.values()]
         import_callbacks(callbacks)
         key = trainer_key(self.settings, callbacks)
-        # Left out where it says nothing, as in the records of older packages.
+        # Left out if empty, as in the records of older packages.
         return {"trainer": key} if key else {}
 
     @property
     def processes(self) -> int | None:
-        """How many processes it asks for; None if it takes as many as there are."""
+        """How many processes it requests; None if it uses as many as there are."""
         return asked_processes(self.settings)
