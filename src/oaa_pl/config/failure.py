@@ -1,8 +1,9 @@
 """Why a job failed, as one line that says what to do."""
 
 import re
+import traceback
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from oaa_pl.errors import OaaError
@@ -30,10 +31,37 @@ def _known_cause(error: BaseException) -> BaseException | None:
     ours = [one for one in chain if isinstance(one, OaaError)]
     if ours:
         return ours[0]
+    if misnamed := [found for one in chain if (found := _misnamed(one))]:
+        return misnamed[0]
     # Hydra wraps whatever a constructor raises; if that is a defect, its traceback must be seen.
     if not isinstance(chain[-1], _KNOWN):
         return None
     return next((one for one in chain if isinstance(one, _KNOWN)), None)
+
+
+def _misnamed(error: BaseException) -> OaaError | None:
+    """What to do about a part that Hydra cannot find, or not call with the given arguments.
+
+    None for an error inside the part: that is a defect, and its traceback must be seen.
+    """
+    cause, target = error.__cause__, re.search("target '([^']+)'", str(error))
+    if not isinstance(error, InstantiationException) or cause is None or target is None:
+        return None
+    frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
+    if not frames or not frames[-1].f_globals["__name__"].startswith("hydra."):
+        return None
+    missing = cause.__cause__  # of another kind if the module itself fails while it is imported
+    if isinstance(cause, ImportError) and isinstance(missing, ImportError | AttributeError):
+        return OaaError(
+            f"_target_ {target[1]} cannot be imported: {missing}; correct its name, or put the "
+            "folder of its module on PYTHONPATH"
+        )
+    if isinstance(cause, TypeError):
+        return OaaError(
+            f"_target_ {target[1]} cannot be called: {cause}; correct its arguments, or add "
+            "_partial_: true to a function that a stage calls later"
+        )
+    return None
 
 
 def _below(error: BaseException) -> BaseException | None:

@@ -1,7 +1,7 @@
 """The part of the trainer's configuration that determines a stage's outcome.
 
-Every setting counts, except a list of settings that cannot change the outcome. So an unknown setting
-makes two stages different, and they are not mixed. Two spellings of one value are equal.
+Every setting counts, except a list of settings that cannot change the outcome. So an unknown
+setting makes two stages different, and they are not mixed. Two spellings of one value are equal.
 """
 
 import inspect
