@@ -164,7 +164,8 @@ class AttentionAccumulation(Callback):
         score_map = self._maps.read(pl_module, batch, outputs)
         if score_map is None:
             return  # the step returned None: Lightning skips such a batch, and so does this
-        fields = batch_fields(self.read_batch(batch))
+        fields = batch_fields(batch, self.read_batch)
+        self._maps.require_fit(score_map, fields["labels"])
         accepted = accumulate(
             self.stores.values(),
             score_map,
@@ -189,10 +190,9 @@ class AttentionAccumulation(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._batches and not self._mapped and trainer.current_epoch >= self.first_epoch:
             raise ConfigError(
-                f"{type(pl_module).__name__}.training_step returned None for each of the "
-                f"{self._batches} batches of epoch {trainer.current_epoch}, so nothing was "
-                "accumulated; return a dict with 'loss' and 'score_map' (with manual optimisation: "
-                "'score_map' alone)"
+                f"{type(pl_module).__name__}.training_step returned None for all {self._batches} "
+                f"batches of epoch {trainer.current_epoch}, so nothing was accumulated; return a "
+                "dict with 'loss' and 'score_map' (with manual optimisation: 'score_map' alone)"
             )
         self._commit(trainer)
 

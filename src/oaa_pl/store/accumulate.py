@@ -140,12 +140,15 @@ def _check_shapes(
             f"{hint.get(score_map.ndim, 'one map for each image and class is needed')}"
         )
     batch, classes = found[:2]
+    if found[2] * found[3] == 1:
+        raise ShapeError(
+            f"score_map {found} has one cell for a whole image, which shows no place; give the map "
+            "before the pooling, or larger images, or a network of a smaller stride"
+        )
     if labels.shape != (batch, classes):
-        more = labels.ndim == 2 and labels.shape[1] == classes - 1
         raise ShapeError(
             f"labels must be (B, C) = {(batch, classes)} like score_map {found}, got "
-            f"{tuple(labels.shape)}"
-            + ("; leave out the background channel: score_map[:, 1:]" if more else "")
+            f"{tuple(labels.shape)}{_labels_hint(labels, batch, classes)}"
         )
     for store in stores:
         if len(store.pairs.classes) != classes:
@@ -166,3 +169,21 @@ def _check_shapes(
         )
     if repeat is not None and repeat.shape != (batch,):
         raise ShapeError(f"repeat must be (B,) = {(batch,)}, got {tuple(repeat.shape)}")
+
+
+def _labels_hint(labels: Tensor, batch: int, classes: int) -> str:
+    """What to do about labels of another shape than (B, C), where that is known."""
+    if labels.shape == (batch,):
+        return (
+            "; of one class number an image, make 0 and 1 of each class: "
+            f"torch.nn.functional.one_hot(labels, {classes})"
+        )
+    if labels.ndim != 2:
+        return ""
+    if len(labels) != batch:
+        return (
+            "; maps and tags must be of the same images: where a step runs the network on several "
+            "views of them, give the maps of one, with its `view`"
+        )
+    more = labels.shape[1] == classes - 1
+    return "; leave out the background channel: score_map[:, 1:]" if more else ""
