@@ -79,6 +79,13 @@ class HookedScoreMap:
         self._handles.append(cells.register_forward_hook(self._see))
         _compile_again()
 
+    def __deepcopy__(self, _: Any) -> "HookedScoreMap":
+        # An averaged copy of a hooked network has its hooks as well: there they do nothing.
+        copied = HookedScoreMap.__new__(HookedScoreMap)
+        copied._module = nn.Identity().eval()
+        copied._patches = ()
+        return copied
+
     @property
     def layer(self) -> str:
         """Path of the layer that is read, inside the module."""
