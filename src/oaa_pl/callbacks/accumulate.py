@@ -44,8 +44,7 @@ class AttentionAccumulation(Callback):
             size). Every process of the training opens them when it starts.
         gate: maps (class scores, presence), both (B, C), to a bool (B, C): which maps are trusted.
         to_attention: maps score maps (B, C, h, w) to attention in [0, 1].
-        first_epoch: earlier epochs are not accumulated, because the classifier is still noise.
-            The paper names none; the authors' releases start at 1.
+        first_epoch: earlier epochs are not accumulated. Paper: none is left out; releases: 1.
         keep_empty: whether a map with no positive value can be accepted. Release: it can.
         fill_in_epoch: in this epoch a map that is not accepted becomes the fallback of a pair that
             has no accepted map. None: in no epoch. Release, in PyTorch: the last.
@@ -55,7 +54,7 @@ class AttentionAccumulation(Callback):
         layer: path of the layer that is pooled, `model.layer4` for example; `auto`: found by a
             run on a probe image. None: the step returns the map. See `HookedScoreMap`.
         head: path of what comes after the pooling, `model.fc` for example.
-        score_map: maps the module and a batch to score maps (B, C, h, w): see `ScoreMaps`.
+        score_map: maps the module and a batch to score maps, perhaps with scores: `ScoreMaps`.
         resume_inside_epoch: allow a checkpoint that was saved inside an epoch. Lightning draws the
             rest of that epoch again, so an image may count twice in it, or not at all.
 
@@ -170,6 +169,7 @@ class AttentionAccumulation(Callback):
             self.stores.values(),
             score_map,
             **fields,
+            scores=self._maps.scores,
             gate=self.gate,
             to_attention=self.to_attention,
             epoch=trainer.current_epoch,

@@ -20,18 +20,23 @@ __all__ = ["AUTO", "ScoreMapFunction", "ScoreMaps"]
 AUTO = "auto"
 """The layer whose maps are accumulated is to be found by a run on a probe image."""
 
-ScoreMapFunction = Callable[[Any, Any], Tensor]
+ScoreMapFunction = Callable[[Any, Any], Tensor | tuple[Tensor, Tensor]]
 
 
 class ScoreMaps:
     """The score map of each batch of a training.
 
+    Attributes:
+        scores: class scores (B, C) of the batch that was read last, where the function gives them;
+            None: the mean of its map is the score.
+
     Args:
         layer: a layer to hook; `auto`: found; None: the step returns the map. See
             `HookedScoreMap`.
         head: what comes after its pooling.
-        function: maps the module and a batch to score maps (B, C, h, w), instead of the others.
-            It is called after the batch's step, in evaluation mode and without gradients.
+        function: instead of the others: maps the module and a batch to score maps (B, C, h, w); or
+            to scores (B, C) and score maps, where the mean of a map is not the score. It is called
+            after the batch's step, in evaluation mode and without gradients.
 
     Raises:
         ConfigError: if both a layer and a function are given, a head without a layer, or something
@@ -59,6 +64,7 @@ class ScoreMaps:
             raise ConfigError(f"head={head!r} needs layer=, the path of the layer that is pooled")
         self._layer, self._head, self._function = layer, head, function
         self._hook: HookedScoreMap | None = None
+        self.scores: Tensor | None = None
 
     def attach(self, module: LightningModule) -> None:
         """Register the hook, where there is one, before the first batch.
@@ -104,12 +110,13 @@ class ScoreMaps:
             return None if self._hook is None else self._hook.read()
         with torch.no_grad(), evaluating(module):
             found = self._function(module, batch)
-        if not isinstance(found, Tensor):
+        self.scores, score_map = found if _is_pair(found) else (None, found)
+        if not isinstance(score_map, Tensor):
             raise ConfigError(
-                "score_map= must return the score maps of its batch, a tensor (B, C, h, w), got "
-                f"{type(found).__name__}"
+                "score_map= must return the score maps of its batch, a tensor (B, C, h, w), or "
+                f"scores (B, C) and score maps, got {type(found).__name__}"
             )
-        return found
+        return score_map
 
     def require_fit(self, score_map: Tensor, labels: Tensor) -> None:
         """Check that a named layer returns a map of each class. Looks at shapes only.
@@ -131,5 +138,11 @@ class ScoreMaps:
 
     def drop(self) -> None:
         """Forget the map of a batch that is not accumulated."""
+        self.scores = None
         if self._hook is not None:
             self._hook.drop()
+
+
+def _is_pair(found: object) -> bool:
+    """Whether a function returned scores and score map, as `score_map_of` gives them."""
+    return isinstance(found, tuple) and len(found) == 2

@@ -39,6 +39,7 @@ def accumulate(
     epoch: int = 0,
     keep_empty: bool = False,
     fill_rejected: bool = False,
+    scores: Tensor | None = None,
 ) -> Tensor:
     """Fuse a batch's trusted attention maps into the cumulative maps of a store, or of several.
 
@@ -59,6 +60,8 @@ def accumulate(
         keep_empty: a map with no positive value may be accepted as well. Release: it counts.
         fill_rejected: a map that is not accepted becomes the fallback of a pair that has none yet.
             Release: in the last epoch.
+        scores: class scores for the gate, (B, C), where the mean of a map is not the score: of a
+            class token, or of a map by gradients. None: the mean of the map.
 
     Returns:
         Whether each map was accepted, bool, (B, C), on the score map's device.
@@ -90,7 +93,11 @@ def accumulate(
     view = None if view is None else torch.as_tensor(view, device=device)
     repeat = None if repeat is None else torch.as_tensor(repeat, device=device)
     _check_shapes(stores, score_map, labels, index, view, repeat)
-    trusted = gate(image_scores(score_map), labels > 0)
+    if scores is not None and scores.shape != labels.shape:
+        raise ShapeError(
+            f"scores must be (B, C) = {tuple(labels.shape)} like labels, got {tuple(scores.shape)}"
+        )
+    trusted = gate(image_scores(score_map) if scores is None else scores, labels > 0)
     attention = to_attention(score_map)
     # An empty map shows nothing; and a NaN, which no comparison passes, must never get in.
     peak = attention.amax(dim=(2, 3))
