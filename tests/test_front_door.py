@@ -43,8 +43,10 @@ def test_a_name_imports_numpy_and_nothing_heavier(name: str) -> None:
     assert loaded & HEAVY == set()
 
 
-def test_the_plain_function_imports_torch_and_nothing_heavier() -> None:
-    assert newly_loaded("from oaa_pl import accumulate", "import torch") & HEAVY == set()
+@pytest.mark.parametrize("name", ["accumulate", "score_map_of"])
+def test_a_plain_function_imports_torch_and_nothing_heavier(name: str) -> None:
+    loaded = newly_loaded(f"from oaa_pl import {name}", "import torch")
+    assert loaded & {*HEAVY, "timm", "torchvision"} == set()
 
 
 # Lightning itself imports torchmetrics, and with it matplotlib if that is installed.

@@ -1,16 +1,18 @@
 """The pieces of Python in the README work as they are printed."""
 
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from pytorch_lightning.callbacks import ModelCheckpoint
+from tests.commands.tiny import oaa
 from tests.readme_scope import EPOCHS, IDS, Classifier, Photos, blocks, run_all, scope_with
 from torch.utils.data import DataLoader
 
-from oaa_pl.attention.gate import accept_all
 from oaa_pl.errors import StoreNotEmptyError
 from oaa_pl.store.reader import StoreReader
 
@@ -45,7 +47,6 @@ def test_the_callback_keeps_the_maps_of_every_epoch(
     scope = scope_with(*([checkpoint()] if checkpoint else []))
     for piece in (opener, lightning):
         exec(piece, scope)
-    scope["trainer"].callbacks[0].gate = accept_all
     scope["trainer"].fit(Classifier(), DataLoader(Photos()), DataLoader(Photos()))
     assert updates() == [EPOCHS] * 3
     # The same script again: refused, and nothing is lost.
@@ -78,6 +79,37 @@ def test_all_of_it_runs_in_order_beside_a_trained_segmenter(again: Path) -> None
     folder_of_the_readme(again)
     found = run_all(README)
     assert found["mask"].shape == (50, 64)
+
+
+@pytest.mark.slow
+def test_a_network_of_timm_is_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("timm", reason="needs the extra 'timm'")
+    (line,) = (line for line in "".join(blocks(README, "sh")).splitlines() if "net=timm" in line)
+    program, command, *words = shlex.split(line)
+    assert program == "oaa"
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    rows = ["image,tags"]
+    for number, tag in enumerate(["red", "blue", "red;blue"] * 2):
+        pixels = np.full((70, 90, 3), 128, np.uint8)
+        pixels[20:50, 10:40] = (255, 0, 0) if "red" in tag else 128
+        pixels[20:50, 50:80] = (0, 0, 255) if "blue" in tag else 128
+        Image.fromarray(pixels).save(f"photos/{number}.png")
+        rows.append(f"{number}.png,{tag}")
+    Path("tags.csv").write_text("\n".join(rows))
+    said = oaa(command, *words, *AT_TOY_SIZE)
+    assert said.status == 0, said.err
+    assert list(Path("runs/photos/seed-0").rglob("segmenter/*/last.ckpt"))
+
+
+AT_TOY_SIZE = (
+    "net.weights=none", "net.stride=8", "data.input_size=64", "data.crop_size=64",
+    "+net.attention.trunk.options={depths: [1,1,1,1], dims: [8,8,16,16]}",
+    "+net.segmenter.trunk.options={depths: [1,1,1,1], dims: [8,8,16,16]}",
+    "classifier.epochs=1", "integral.epochs=1", "segmenter.epochs=1", "label.workers=1",
+    "store.grid=[8,8]", "background=constant", "background.value=0.1", "proxy.foreground=0",
+    "proxy.minimum_foreground=0",
+)  # fmt: skip
 
 
 def folder_of_the_readme(work: Path) -> None:

@@ -5,6 +5,7 @@ What most people need is here, and is imported when it is first used:
     AttentionStore          cumulative attention maps of a data set, in a folder
     AttentionAccumulation   the Lightning callback that fills it while a classifier trains
     accumulate              the same for a training loop of your own
+    score_map_of            a classifier of torchvision, timm or your own, with its score map
     Predictor               a trained segmenter: photos to masks
 """
 
@@ -13,11 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oaa_pl.callbacks.accumulate import AttentionAccumulation
+    from oaa_pl.nets.stock import score_map_of
     from oaa_pl.prediction.predictor import Predictor
     from oaa_pl.store.accumulate import accumulate
     from oaa_pl.store.attention_store import AttentionStore
 
-__all__ = ["AttentionAccumulation", "AttentionStore", "Predictor", "__version__", "accumulate"]
+__all__ = [
+    "AttentionAccumulation",
+    "AttentionStore",
+    "Predictor",
+    "__version__",
+    "accumulate",
+    "score_map_of",
+]
 
 __version__ = "0.1.0"
 
@@ -26,6 +35,7 @@ _HOMES = {
     "AttentionStore": "oaa_pl.store.attention_store",
     "Predictor": "oaa_pl.prediction.predictor",
     "accumulate": "oaa_pl.store.accumulate",
+    "score_map_of": "oaa_pl.nets.stock",
 }
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from oaa_pl import AttentionAccumulation, AttentionStore
 from oaa_pl.attention.gate import accept_all
-from oaa_pl.callbacks.hook import HookedScoreMap, layer_of
+from oaa_pl.callbacks.hook import HookedScoreMap
 from oaa_pl.errors import ConfigError, UnfitNetworkError
 
 C = 3
@@ -185,6 +185,58 @@ def test_a_compiled_network_is_read_as_well(where: dict[str, str]) -> None:
     check(callback)
 
 
+@pytest.mark.parametrize("layer", ["model.layer4", "model.stem"])
+def test_compiled_code_that_ran_before_is_compiled_again_with_the_hook(layer: str) -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = torch.compile(Relued(), backend="aot_eager")
+
+    for _ in range(2):  # the second network would get the first one's code
+        net = Outer()
+        net.model(IMAGES)
+        hook = in_training(net, layer=layer)
+        net.model(IMAGES)
+        assert hook.read().shape == (6, 8, 5, 5) if layer.endswith("4") else (6, 5, 7, 7)
+        hook.remove()
+        net.model(IMAGES)
+        with pytest.raises(ConfigError, match="did not run"):
+            hook.read()
+
+
+def test_one_compiled_graph_that_a_hook_would_divide_is_refused() -> None:
+    net = nn.Sequential(torch.compile(Relued(), backend="eager", fullgraph=True))
+    with pytest.raises(ConfigError, match=r"0\.layer4 is inside 0, .* fullgraph=True"):
+        HookedScoreMap(net, "0.layer4", "0.fc")
+    beside = nn.Sequential(nn.Conv2d(3, 3, 3), torch.compile(nn.ReLU(), fullgraph=True))
+    assert HookedScoreMap(beside, "0").layer == "0"
+
+
+def test_a_compiled_part_does_not_hide_the_classifier_around_it() -> None:
+    net = Relued()
+    net.layer4 = torch.compile(net.layer4, backend="eager")
+    hook = in_training(net)
+    net(IMAGES)
+    assert hook.layer == "layer4"
+    torch.testing.assert_close(hook.read(), oracle(net, IMAGES))
+
+
+def test_a_named_layer_may_have_its_channels_last() -> None:
+    class Last(Net):
+        def forward(self, image: Tensor) -> Tensor:
+            return self.fc(self.norm(self.layer4(self.stem(image)).movedim(1, 3)).mean((1, 2)))
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.LayerNorm(8)
+
+    net = Last()
+    hook = in_training(net, layer="norm", head="fc")
+    net(IMAGES)
+    cells = net.norm(net.layer4(net.stem(IMAGES)).movedim(1, 3))
+    torch.testing.assert_close(hook.read(), net.fc(cells).movedim(3, 1).detach())
+
+
 def in_training(net: nn.Module, **where: Any) -> HookedScoreMap:
     hook = HookedScoreMap(net, **where)
     net.train()
@@ -289,16 +341,35 @@ def test_a_wrong_name_is_refused_with_the_nearest(where: dict[str, str], message
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ({"layer": "fc"}, r"'fc' must return one value for each cell.*got \(6, 3\)"),
+        ({"layer": "fc"}, r"'fc' must return one value for each cell.*got \(6, 3\).*layer='auto'"),
+        ({"layer": "pair"}, r"'pair' must return one value for each cell.*got tuple"),
+        ({"layer": "tokens", "head": "fc"}, r"got \(6, 25, 8\); where a transformer's tokens lie"),
         (
             {"layer": "stem", "head": "fc"},
             r"cannot be applied to the cells of stem, \(6, 5, 7, 7\)",
         ),
     ],
-    ids=["behind the pooling", "another layer's head"],
+    ids=["behind the pooling", "a tuple", "tokens", "another layer's head"],
 )
 def test_a_layer_that_the_head_does_not_fit_is_refused(where: dict[str, str], message: str) -> None:
-    net = Net()
+    class Pair(nn.Module):
+        def forward(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+            return cells, cells
+
+    class Tokens(nn.Module):
+        def forward(self, cells: Tensor) -> Tensor:
+            return cells.flatten(2).transpose(1, 2)
+
+    class Odd(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pair, self.tokens = Pair(), Tokens()
+
+        def forward(self, image: Tensor) -> Tensor:
+            cells, _ = self.pair(self.layer4(self.stem(image)))
+            return self.fc(self.tokens(cells).mean(1))
+
+    net = Odd()
     HookedScoreMap(net, **where)
     with pytest.raises(ConfigError, match=message):
         net(IMAGES)
@@ -312,11 +383,6 @@ def test_a_module_without_a_classifier_is_refused_with_what_was_tried() -> None:
 
     with pytest.raises(UnfitNetworkError, match=r"give layer= and head=.*encoder: Linear cannot"):
         HookedScoreMap(Both())
-
-
-def test_a_layer_is_found_behind_a_compiled_part() -> None:
-    module = nn.ModuleDict({"model": torch.compile(Net(), backend="eager")})
-    assert isinstance(layer_of(module, "model.stem.0"), nn.Conv2d)
 
 
 class Photos(torch.utils.data.Dataset[dict[str, Any]]):

@@ -54,8 +54,41 @@ def test_a_batch_without_views_is_of_whole_images() -> None:
 
 @pytest.mark.parametrize("batch", [(MAP, torch.ones(2, 3)), [MAP], MAP, "text"])
 def test_a_batch_that_is_no_dict_asks_for_an_adapter(batch: Any) -> None:
-    with pytest.raises(ConfigError, match=r"must be a dict .*got .*read_batch=.*lambda batch"):
+    with pytest.raises(
+        ConfigError, match=r"must be a dict .*got .*read_batch=.*lambda batch.*return image, labels"
+    ):
         batch_fields(batch)
+
+
+def test_what_a_batch_holds_is_in_the_error() -> None:
+    batch = [torch.ones(2, 3, 8, 8), (torch.ones(2, 3), "photo")]
+    held = r"list of 2 \(Tensor \(2, 3, 8, 8\), tuple of 2 \(Tensor \(2, 3\), str\)\)"
+    with pytest.raises(ConfigError, match=rf"got {held}"):
+        batch_fields(batch)
+
+
+@pytest.mark.parametrize(
+    ("read_batch", "why"),
+    [
+        (lambda batch: {"labels": batch[1], "index": batch[2]}, "IndexError: list index out of"),
+        (lambda batch: {"labels": batch["tags"]}, "TypeError: list indices"),
+        (lambda: None, "TypeError: .*takes 0 positional arguments"),
+        ("index", "TypeError: 'str' object is not callable"),
+    ],
+)
+def test_a_batch_that_read_batch_cannot_read_says_how_to_add_an_index(
+    read_batch: Any, why: str
+) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"read_batch failed on a batch that is list of 2 .*{why}.*__getitem__"
+    ):
+        batch_fields([torch.ones(2, 3, 8, 8), torch.ones(2, 3)], read_batch)
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], [[1, 0], [1]], object()], ids=str)
+def test_a_field_that_is_not_numbers_is_named(labels: Any) -> None:
+    with pytest.raises(ConfigError, match="a batch's 'labels' must be numbers, got"):
+        batch_fields({"labels": labels, "index": [0, 1]})
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,15 @@ CONF = Path(__file__).parents[2] / "conf" / "net"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 SMALLER = {
     "resnet101": {"depth": 18},
+    "smp": {"name": "resnet10t"},
     "timm": {"name": "convnext_atto"},
     "torchvision": {"name": "mobilenet_v3_small"},
 }
 
 
 def net_config(name: str) -> DictConfig:
+    if name == "smp":
+        pytest.importorskip("segmentation_models_pytorch", reason="needs the extra 'smp'")
     if name == "timm" or name.startswith("efficientnet_lite"):
         pytest.importorskip("timm", reason="needs the extra 'lite' or 'timm'")
     register()
@@ -35,7 +38,8 @@ def test_a_network_is_built_from_its_configuration(name: str, role: str) -> None
     net = instantiate(config[role])(num_classes=5).eval()
     with torch.no_grad():
         output = net(torch.zeros(1, 3, 64, 96))
-    assert output.shape == (1, 5, 64 // net.trunk.stride, 96 // net.trunk.stride)
+    cell = getattr(net, "stride", net.trunk.stride)
+    assert output.shape == (1, 5, 64 // cell, 96 // cell)
     assert net.trunk.stride == (config.get("stride") or net.trunk.stride)
 
 

@@ -44,8 +44,7 @@ class AttentionAccumulation(Callback):
             size). Every process of the training opens them when it starts.
         gate: from scores and labels, both (B, C), to bool (B, C): which maps are trusted.
         to_attention: from score maps (B, C, h, w) to attention in [0, 1].
-        first_epoch: earlier epochs are not accumulated, because the classifier is still noise.
-            The paper names none; the authors' releases start at 1.
+        first_epoch: earlier epochs are not accumulated. Paper: none is left out; releases: 1.
         keep_empty: whether a map with no positive value can be accepted. Release: it can.
         fill_in_epoch: in this epoch a map that is not accepted becomes the fallback of a pair that
             has no accepted map. None: in no epoch. Release, in PyTorch: the last.
@@ -55,7 +54,7 @@ class AttentionAccumulation(Callback):
         layer: path of the layer that is pooled, `model.layer4` for example; `auto`: found by a
             run on a probe image. None: the step returns the map. See `HookedScoreMap`.
         head: path of what comes after the pooling, `model.fc` for example.
-        score_map: from the module and a batch to score maps (B, C, h, w): see `ScoreMaps`.
+        score_map: from the module and a batch to score maps, perhaps with scores: `ScoreMaps`.
         resume_inside_epoch: allow a checkpoint that was saved inside an epoch. Lightning draws the
             rest of that epoch again, so an image may count twice in it, or not at all.
 
@@ -164,11 +163,13 @@ class AttentionAccumulation(Callback):
         score_map = self._maps.read(pl_module, batch, outputs)
         if score_map is None:
             return  # the step returned None: Lightning skips such a batch, and so does this
-        fields = batch_fields(self.read_batch(batch))
+        fields = batch_fields(batch, self.read_batch)
+        self._maps.require_fit(score_map, fields["labels"])
         accepted = accumulate(
             self.stores.values(),
             score_map,
             **fields,
+            scores=self._maps.scores,
             gate=self.gate,
             to_attention=self.to_attention,
             epoch=trainer.current_epoch,
@@ -189,10 +190,9 @@ class AttentionAccumulation(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._batches and not self._mapped and trainer.current_epoch >= self.first_epoch:
             raise ConfigError(
-                f"{type(pl_module).__name__}.training_step returned None for each of the "
-                f"{self._batches} batches of epoch {trainer.current_epoch}, so nothing was "
-                "accumulated; return a dict with 'loss' and 'score_map' (with manual optimisation: "
-                "'score_map' alone)"
+                f"{type(pl_module).__name__}.training_step returned None for all {self._batches} "
+                f"batches of epoch {trainer.current_epoch}, so nothing was accumulated; return a "
+                "dict with 'loss' and 'score_map' (with manual optimisation: 'score_map' alone)"
             )
         self._commit(trainer)
 

@@ -5,19 +5,25 @@ Its `training_step` stays as it is, and may return only the loss.
 Shapes: B images, C classes, D features, h x w cells.
 """
 
-import difflib
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from oaa_pl.callbacks.layer import (
+    find_layer,
+    head_layers,
+    layer_of,
+    require_breakable,
+    takes_channels_last,
+)
 from oaa_pl.errors import ConfigError, UnfitNetworkError
-from oaa_pl.nets.pieces import Pieces, find_pieces
-from oaa_pl.nets.probe import probe_image, record_calls, uncompiled
+from oaa_pl.nets.pieces import Pieces
+from oaa_pl.nets.probe import compiler_is_loaded
 from oaa_pl.nets.stock import map_from
 
-__all__ = ["HookedScoreMap", "layer_of"]
+__all__ = ["HookedScoreMap"]
 
 
 class HookedScoreMap:
@@ -25,20 +31,22 @@ class HookedScoreMap:
 
     The map is computed inside the forward pass, from the weights that the batch was scored with.
     Only the forward passes of training count: those of a validation in between are left alone. A
-    layer that is run again for activation checkpointing counts once. A module that is compiled has
-    to be hooked before its first batch, and not with `fullgraph=True`.
+    layer that is run again for activation checkpointing counts once. What `torch.compile` made is
+    compiled again, with the hooks; it must not be compiled with `fullgraph=True`.
 
     Args:
         module: what is trained; its mode tells training from validation.
         layer: path of the layer whose output (B, D, h, w) is pooled, `model.layer4` for example;
-            or, without `head`, of one that returns scores of each cell, (B, C, h, w). None: found
-            by a run on a probe image, in the module or in one of its parts.
+            or, without `head`, of one that returns scores of each cell, (B, C, h, w). With `head`
+            its channels may come last. None: found by a run on a probe image, in the module or, if
+            its own `forward` is not a classifier's, in one of its parts.
         head: path of what comes after the pooling, `model.fc` for example: a layer, or a
             `Sequential` of layers.
 
     Raises:
-        ConfigError: if there is no such layer, or a head is given without a layer.
-        UnfitNetworkError: if neither is given, and no network that fits is found.
+        ConfigError: if there is no such layer, it is compiled as above, or a head is given without
+            a layer.
+        UnfitNetworkError: if neither is given, and no network that fits is found, or several are.
     """
 
     def __init__(
@@ -50,22 +58,33 @@ class HookedScoreMap:
                 raise ConfigError(
                     f"head={head!r} needs layer=..., the path of the layer that is pooled"
                 )
-            self._network, self._pieces, self._name = _find(module)
+            self._network, self._pieces, self._name = find_layer(module)
         else:
             self._network, self._pieces = module, None
             self._name = layer
             layer_of(module, layer)
             if head is not None:
-                self._pieces = Pieces(layer, "channels first", (tuple(_layers(module, head)),))
+                self._pieces = Pieces(layer, "channels first", (head_layers(module, head),))
         self._map: Tensor | None = None
         self._several = False
         self._patches: tuple[int, ...] = ()
+        self._knows_layout = layer is None
         self._handles = []
         if self._pieces is not None and self._pieces.patches:
             patches = layer_of(self._network, self._pieces.patches)
             self._handles.append(patches.register_forward_hook(self._see_patches))
         path = self._name if self._pieces is None else self._pieces.layer
-        self._handles.append(layer_of(self._network, path).register_forward_hook(self._see))
+        cells = layer_of(self._network, path)
+        require_breakable(module, cells, self._name)
+        self._handles.append(cells.register_forward_hook(self._see))
+        _compile_again()
+
+    def __deepcopy__(self, _: Any) -> "HookedScoreMap":
+        # An averaged copy of a hooked network has its hooks as well: there they do nothing.
+        copied = HookedScoreMap.__new__(HookedScoreMap)
+        copied._module = nn.Identity().eval()
+        copied._patches = ()
+        return copied
 
     @property
     def layer(self) -> str:
@@ -92,10 +111,20 @@ class HookedScoreMap:
             )
         if found is None:
             raise ConfigError(
-                f"{self._name} did not run in this training step (or inside a network that was "
-                "compiled before it was hooked); give the path of a layer that each step runs"
+                f"{self._name} did not run in this training step; give the path of a layer that "
+                "each step runs"
             )
         return found
+
+    def needs_head(self, score_map: Tensor, labels: Tensor) -> bool:
+        """Whether a layer without a head returned features (B, D, h, w) in place of classes' maps.
+
+        Args:
+            score_map: what was read, (B, D, h, w).
+            labels: the batch's tags, (B, C).
+        """
+        same = score_map.shape[1:2] == labels.shape[1:2]
+        return self._pieces is None and score_map.ndim == 4 and labels.ndim == 2 and not same
 
     def drop(self) -> None:
         """Forget the map of the current batch."""
@@ -106,6 +135,7 @@ class HookedScoreMap:
         self.drop()
         for handle in self._handles:
             handle.remove()
+        _compile_again()
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _see_patches(self, _: nn.Module, __: Any, output: Tensor) -> None:
@@ -116,11 +146,14 @@ class HookedScoreMap:
     def _see(self, _: nn.Module, __: Any, output: Any) -> None:
         if not self._module.training:
             return
-        if not isinstance(output, Tensor) or output.ndim not in (3, 4):
+        tokens = isinstance(output, Tensor) and output.ndim == 3 and not self._knows_layout
+        if not isinstance(output, Tensor) or output.ndim not in (3, 4) or tokens:
             got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            why = "; where a transformer's tokens lie is not known from a name" * tokens
             raise ConfigError(
                 f"layer={self._name!r} must return one value for each cell, (B, D, h, w), got "
-                f"{got}; give the path of a layer before the pooling"
+                f"{got}{why}; give the path of another layer before the pooling, or layer='auto', "
+                "which finds one, or score_map=, a function that returns the map"
             )
         score_map = self._score_map(output.detach())
         if self._map is None:
@@ -131,8 +164,13 @@ class HookedScoreMap:
     def _score_map(self, output: Tensor) -> Tensor:
         if self._pieces is None:
             return output.clone()  # the next layer may work in place
+        pieces = self._pieces
+        (first, _), *_ = pieces.heads[0] or [(None, ())]
+        if not (self._knows_layout or first is None):
+            last = takes_channels_last(layer_of(self._network, first), output)
+            pieces = replace(pieces, layout="channels last") if last else pieces
         try:
-            return map_from(self._pieces, self._network, output, self._patches)
+            return map_from(pieces, self._network, output, self._patches)
         except UnfitNetworkError:
             raise
         except RuntimeError as error:
@@ -144,56 +182,7 @@ class HookedScoreMap:
             ) from error
 
 
-def layer_of(module: nn.Module, path: str) -> nn.Module:
-    """A layer by its path, as it is written in the module; compiled parts are looked through.
-
-    Args:
-        module: where the path begins.
-        path: attributes and places with dots between them, `model.layer4.0`.
-
-    Raises:
-        ConfigError: if there is no such layer; the message has the nearest paths.
-    """
-    layer = module
-    for part in path.split("."):
-        found = dict(uncompiled(layer).named_children()).get(part)
-        if found is None:
-            known = [name.replace("_orig_mod.", "") for name, _ in module.named_modules() if name]
-            near = difflib.get_close_matches(path, known, n=4, cutoff=0.3) or known[-4:]
-            raise ConfigError(
-                f"{type(module).__name__} has no layer {path!r}; the nearest are {', '.join(near)}"
-            )
-        layer = found
-    return uncompiled(layer)
-
-
-def _layers(module: nn.Module, head: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The layers of a head in order, by path and shape of one vector."""
-    layer = layer_of(module, head)
-    if isinstance(layer, nn.Sequential):
-        for name, _ in layer.named_children():
-            yield from _layers(module, f"{head}.{name}")
-    else:
-        yield head, (-1, 1, 1) if isinstance(layer, nn.Conv2d) else (-1,)
-
-
-def _find(module: nn.Module) -> tuple[nn.Module, Pieces | None, str]:
-    """The network inside a module whose forward is a classifier's, its pieces and its layer."""
-    faults = []
-    for name, part in [("", module), *module.named_children()]:
-        network = uncompiled(part)
-        if next(network.parameters(), None) is None:
-            continue  # a metric, which a probe would update
-        try:
-            calls, logits = record_calls(network, probe_image(network))
-            if logits.ndim == 4 and name:
-                return module, None, name
-            pieces = find_pieces(calls, logits, type(network).__name__)
-        except UnfitNetworkError as error:
-            faults.append(f"{name or 'the module itself'}: {error}")
-            continue
-        return network, pieces, ".".join(filter(None, (name, pieces.layer)))
-    raise UnfitNetworkError(
-        f"no classifier was found in {type(module).__name__}; give layer= and head=, for example "
-        f"layer='model.layer4' and head='model.fc'. What was tried: {' | '.join(faults) or 'none'}"
-    )
+def _compile_again() -> None:
+    """Forget compiled code: it does not notice hooks that come, or go, after its compilation."""
+    if compiler_is_loaded():
+        torch.compiler.reset()

@@ -1,6 +1,6 @@
 """What a stranger's `training_step` and batches hold for accumulation, or an error that helps."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -13,7 +13,8 @@ __all__ = ["as_is", "batch_fields", "returned_map"]
 
 _HOW = (
     "give AttentionAccumulation(read_batch=...), a function from your batch to such a dict, for "
-    'example lambda batch: {"labels": batch[1], "index": batch[2]}'
+    'example lambda batch: {"labels": batch[1], "index": batch[2]}. Where a batch has no index '
+    "yet, let your data set return it: `return image, labels, index` in __getitem__(self, index)"
 )
 
 
@@ -48,29 +49,61 @@ def returned_map(outputs: Any, module: LightningModule) -> Tensor | None:
     )
 
 
-def batch_fields(batch: Any) -> dict[str, Any]:
+def batch_fields(
+    batch: Any, read_batch: Callable[[Any], Mapping[str, Any]] = as_is
+) -> dict[str, Any]:
     """The fields of a batch that accumulation reads, as far as the batch has them, as tensors.
 
     Args:
-        batch: a dict with `labels` (B, C) and `index` (B,), perhaps `view` and `repeat`: see
-            `oaa_pl.types.Batch`. Without `view` each map is of a whole image, without `repeat`
-            no image is a padding copy.
+        batch: as the training step received it.
+        read_batch: maps it to a dict with `labels` (B, C) and `index` (B,), perhaps `view` and
+            `repeat`: see `oaa_pl.types.Batch`. Without `view` each map is of a whole image, without
+            `repeat` no image is a padding copy.
 
     Raises:
-        ConfigError: if it is not a dict, or lacks labels or index.
+        ConfigError: if `read_batch` fails or returns no dict, if labels or index are missing, or if
+            a field cannot be made a tensor.
     """
-    if not isinstance(batch, Mapping):
+    try:
+        fields = read_batch(batch)
+    except Exception as error:  # of a function of the caller
+        raise ConfigError(
+            f"read_batch failed on a batch that is {_described(batch)} ({type(error).__name__}: "
+            f"{error}); {_HOW}"
+        ) from error
+    if not isinstance(fields, Mapping):
         raise ConfigError(
             f"a batch must be a dict with 'labels' and 'index' for attention accumulation, got "
-            f"{type(batch).__name__}; {_HOW}"
+            f"{_described(fields)}; {_HOW}"
         )
-    missing = [name for name in ("labels", "index") if batch.get(name) is None]
+    missing = [name for name in ("labels", "index") if fields.get(name) is None]
     if missing:
         raise ConfigError(
             f"a batch needs {' and '.join(map(repr, missing))} for attention accumulation, got "
-            f"{sorted(map(str, batch))}. 'labels' (B, C) tells which classes an image has, 'index' "
+            f"{_described(fields)}. 'labels' (B, C) tells which classes an image has, 'index' "
             "(B,) its place in the data set: let your data set return it (for example from "
             f"__getitem__(self, index)); or {_HOW}"
         )
     known = ("labels", "index", "view", "repeat")
-    return {name: torch.as_tensor(batch[name]) for name in known if batch.get(name) is not None}
+    return {name: _tensor(name, fields[name]) for name in known if fields.get(name) is not None}
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"a batch's {name!r} must be numbers, got {_described(value)} ({error}); {_HOW}"
+        ) from error
+
+
+def _described(value: Any) -> str:
+    """The type of a value and what it holds, in a few words."""
+    if isinstance(value, Tensor):
+        return f"Tensor {tuple(value.shape)}"
+    if isinstance(value, Mapping):
+        return f"{type(value).__name__} with {sorted(map(str, value))}"
+    if isinstance(value, list | tuple):
+        held = ", ".join(map(_described, value[:4])) + ", ..." * (len(value) > 4)
+        return f"{type(value).__name__} of {len(value)} ({held})"
+    return type(value).__name__

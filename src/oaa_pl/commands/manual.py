@@ -81,7 +81,8 @@ method=tags             the control: full attention everywhere to every tag""",
     "label": (
         "make proxy labels from a store of maps",
         """Combines the maps of method=... with a background cue (background=folder|onnx|
-boundary|constant) by the rule of proxy=release. Writes palette PNGs, ids as in VOC.""",
+boundary|constant) by the rule of proxy=release. Writes palette PNGs, ids as in VOC.
+refine=proposals snaps them to mask proposals of any model (data.proposals=<folder>).""",
         (
             "oaa label method=oaa_max",
             "oaa label method=oaa_plus_hybrid background=folder data.saliency=VOC/Saliency",

@@ -24,8 +24,8 @@ def run(cfg: DictConfig) -> float | None:
         The run's `optimized_metric`, for a sweeper; None if it was not scored.
 
     Raises:
-        MissingInputError: if the background cue lacks a photo; reported before the first stage,
-            since the cue's turn comes after hours of training.
+        MissingInputError: if the background cue or the proposals lack a photo; reported before the
+            first stage, since their turn comes after hours of training.
         BadMaskError: if a mask or a saliency map is of no use; reported then as well.
         ConfigError: if a CRF cannot be made, a value of `evaluate` is out of range, or an id is
             too long for a file name; reported then as well.
@@ -39,6 +39,7 @@ def run(cfg: DictConfig) -> float | None:
             if source is not None:
                 check_fit(source)
         labels[0].cue()
+        labels[0].refinement()
     announce(stages, CommandLine.of(parts.values))
     for number, stage in enumerate(stages, 1):
         log.info("[%d/%d] %s", number, len(stages), stage.title)

@@ -11,8 +11,9 @@ __all__ = ["expand_paths", "is_path"]
 # Part of the configuration -> names of its values, at any depth of it, that are paths.
 _PATHS = {
     "runs": ("runs",),
-    "data": ("root", "tag_file", "val_tag_file", "mask_folder", "saliency"),
+    "data": ("root", "tag_file", "val_tag_file", "mask_folder", "saliency", "proposals"),
     "background": ("cache", "folder", "model"),
+    "refine": ("folder",),
     "net": ("weights",),
     "segmenter": ("weights",),
     "predict": ("checkpoint", "photos", "output"),

@@ -8,10 +8,12 @@ f(z) as well, since the mean of the x is z.
 Shapes: B images, N cells, D features, C classes.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from torch import Tensor, nn, rsqrt
+from torch import Tensor, nn, ones, rsqrt
 from torch.func import jvp, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
@@ -69,6 +71,7 @@ def score_tangent(
         Scores (N, B, C), whose mean over N is the head's score of `pooled`. Gradients flow to the
         features and to the head.
     """
+    _load_jvp()
     functions, value = [], pooled
     for step in head:
         functions.append(_function(step, value))
@@ -87,6 +90,14 @@ def score_tangent(
     chunk = max(1, _CHUNK // pooled.numel())
     changes: Tensor = vmap(change, chunk_size=chunk)(places)
     return value + changes
+
+
+@cache
+def _load_jvp() -> None:
+    """Load torch's rules for `jvp` without the warning of torch's own way to make them (2.14)."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
+        jvp(Tensor.exp, (ones(1),), (ones(1),))
 
 
 _CHUNK = 2**25  # values at once, 128 MiB in float32

@@ -3,8 +3,9 @@
 Shapes: B images, C classes, H x W pixels.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,10 @@ from torch import Tensor, nn
 
 from oaa_pl.errors import UnfitNetworkError
 
-__all__ = ["Call", "evaluating", "logits_of", "probe_image", "record_calls", "uncompiled"]
+__all__ = [
+    "Call", "compiler_is_loaded", "evaluating", "logits_of", "probe_image", "record_calls",
+    "uncompiled",
+]  # fmt: skip
 
 _SIDE = 224  # pixels, where the network does not record its input size
 
@@ -33,6 +37,11 @@ class Call:
     module: nn.Module
     input: Tensor
     output: Tensor
+
+
+def compiler_is_loaded() -> bool:
+    """Whether torch's compiler is loaded: if not, nothing is compiled. Loading it takes long."""
+    return "torch._dynamo" in sys.modules
 
 
 def uncompiled(model: nn.Module) -> nn.Module:
@@ -145,6 +154,8 @@ def record_calls(model: nn.Module, image: Tensor) -> tuple[list[Call], Tensor]:
             evaluating(model),
             torch.random.fork_rng(devices),
             torch.autocast(image.device.type, enabled=False),
+            # Compiled parts may fail with these hooks.
+            torch.compiler.set_stance("force_eager") if compiler_is_loaded() else nullcontext(),
         ):
             logits = logits_of(model(image)).clone()
     except UnfitNetworkError:

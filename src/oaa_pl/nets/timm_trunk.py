@@ -23,7 +23,7 @@ from oaa_pl.nets.probe import evaluating
 from oaa_pl.nets.trunk import freeze_blocks
 from oaa_pl.nets.weights import load_state, read_weights
 
-__all__ = ["TimmTrunk", "timm_record"]
+__all__ = ["TimmTrunk", "require_timm", "timm_record"]
 
 _SIDE = 128  # pixels of the image that a network is measured with, at least
 _LARGEST_STRIDE = 32
@@ -61,7 +61,7 @@ class TimmTrunk(NamedTrunk):
         freeze_norm: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        timm = _timm(name)
+        timm = require_timm(name)
         net, free = _create(timm, name, stride, dict(options or {}))
         patches = getattr(net, "patch_embed", None)
         patch = getattr(patches, "patch_size", (1, 1))[0]
@@ -114,11 +114,19 @@ def timm_record(name: str) -> Mapping[str, Any]:
     Raises:
         ConfigError: if timm is not installed, or has no such network.
     """
-    record: Mapping[str, Any] = _timm(name).get_pretrained_cfg(name).to_dict()
+    record: Mapping[str, Any] = require_timm(name).get_pretrained_cfg(name).to_dict()
     return record
 
 
-def _timm(name: str) -> ModuleType:
+def require_timm(name: str) -> ModuleType:
+    """The library, once it is known to have a network.
+
+    Args:
+        name: the network's.
+
+    Raises:
+        ConfigError: if timm is not installed, or has no such network.
+    """
     try:
         import timm
     except ImportError as error:

@@ -21,7 +21,10 @@ from oaa_pl.proxy.palette import load_label, save_label
 from oaa_pl.proxy.resize import each_to_photo
 from oaa_pl.proxy.rule import Labels, ProxyRule, make_labels
 
-__all__ = ["LabelMaker", "MadeLabel"]
+__all__ = ["LabelMaker", "MadeLabel", "Refinement"]
+
+
+Refinement = Callable[[str, NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 
 
 class _Maps(Protocol):
@@ -58,6 +61,7 @@ class LabelMaker:
         rule: thresholds of the proxy label.
         folder: gets `proxy/<id>.png` and `hard/<id>.png`.
         crf: (photo, evidence (K + 1, H, W)) to refined evidence; None: no CRF.
+        refine: (image id, photo, evidence) to refined evidence, before the CRF; None: unrefined.
     """
 
     ids: tuple[str, ...]
@@ -67,13 +71,14 @@ class LabelMaker:
     rule: ProxyRule
     folder: Path
     crf: Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]] | None = None
+    refine: Refinement | None = None
 
     def __call__(self, index: int) -> MadeLabel:
         """Write both label maps of one image, unless both exist.
 
         Raises:
-            MissingInputError: if the cue has no saliency for this image.
-            BadMaskError: if the saliency does not have the photo's size.
+            MissingInputError: if the image has no saliency or no proposals.
+            BadMaskError: if those do not have the photo's size.
             OutputError: if a file cannot be written.
         """
         image_id = self.ids[index]
@@ -93,5 +98,12 @@ class LabelMaker:
         maps = self.maps(index)
         attention = each_to_photo(maps.attention, (photo.shape[0], photo.shape[1]))
         saliency = self.cue(self.ids[index], photo)
-        refine = partial(self.crf, photo) if self.crf else None
+        refine = partial(self._refined, self.ids[index], photo) if self.crf or self.refine else None
         return make_labels(attention, maps.categories, saliency, self.rule, refine)
+
+    def _refined(
+        self, image_id: str, photo: NDArray[np.uint8], evidence: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        if self.refine:
+            evidence = self.refine(image_id, photo, evidence)
+        return self.crf(photo, evidence) if self.crf else evidence

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from oaa_pl.files.home import expanded_path
+from oaa_pl.proxy.proposal_files import files_of
 
-__all__ = ["cue_files", "digest_of", "weight_files"]
+__all__ = ["cue_files", "digest_of", "proposal_files", "weight_files"]
 
 
 def weight_files(weights: Any) -> dict[str, str]:
@@ -46,6 +47,27 @@ def cue_files(background: Mapping[str, Any], ids: Iterable[str]) -> dict[str, st
         others = cue_files(fallback, ids)
         found |= {f"fallback's {name}": digest for name, digest in others.items()}
     return found
+
+
+def proposal_files(refine: Mapping[str, Any], ids: Iterable[str]) -> dict[str, str]:
+    """What a refinement of labels reads: a folder of mask proposals.
+
+    Args:
+        refine: its recipe as plain values.
+        ids: of the photos whose proposals count.
+
+    Returns:
+        A digest of all of them; nothing if there is no such folder.
+    """
+    folder = (refine.get("proposals") or {}).get("folder")
+    if folder is None or not (place := expanded_path(folder)).is_dir():
+        return {}
+    sums = {
+        str(file.relative_to(place)): digest_of(file)
+        for name in sorted(ids)
+        for file in files_of(place, name)
+    }
+    return {"proposals": hashlib.sha256(repr(sums).encode()).hexdigest()} if sums else {}
 
 
 def digest_of(path: Path) -> str | None:

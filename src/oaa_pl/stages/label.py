@@ -20,8 +20,9 @@ from oaa_pl.proxy.background import BackgroundCue, ChecksAhead, ChecksFit
 from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.pool import label_pool
 from oaa_pl.proxy.produce import LabelMaker
+from oaa_pl.proxy.proposals import no_refinement
 from oaa_pl.report.results import Row
-from oaa_pl.runs.inputs import cue_files
+from oaa_pl.runs.inputs import cue_files, proposal_files
 from oaa_pl.runs.record import StageRecord, read_key
 from oaa_pl.stages.attention import Maps
 from oaa_pl.stages.stage import Stage
@@ -40,6 +41,7 @@ class LabelStage(Stage):
         background: what makes the background cue.
         rule: what makes the rule that joins maps and cue.
         crf: what makes the CRF of the labels.
+        refine: what makes the refinement before it; None: there is none, as in older records.
         workers: processes; one per core if None.
     """
 
@@ -50,6 +52,7 @@ class LabelStage(Stage):
     background: Recipe
     rule: Recipe
     crf: Recipe
+    refine: Recipe | None = None
     workers: int | None = None
 
     def __post_init__(self) -> None:
@@ -64,19 +67,23 @@ class LabelStage(Stage):
         cue = {k: v for k, v in self.background.key.items() if k not in ("cache", "folder")}
         if cue.get("model"):
             cue["model"] = Path(cue["model"]).name
-        return {
+        key = {
             "proxy": self.rule.key,
             "background": cue,
             "crf": self.crf.key,
             "maps": read_key(self.maps.folder),
         }
+        if self.refine is not None and self.refine.name != no_refinement.__name__:
+            key["refine"] = _without_folder(self.refine.key)
+        return key
 
     @override
     def files(self) -> dict[str, str]:
         # A finished stage is known by what it made: its photos may be gone.
         made = (path.stem for path in (self.folder / "proxy").glob("*.png"))
         ids = made if self.finished else self.data.train.ids
-        return cue_files(self.background.key, ids) | super().files()
+        proposals = proposal_files(self.refine.key, ids) if self.refine else {}
+        return cue_files(self.background.key, ids) | proposals | super().files()
 
     def cue(self) -> BackgroundCue:
         """The background cue, once it is known to have something of use for every photo.
@@ -92,6 +99,21 @@ class LabelStage(Stage):
             cue.require_fit(photo_sizes(self.data.train))
         return cue
 
+    def refinement(self) -> Any:
+        """What refines the labels, once it is known to have proposals of every photo.
+
+        Returns:
+            A function of image id, photo and evidence, or None: see `LabelMaker`.
+
+        Raises:
+            MissingInputError: if a photo has none.
+            ConfigError: if a value of it is out of range.
+        """
+        refine: Any = None if self.refine is None else self.refine()
+        if isinstance(refine, ChecksAhead):
+            refine.require(self.data.train.ids)
+        return refine
+
     @override
     def make(self, record: StageRecord, *, alone: bool) -> Mapping[str, Any] | None:
         """Make the labels.
@@ -102,12 +124,12 @@ class LabelStage(Stage):
             OutputError: if a label cannot be written, or a process that makes them is killed.
         """
         train = self.data.train
-        cue, crf, rule = self.cue(), self.crf(), self.rule()
+        cue, crf, rule, refine = self.cue(), self.crf(), self.rule(), self.refinement()
         reader = maps_of(train, self.maps.folder)
         record.begin(self.config.text())
         for name in ("proxy", "hard"):
             (self.folder / name).mkdir(exist_ok=True)
-        work = LabelMaker(train.ids, train.photo, reader.maps, cue, rule, self.folder, crf)
+        work = LabelMaker(train.ids, train.photo, reader.maps, cue, rule, self.folder, crf, refine)
         made = []
         with (
             label_pool(self.workers) as spread,
@@ -162,3 +184,9 @@ class LabelStage(Stage):
             proxy__miou_hard=100 * float(hard["miou"]),
             **added["proxy"].scores(), **added["hard"].scores("hard"),
         )  # fmt: skip
+
+
+def _without_folder(key: dict[str, Any]) -> dict[str, Any]:
+    """Where proposals are does not change what they are; their content is compared."""
+    proposals = {k: v for k, v in key.get("proposals", {}).items() if k != "folder"}
+    return {**key, "proposals": proposals}

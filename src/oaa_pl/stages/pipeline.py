@@ -194,6 +194,8 @@ class Pipeline:
         return LabelStage(
             **self._shared(), maps=self.maps(method), background=parts.recipe("background"),
             rule=parts.recipe("proxy"), crf=parts.recipe("label.crf"),
+            # The record of an older run has none.
+            refine=parts.recipe("refine") if "refine" in parts.values else None,
             workers=parts.value("label.workers"),
         )  # fmt: skip
 

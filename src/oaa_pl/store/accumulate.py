@@ -39,6 +39,7 @@ def accumulate(
     epoch: int = 0,
     keep_empty: bool = False,
     fill_rejected: bool = False,
+    scores: Tensor | None = None,
 ) -> Tensor:
     """Fuse a batch's trusted attention maps into the cumulative maps of a store, or of several.
 
@@ -59,6 +60,8 @@ def accumulate(
         keep_empty: whether a map with no positive value can be accepted. Release: it can.
         fill_rejected: a map that is not accepted becomes the fallback of a pair that has none yet.
             Release: in the last epoch.
+        scores: class scores for the gate, (B, C), where the mean of a map is not the score: of a
+            class token, or of a map by gradients. None: the mean of the map.
 
     Returns:
         Whether each map was accepted, bool, (B, C), on the score map's device.
@@ -90,7 +93,11 @@ def accumulate(
     view = None if view is None else torch.as_tensor(view, device=device)
     repeat = None if repeat is None else torch.as_tensor(repeat, device=device)
     _check_shapes(stores, score_map, labels, index, view, repeat)
-    trusted = gate(image_scores(score_map), labels > 0)
+    if scores is not None and scores.shape != labels.shape:
+        raise ShapeError(
+            f"scores must be (B, C) = {tuple(labels.shape)} like labels, got {tuple(scores.shape)}"
+        )
+    trusted = gate(image_scores(score_map) if scores is None else scores, labels > 0)
     attention = to_attention(score_map)
     # An empty map shows nothing. A NaN must never be fused; no comparison with it is true.
     peak = attention.amax(dim=(2, 3))
@@ -140,12 +147,15 @@ def _check_shapes(
             f"{hint.get(score_map.ndim, 'one map for each image and class is needed')}"
         )
     batch, classes = found[:2]
+    if found[2] * found[3] == 1:
+        raise ShapeError(
+            f"score_map {found} has one cell for a whole image, which shows no place; give the map "
+            "before the pooling, or larger images, or a network of a smaller stride"
+        )
     if labels.shape != (batch, classes):
-        more = labels.ndim == 2 and labels.shape[1] == classes - 1
         raise ShapeError(
             f"labels must be (B, C) = {(batch, classes)} like score_map {found}, got "
-            f"{tuple(labels.shape)}"
-            + ("; leave out the background channel: score_map[:, 1:]" if more else "")
+            f"{tuple(labels.shape)}{_labels_hint(labels, batch, classes)}"
         )
     for store in stores:
         if len(store.pairs.classes) != classes:
@@ -166,3 +176,21 @@ def _check_shapes(
         )
     if repeat is not None and repeat.shape != (batch,):
         raise ShapeError(f"repeat must be (B,) = {(batch,)}, got {tuple(repeat.shape)}")
+
+
+def _labels_hint(labels: Tensor, batch: int, classes: int) -> str:
+    """What to do about labels of another shape than (B, C), where that is known."""
+    if labels.shape == (batch,):
+        return (
+            "; of one class number an image, make 0 and 1 of each class: "
+            f"torch.nn.functional.one_hot(labels, {classes})"
+        )
+    if labels.ndim != 2:
+        return ""
+    if len(labels) != batch:
+        return (
+            "; maps and tags must be of the same images: where a step runs the network on several "
+            "views of them, give the maps of one, with its `view`"
+        )
+    more = labels.shape[1] == classes - 1
+    return "; leave out the background channel: score_map[:, 1:]" if more else ""
