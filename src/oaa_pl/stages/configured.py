@@ -137,7 +137,7 @@ class Configured:
 
     @property
     def fusions(self) -> dict[str, str]:
-        """Name of the rule that fuses each accumulated method's maps.
+        """Label of the rule that fuses each accumulated method's maps.
 
         Raises:
             ConfigError: if one is not a fusion.
@@ -228,7 +228,10 @@ def _fusion_name(method: str, node: Any) -> str:
         raise ConfigError(
             f"fusion.stores.{method} must be an attention.fusion.Fusion, got {fusion!r}"
         )
-    return fusion.name
+    # A store knows its rule by the label alone.
+    if lost := {key for key in node if key[0] != "_"} - {*fusion.parameters}:
+        raise ConfigError(f"fusion.stores.{method}: add {min(lost)!r} to {fusion!r}.parameters")
+    return fusion.label
 
 
 def run_of(values: Mapping[str, Any]) -> Run:
