@@ -10,8 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
+from oaa_pl.config.fusions import fusion_labels
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
@@ -20,7 +20,7 @@ from oaa_pl.runs.folders import Run
 from oaa_pl.stages.integral import Loss
 from oaa_pl.stages.parts import Data, Network
 from oaa_pl.stages.trained import Segmenting
-from oaa_pl.stages.views import views_of
+from oaa_pl.stages.views import MapViews, map_views_of, views_of
 from oaa_pl.training.length import Length
 from oaa_pl.training.loggers import BLANKS, named_nodes
 from oaa_pl.training.trainer_plan import TrainerPlan
@@ -140,10 +140,9 @@ class Configured:
         """Label of the rule that fuses each accumulated method's maps.
 
         Raises:
-            ConfigError: if one is not a fusion.
+            ConfigError: if one is not a fusion, or has a value that a store would not keep.
         """
-        stores = self.value("fusion.stores")
-        return {method: _fusion_name(method, node) for method, node in stores.items()}
+        return fusion_labels(self.value("fusion.stores"))
 
     @property
     def loss(self) -> Loss:
@@ -194,6 +193,15 @@ class Configured:
         """
         return views_of(self._cfg)
 
+    @property
+    def map_views(self) -> MapViews:
+        """At which scales, mirrored or not, a trained model looks at photos to make its maps.
+
+        Raises:
+            ConfigError: if a value of `attend` is out of range.
+        """
+        return map_views_of(self._cfg)
+
     @cached_property
     def segmenting(self) -> Segmenting:
         """How a trained segmenter looks at photos."""
@@ -217,21 +225,6 @@ class Configured:
         """
         for key in ("crf", "label.crf"):
             self.recipe(key)()
-
-
-def _fusion_name(method: str, node: Any) -> str:
-    if isinstance(node, str):
-        return node  # of an older record
-    # Making it makes it known to the stores, by its name.
-    fusion = Recipe(node)()
-    if not isinstance(fusion, Fusion):
-        raise ConfigError(
-            f"fusion.stores.{method} must be an attention.fusion.Fusion, got {fusion!r}"
-        )
-    # A store knows its rule by the label alone.
-    if lost := {key for key in node if key[0] != "_"} - {*fusion.parameters}:
-        raise ConfigError(f"fusion.stores.{method}: add {min(lost)!r} to {fusion!r}.parameters")
-    return fusion.label
 
 
 def run_of(values: Mapping[str, Any]) -> Run:
