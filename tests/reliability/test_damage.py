@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.store.contract import PAPERS
 
-from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError
 from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.generation import FILES, folder_of
@@ -24,7 +24,7 @@ LABELS = np.random.default_rng(0).random((40, 3)) < 0.6
 PLACES = 300
 
 
-@pytest.fixture(params=sorted(FUSIONS))
+@pytest.fixture(params=PAPERS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     pairs = Pairs(tuple(f"image-{n}" for n in range(len(LABELS))), CLASSES, LABELS)
     header = Header(CLASSES, pairs.fingerprint, GRID, request.param)

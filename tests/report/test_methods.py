@@ -39,7 +39,7 @@ def test_every_loss_of_a_method_is_an_option_of_the_configuration() -> None:
 
 def test_every_store_that_the_configuration_feeds_is_a_method() -> None:
     conf = Path(__file__).parents[2] / "conf/fusion"
-    fed = {name for path in conf.iterdir() for name in OmegaConf.load(path)["stores"]}
+    fed = {name for path in conf.iterdir() for name in OmegaConf.load(path).get("stores", {})}
     assert fed == {one.name for one in methods().values() if one.source == "store"}
 
 

@@ -10,6 +10,7 @@ from tests.commands.tiny import words
 from oaa_pl.config.compose import register
 from oaa_pl.errors import ConfigError
 from oaa_pl.files.installed import root_of
+from oaa_pl.report.methods import methods
 from oaa_pl.stages.configured import Configured, run_of
 from oaa_pl.stages.integral import IntegralStage
 from oaa_pl.stages.pipeline import Pipeline
@@ -78,3 +79,31 @@ def test_a_run_is_known_before_its_data_set_is() -> None:
     assert run.segmenter("cam").name == "cam-20pc"
     with pytest.raises(ConfigError, match=r"data\.root is not set and has no default; say data\.r"):
         Pipeline(cfg)
+
+
+def test_a_fusion_is_recorded_with_its_parameters(tiny_voc_once: Path) -> None:
+    more = ("fusion=beyond_paper", "fusion.stores.oaa_power_mean.exponent=4")
+    parts = Configured(composed(tiny_voc_once, *more))
+    assert parts.fusions == {
+        "oaa_max": "maximum",
+        "oaa_mean": "running_mean",
+        "oaa_noisy_or": "noisy_or",
+        "oaa_power_mean": "power_mean(exponent=4)",
+        "oaa_exponential_mean": "exponential_mean(rate=0.3)",
+    }
+    assert set(parts.fusions) <= {*methods()}
+
+
+def test_a_value_that_a_store_could_not_keep_is_refused(
+    tiny_voc_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "half_fusion.py").write_text(
+        "from oaa_pl.attention.fusion import Maximum\n"
+        "class Half(Maximum):\n"
+        "    name = 'half'\n"
+        "    def __init__(self, share=0.5): self.share = share\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    node = "+fusion.stores.oaa_half={_target_:half_fusion.Half,share:0.1}"
+    with pytest.raises(ConfigError, match=r"fusion.stores.oaa_half: add 'share' to .*parameters"):
+        _ = Configured(composed(tiny_voc_once, node)).fusions

@@ -3,9 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.store.contract import GRID, PAIRS, batch, header_of, random_maps
+from tests.store.contract import GRID, PAIRS, PAPERS, batch, header_of, random_maps
 
-from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError
 from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.generation import folder_of, open_generation, write_generation
@@ -25,7 +24,7 @@ def content(fusion: str) -> tuple[np.ndarray, np.ndarray]:
     return store.state, store.rows
 
 
-@pytest.fixture(params=list(FUSIONS))
+@pytest.fixture(params=[*PAPERS, "exponential_mean(rate=0.25)"])
 def fusion(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

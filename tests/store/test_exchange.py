@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.store.contract import GRID, PAIRS, batch, header_of, random_maps
+from tests.store.contract import EVERY_FUSION, GRID, PAIRS, batch, header_of, random_maps
 
-from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError
 from oaa_pl.store import exchange
 from oaa_pl.store.base import MapStore
@@ -144,7 +143,7 @@ def test_an_export_that_fails_leaves_nothing(
 
 
 @EVERY_FORMAT
-@pytest.mark.parametrize("fusion", list(FUSIONS))
+@pytest.mark.parametrize("fusion", EVERY_FUSION)
 def test_what_was_exported_comes_back(tmp_path: Path, fusion: str, kind: str) -> None:
     store = some(fusion)
     export_maps(store, tmp_path / "maps", kind)

@@ -22,9 +22,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.store.contract import GRID, PAIRS, batch, header_of, random_maps, snapshot
+from tests.store.contract import EVERY_FUSION, GRID, PAIRS, batch, header_of, random_maps, snapshot
 
-from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError
 from oaa_pl.store.damage import examine
 from oaa_pl.store.layout import ROW
@@ -196,7 +195,7 @@ def is_a_store(path: Path) -> bool:
             len({name for name, *_ in words}) == len(words),
             header["fingerprint"] == sha256(text.encode()).hexdigest(),
             [type(side) is int and 1 <= side <= 4096 for side in header["grid"]] == [True] * 2,
-            header["fusion"] in FUSIONS,
+            header["fusion"] in EVERY_FUSION,
             type(header["gate"]) is type(header["normalisation"]) is str,
             type(header["first_epoch"]) is int,
             all(present == sorted(set(present)) for present in order),

@@ -13,7 +13,9 @@ from threading import Barrier
 import numpy as np
 import pytest
 from tests.store.contract import (
+    EVERY_FUSION,
     GRID,
+    ORDER_FREE,
     PAIRS,
     StoreContract,
     batch,
@@ -23,7 +25,6 @@ from tests.store.contract import (
     snapshot_without_checksums,
 )
 
-from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError, StoreMismatchError, StoreNotEmptyError
 from oaa_pl.store.generation import folder_of
 from oaa_pl.store.layout import Header, Pairs
@@ -32,7 +33,8 @@ from oaa_pl.store.reader import StoreReader, read_identity
 
 ALL = [(0, 1), (2, 0), (2, 2), (3, 0), (3, 1), (3, 2)]
 ROOT = Path(__file__).parents[2]  # where `tests` can be imported from
-EVERY_FUSION = pytest.mark.parametrize("fusion", list(FUSIONS))
+BY_EVERY_FUSION = pytest.mark.parametrize("fusion", EVERY_FUSION)
+ORDERED = "exponential_mean(rate=0.25)"
 
 
 class TestMemmapStore(StoreContract):
@@ -97,7 +99,7 @@ def accumulate_by_ranks(path: Path, fusion: str, world_size: int, epochs: int = 
     assert generations == [list(range(1, epochs + 1))] * world_size
 
 
-@EVERY_FUSION
+@BY_EVERY_FUSION
 def test_one_two_and_four_processes_make_the_same_store(tmp_path: Path, fusion: str) -> None:
     stores = []
     for world_size in (1, 2, 4):
@@ -106,7 +108,7 @@ def test_one_two_and_four_processes_make_the_same_store(tmp_path: Path, fusion: 
     assert stores[0] == stores[1] == stores[2]
 
 
-@EVERY_FUSION
+@pytest.mark.parametrize("fusion", ORDER_FREE)
 def test_ranks_that_meet_the_same_pair_lose_no_update(tmp_path: Path, fusion: str) -> None:
     maps = random_maps(2)
     with MemmapStore(tmp_path / "alone", header_of(fusion), PAIRS) as alone:
@@ -117,6 +119,19 @@ def test_ranks_that_meet_the_same_pair_lose_no_update(tmp_path: Path, fusion: st
         store.fuse(*batch((0, 1)), maps[rank : rank + 1], epoch=5)
     stage_and_commit(ranks)
     assert snapshot_without_checksums(ranks[0]) == expected
+    for store in ranks:
+        store.close()
+
+
+def test_ranks_that_meet_one_pair_are_refused_where_the_order_of_maps_counts(
+    tmp_path: Path,
+) -> None:
+    ranks = [MemmapStore(tmp_path, header_of(ORDERED), PAIRS, r, 2) for r in range(2)]
+    for store in ranks:
+        store.fuse(*batch((0, 1)), random_maps(1))
+    ranks[1].commit(lambda: None)  # its part of a commit: the shard is on disk
+    with pytest.raises(StoreError, match=r"first 'a' 'dog'.* see each image once per epoch"):
+        ranks[0].commit(lambda: None)
     for store in ranks:
         store.close()
 
@@ -139,7 +154,7 @@ def test_after_a_commit_the_other_ranks_start_from_nothing(tmp_path: Path) -> No
         store.close()
 
 
-@EVERY_FUSION
+@BY_EVERY_FUSION
 def test_another_ranks_accepted_map_makes_a_fallback_forgotten(tmp_path: Path, fusion: str) -> None:
     ranks = [MemmapStore(tmp_path, header_of(fusion), PAIRS, r, 2) for r in range(2)]
     accepted, fallback = random_maps(1, 1), random_maps(1, 2)
@@ -406,7 +421,7 @@ def test_a_store_without_any_pair_can_be_committed_and_read(tmp_path: Path) -> N
 # Readers
 
 
-@EVERY_FUSION
+@BY_EVERY_FUSION
 def test_a_reader_sees_what_was_committed(tmp_path: Path, fusion: str) -> None:
     filled(tmp_path, fusion)
     with MemmapStore(tmp_path, header_of(fusion), PAIRS, resume=True) as store:

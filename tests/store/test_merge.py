@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.store.contract import GRID, PAIRS, batch, header_of, random_maps
+from tests.store.contract import GRID, ORDER_FREE, PAIRS, batch, fused, header_of, random_maps
 
-from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError, StoreMismatchError
 from oaa_pl.store.fresh import new_store
 from oaa_pl.store.generation import folder_of
@@ -20,7 +19,8 @@ from oaa_pl.store.reader import StoreReader
 
 ROOT = Path(__file__).parents[2]  # where `tests` can be imported from
 ALL = [(0, 1), (2, 0), (2, 2), (3, 0), (3, 1), (3, 2)]
-EVERY_FUSION = pytest.mark.parametrize("fusion", list(FUSIONS))
+IN_ANY_ORDER = pytest.mark.parametrize("fusion", ORDER_FREE)
+ORDERED = "exponential_mean(rate=0.25)"
 
 
 def floats(count: int, seed: int) -> np.ndarray:
@@ -67,7 +67,7 @@ def content(path: Path) -> dict[str, bytes]:
     }
 
 
-@EVERY_FUSION
+@IN_ANY_ORDER
 def test_what_machines_accumulated_apart_is_what_one_accumulates(
     tmp_path: Path, fusion: str
 ) -> None:
@@ -78,7 +78,32 @@ def test_what_machines_accumulated_apart_is_what_one_accumulates(
     assert expected.rows["updates"].tolist() == [4] * 6
 
 
-@EVERY_FUSION
+def test_a_fusion_of_maps_in_order_merges_stores_of_different_pairs(tmp_path: Path) -> None:
+    parts = [tmp_path / str(part) for part in range(2)]
+    for part, path in enumerate(parts):
+        with MemmapStore(path, header_of(ORDERED), PAIRS) as store:
+            for epoch in range(3):
+                mine = slice(3 * part, 3 * part + 3)
+                store.fuse(*batch(*ALL[mine]), floats(6, epoch)[mine], shown(6, epoch)[mine], epoch)
+            store.commit()
+    merge_stores(tmp_path / "all", parts)
+    alone(tmp_path / "alone", ORDERED, epochs=3)
+    assert generation(tmp_path / "all") == generation(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("how", ["fuse", "fill"])
+def test_a_fusion_of_maps_in_order_refuses_two_stores_of_one_pair(tmp_path: Path, how: str) -> None:
+    parts = [tmp_path / str(part) for part in range(2)]
+    for part, path in enumerate(parts):
+        with MemmapStore(path, header_of(ORDERED), PAIRS) as store:
+            getattr(store, how)(*batch((2, 2), ALL[part]), floats(2, part), epoch=part)
+            store.commit()
+    with pytest.raises(StoreError, match=r"for 1 pairs, first 'c' 'cow', .* use another fusion"):
+        merge_stores(tmp_path / "all", parts)
+    assert not (tmp_path / "all").exists()
+
+
+@IN_ANY_ORDER
 def test_the_order_of_the_parts_does_not_matter(tmp_path: Path, fusion: str) -> None:
     parts = machines(tmp_path, fusion)
     for number, order in enumerate(permutations(parts)):
@@ -86,7 +111,7 @@ def test_the_order_of_the_parts_does_not_matter(tmp_path: Path, fusion: str) -> 
         assert generation(tmp_path / f"all-{number}") == generation(tmp_path / "all-0")
 
 
-@EVERY_FUSION
+@IN_ANY_ORDER
 def test_merging_in_two_steps_is_merging_at_once(tmp_path: Path, fusion: str) -> None:
     first, second, third = machines(tmp_path, fusion)
     merge_stores(tmp_path / "two", [first, second])
@@ -95,7 +120,7 @@ def test_merging_in_two_steps_is_merging_at_once(tmp_path: Path, fusion: str) ->
     assert generation(tmp_path / "three") == generation(tmp_path / "all")
 
 
-@EVERY_FUSION
+@IN_ANY_ORDER
 def test_of_fallbacks_an_accepted_map_is_kept_alone_and_the_rest_is_fused(
     tmp_path: Path, fusion: str
 ) -> None:
@@ -112,8 +137,7 @@ def test_of_fallbacks_an_accepted_map_is_kept_alone_and_the_rest_is_fused(
         assert generation(tmp_path / f"all-{number}") == generation(tmp_path / "all-0")
     merged = StoreReader(tmp_path / "all-0")
     assert merged.maps(0).attention == pytest.approx(accepted, abs=1e-3)
-    fused = maps.max(axis=0) if fusion == "maximum" else maps.mean(axis=0)
-    assert merged.maps(3).attention[2] == pytest.approx(fused, abs=1e-3)
+    assert merged.maps(3).attention[2] == pytest.approx(fused(fusion, maps), abs=1e-3)
     assert merged.rows["origin"].tolist() == [ORIGIN_ACCEPTED, 0, 0, 0, 0, ORIGIN_FALLBACK]
     assert merged.rows["updates"].tolist() == [1, 0, 0, 0, 0, 0]
     assert merged.rows["last_epoch"].tolist() == [7, 0, 0, 0, 0, 2]
@@ -201,7 +225,7 @@ def test_an_empty_folder_may_be_merged_into(tmp_path: Path) -> None:
     assert StoreReader(tmp_path / "all").generation == 1
 
 
-@EVERY_FUSION
+@IN_ANY_ORDER
 @pytest.mark.parametrize("name", ["state.npy", "rows.npy"])
 def test_a_damaged_part_is_refused_and_nothing_half_made(
     tmp_path: Path, fusion: str, name: str

@@ -27,9 +27,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from tests.store.contract import GRID, PAIRS, batch, header_of, random_maps, snapshot
+from tests.store.contract import GRID, PAIRS, PAPERS, batch, header_of, random_maps, snapshot
 
-from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.errors import StoreError, StoreMismatchError, StoreNotEmptyError
 from oaa_pl.store import generation as generation_file
 from oaa_pl.store import memmap as memmap_file
@@ -270,7 +269,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.folders += 1
         return self.root / str(self.folders)
 
-    @initialize(fusion=st.sampled_from(sorted(FUSIONS)), **OPENED)
+    @initialize(fusion=st.sampled_from(PAPERS), **OPENED)
     def begin(self, fusion: str, **opened: Any) -> None:
         self.fusion = fusion
         self.open(**opened)

@@ -6,11 +6,13 @@ brackets: it is M_t = ((t - 1) M_{t-1} + A_t) / t.
 A fusion is a triple of pure functions over the *state* that a store keeps per map. The maximum
 keeps the map itself. The mean keeps a sum and a count per cell, so that a cell which a crop did
 not show is not averaged with a zero. Both are exact in any order: what one process, four processes
-or two machines accumulate of the same maps is the same to the last bit.
+or two machines accumulate of the same maps is the same to the last bit. Rules that the paper does
+not have: `attention.fusion_beyond_paper`.
 
 Shapes: K maps of h x w cells. `inside` is true for the cells that the training view showed.
 """
 
+import re
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -20,13 +22,13 @@ from typing_extensions import override
 
 from oaa_pl.errors import ConfigError
 
-__all__ = ["FUSIONS", "Fusion", "Maximum", "RunningMean"]
+__all__ = ["FUSIONS", "Fusion", "Maximum", "RunningMean", "fusion_named"]
 
 Maps = NDArray[np.float32]
 Inside = NDArray[np.bool_]
 
 
-FUSIONS: dict[str, "Fusion"] = {}
+FUSIONS: dict[str, type["Fusion"]] = {}
 """Every rule by its name: each subclass of `Fusion` that was imported."""
 
 
@@ -39,11 +41,16 @@ class Fusion(ABC):
 
     Attributes:
         name: the word used in configuration and in the store's header.
+        parameters: names of the numbers that the constructor takes and keeps as attributes.
+        in_order: whether a later map counts differently from an earlier one. Two states of the
+            same map are then merged only where it is known which one is the later.
         planes: arrays of h x w cells kept per map.
         dtype: of the state.
     """
 
     name: ClassVar[str]
+    parameters: ClassVar[tuple[str, ...]] = ()
+    in_order: ClassVar[bool] = False
     planes: int
     dtype: np.dtype[np.generic]
 
@@ -56,12 +63,18 @@ class Fusion(ABC):
         """
         super().__init_subclass__()
         known = FUSIONS.get(cls.name)
-        if known is not None and _path(type(known)) != _path(cls):
+        if known is not None and _path(known) != _path(cls):
             raise ConfigError(
-                f"fusion {_path(cls)} is named {cls.name!r}, as {_path(type(known))} is; give it "
+                f"fusion {_path(cls)} is named {cls.name!r}, as {_path(known)} is; give it "
                 "another name"
             )
-        FUSIONS[cls.name] = cls()
+        FUSIONS[cls.name] = cls
+
+    @property
+    def label(self) -> str:
+        """The name with its parameters, as a store's header has it: `power_mean(exponent=3.0)`."""
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.parameters)
+        return f"{self.name}({values})" if values else self.name
 
     @abstractmethod
     def update(self, state: np.ndarray, attention: Maps, inside: Inside) -> np.ndarray:
@@ -78,7 +91,10 @@ class Fusion(ABC):
 
     @abstractmethod
     def merge(self, state: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """State of two shards accumulated apart: (..., planes, h, w) each; order-free."""
+        """State of two shards accumulated apart: (..., planes, h, w) each.
+
+        Both may be swapped, unless the rule is `in_order`: then all maps of `other` came later.
+        """
 
     @abstractmethod
     def cumulative(self, state: np.ndarray) -> Maps:
@@ -135,3 +151,36 @@ class RunningMean(Fusion):
         count = np.maximum(state[:, 1], 1).astype(np.float64)
         mean: Maps = (state[:, 0] / (count * self.steps)).astype(np.float32)
         return mean
+
+
+def fusion_named(label: str) -> Fusion:
+    """The rule that a label names.
+
+    Args:
+        label: a key of `FUSIONS`, with the rule's parameters if it has some.
+
+    Raises:
+        ConfigError: if there is no such rule, or its parameters are missing or out of range.
+
+    Example:
+        >>> fusion_named("maximum").label
+        'maximum'
+    """
+    found = re.fullmatch(r"(\w+)(?:\((.*)\))?", label)
+    rule = FUSIONS.get(found[1]) if found else None
+    if found is None or rule is None:
+        raise ConfigError(f"fusion must be one of {', '.join(map(_form, FUSIONS))}, got {label!r}")
+    try:
+        pairs = (one.split("=") for one in (found[2] or "").split(",") if one.strip())
+        values = {name.strip(): float(value) for name, value in pairs}
+        if values.keys() != {*rule.parameters}:
+            raise ValueError
+    except ValueError:
+        raise ConfigError(f"fusion must be written {_form(rule.name)}, got {label!r}") from None
+    return rule(**values)
+
+
+def _form(name: str) -> str:
+    """How a rule is written, with a place for each parameter."""
+    values = ", ".join(f"{one}=NUMBER" for one in FUSIONS[name].parameters)
+    return f"{name}({values})" if values else name

@@ -14,7 +14,7 @@ from oaa_pl.attention.cam import class_attention
 from oaa_pl.attention.gate import beats_absent_classes
 from oaa_pl.callbacks.generations import GENERATIONS
 from oaa_pl.callbacks.lightning import Callback, LightningModule, Trainer
-from oaa_pl.callbacks.resumable import ends_an_epoch
+from oaa_pl.callbacks.resumable import ends_an_epoch, warn_of_checkpoints_inside_epochs
 from oaa_pl.callbacks.score_maps import ScoreMapFunction, ScoreMaps
 from oaa_pl.callbacks.step import as_is, batch_fields
 from oaa_pl.callbacks.training_stores import StoreOpener, Stores, TrainingStores, openers_of
@@ -100,6 +100,11 @@ class AttentionAccumulation(Callback):
         """The open stores by name; none before and after a training."""
         return self._stores.opened
 
+    @property
+    def generations(self) -> Mapping[str, int]:
+        """The committed generation that each store continues from; 0 where it has no maps yet."""
+        return {name: number for name, (number, _) in (self._stores.committed or {}).items()}
+
     @override
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -138,7 +143,7 @@ class AttentionAccumulation(Callback):
         self._maps.attach(pl_module)
         self._stores.open(trainer, overwrite=self.overwrite, goes_on=goes_on)
         if trainer.is_global_zero and not self.resume_inside_epoch:
-            _warn_of_checkpoints_inside_epochs(trainer)
+            warn_of_checkpoints_inside_epochs(trainer.callbacks)  # type: ignore[attr-defined]  # plain
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -236,15 +241,3 @@ class AttentionAccumulation(Callback):
                 log.warning("what came after the last commit is lost: %s", error)
         self._maps.detach()
         self._stores.close()
-
-
-def _warn_of_checkpoints_inside_epochs(trainer: Trainer) -> None:
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # a plain attribute
-        steps = getattr(callback, "_every_n_train_steps", None)
-        if steps or getattr(callback, "_train_time_interval", None):
-            log.warning(
-                "%s writes checkpoints inside epochs. A training that accumulates attention is not "
-                "resumed from those, since no data loader can continue exactly. To be able to "
-                "resume, add ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True)",
-                type(callback).__name__,
-            )

@@ -12,8 +12,8 @@ from oaa_pl.config.sources import pairs_of
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import MissingInputError, StoreError, StoreMismatchError
 from oaa_pl.runs.recorded import recorded_config
-from oaa_pl.stages.attention import export
 from oaa_pl.stages.configured import Configured
+from oaa_pl.stages.export import export
 from oaa_pl.stages.trained import load_into, ready
 from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.generation import committed
@@ -65,7 +65,7 @@ def repair(path: Path, checkpoint: Path | None = None) -> Findings:
         store.state[:], store.rows[:] = found.state, found.rows
         if model is not None:
             net, data, read = model
-            export(net, data, store, read, only=pairs.pairs[found.damaged], what="repair")
+            export(net, [data], store, read, only=pairs.pairs[found.damaged], what="repair")
         store.commit(needed=known)
     return found
 
@@ -135,7 +135,8 @@ def _model(
     if header.normalisation not in (to_attention.name, "unknown"):
         raise StoreMismatchError(
             f"{checkpoint} makes maps by {to_attention.name}, {path} holds maps by "
-            f"{header.normalisation}; give another checkpoint"
+            f"{header.normalisation}; give another checkpoint, or, if its maps are of several "
+            f"views, remove {path.parent} and run 'oaa attend' again"
         )
     train, net = made.data.train, made.network("attention")
     pairs.require_same(pairs_of(train), path)

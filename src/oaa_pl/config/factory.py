@@ -1,4 +1,4 @@
-"""Parts that a configuration names, checked: optimisers, schedules, fusions."""
+"""What makes a stage's optimiser or schedule, from its recipe."""
 
 import inspect
 from collections.abc import Callable
@@ -7,12 +7,11 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 
-from oaa_pl.attention.fusion import Fusion
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.modules.stock import missing
 
-__all__ = ["factory", "fusion_name"]
+__all__ = ["factory"]
 
 
 def factory(recipe: Recipe, name: str) -> Callable[..., Any]:
@@ -48,21 +47,3 @@ def factory(recipe: Recipe, name: str) -> Callable[..., Any]:
         needed = " ".join(f"+{name}.{value}=..." for value in lacking)
         raise ConfigError(f"{name}: {target} needs {', '.join(lacking)}; say {needed}")
     return made
-
-
-def fusion_name(node: Any, key: str) -> str:
-    """Name of the fusion that a node makes. It also makes the fusion known to stores.
-
-    Args:
-        node: with a `_target_`; a name in the record of an older run.
-        key: of the node in the configuration, for errors.
-
-    Raises:
-        ConfigError: if it is not a fusion.
-    """
-    if isinstance(node, str):
-        return node
-    fusion = Recipe(node)()
-    if not isinstance(fusion, Fusion):
-        raise ConfigError(f"{key} must be an attention.fusion.Fusion, got {fusion!r}")
-    return fusion.name

@@ -1,36 +1,35 @@
 """A method's attention maps: export them from a trained model, and score them against masks."""
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 from typing_extensions import override
 
-from oaa_pl.attention.view import undo_view
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.config.sources import maps_of
-from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
 from oaa_pl.metrics.threshold import cut, require_threshold
+from oaa_pl.nets.trunk import trunk_stride
 from oaa_pl.proxy.resize import to_photo
 from oaa_pl.report.results import Row
 from oaa_pl.runs.record import StageRecord, read_key, write_json
+from oaa_pl.stages.export import export
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained_stage import TrainedStage
+from oaa_pl.stages.views import MapViews
 from oaa_pl.store.base import MapStore
 from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.training.precision import as_trained
 
-__all__ = ["AttentionStage", "Maps", "export"]
+__all__ = ["AttentionStage", "Maps"]
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +121,13 @@ class AttentionStage(Maps):
         grid: cells (h, w) of each map.
         model: the stage whose network makes the maps, or None.
         to_attention: score map to attention, of that network.
+        views: at which scales, mirrored or not, that network looks at a photo.
     """
 
     grid: tuple[int, int]
     model: TrainedStage | None = None
     to_attention: Recipe | None = None
+    views: MapViews = field(default_factory=MapViews)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -139,18 +140,20 @@ class AttentionStage(Maps):
             return {"attention": self.method, "data": fingerprint(self.data.train), "grid": grid}
         return {
             "model": read_key(self.model.folder), "attention": self.to_attention.key, "grid": grid,
+            **self.views.key,
         }  # fmt: skip
 
     @override
     def make(self, record: StageRecord, *, alone: bool) -> Mapping[str, Any] | None:
         pairs, config = self.pairs, self.config.text()
+        conversion = None if self.to_attention is None else self.to_attention.name
         # One map per pair: fusing it by maximum with nothing keeps it as it is.
         header = Header(
             classes=pairs.classes,
             fingerprint=pairs.fingerprint,
             grid=self.grid,
             fusion="maximum",
-            normalisation=self.method if self.to_attention is None else self.to_attention.name,
+            normalisation=self.views.described(conversion) if conversion else self.method,
         )
         if self.model is not None:
             trainer = as_trained(self.model.trainer, self.model.folder, self.model.net.full_on_cpu)
@@ -161,9 +164,10 @@ class AttentionStage(Maps):
             if self.model is None or self.to_attention is None:
                 _everywhere(store)
             else:
-                photos = self.data.loaders(self.model.net, self.data.train)
-                to_attention, what = self.to_attention(), f"attend {self.method}"
-                export(self.model.trained(trainer), photos, store, to_attention, what=what)
+                net, what = self.model.trained(trainer), f"attend {self.method}"
+                stride = trunk_stride(net.get_submodule("net"))  # inside its precision
+                photos = self.views.loaders(self.data, self.model.net, stride)
+                export(net, photos, store, self.to_attention(), flip=self.views.flip, what=what)
             empty = int((store.state.max(axis=(1, 2, 3)) == 0).sum()) if len(pairs.pairs) else 0
             store.commit()
         return {"pairs": len(pairs.pairs), "empty": empty}
@@ -173,45 +177,3 @@ def _everywhere(store: MapStore) -> None:
     """Full attention to every tag, everywhere in the photo: a method must be better than this."""
     image, category = store.pairs.pairs.T
     store.fill(image, category, np.ones((len(image), *store.header.grid), np.float32))
-
-
-@torch.no_grad()
-def export(
-    net: nn.Module,
-    data: OaaDataModule,
-    store: MapStore,
-    to_attention: Callable[[Tensor], Tensor],
-    *,
-    only: NDArray[np.int64] | None = None,
-    what: str = "attend",
-) -> None:
-    """Write a network's attention to every present class into a store, as fallback maps.
-
-    Args:
-        net: images (B, 3, H, W) to score maps (B, C, h, w), in float32, on its device.
-        data: its predict loader reads whole photos.
-        store: where the maps go; accepted maps in it are left alone.
-        to_attention: from score maps to attention in [0, 1].
-        only: attend only to these pairs (image, class), (K, 2); to all present ones if None.
-        what: shown on the progress bar.
-    """
-    wanted = torch.from_numpy(store.pairs.labels.copy())
-    if only is not None:
-        wanted = torch.zeros_like(wanted)
-        wanted[only[:, 0], only[:, 1]] = True
-        if not len(only):
-            return
-    device = next(net.parameters()).device
-    with bar(len(store.pairs.ids), what) as progress:
-        for batch in data.predict_dataloader():
-            index = batch["index"]
-            present = wanted[index]
-            if present.any():
-                attention = to_attention(net(batch["image"].to(device))).cpu()
-                image, category = present.nonzero(as_tuple=True)
-                maps, _ = undo_view(
-                    attention[image, category], batch["view"][image], store.header.grid
-                )
-                maps = maps.nan_to_num(0).clamp(0, 1)
-                store.fill(index[image].numpy(), category.numpy(), maps.numpy())
-            progress.update(len(index))

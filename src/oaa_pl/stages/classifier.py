@@ -29,7 +29,7 @@ from oaa_pl.metrics import MeanAveragePrecision
 from oaa_pl.modules.classifier import Classifier
 from oaa_pl.report.results import Row
 from oaa_pl.runs.record import StageRecord
-from oaa_pl.stages.attention import export
+from oaa_pl.stages.export import export
 from oaa_pl.stages.pictures import CumulativePicture, watched_images
 from oaa_pl.stages.trained_stage import TrainedStage
 from oaa_pl.store.fresh import clear_maps
@@ -168,7 +168,7 @@ class ClassifierStage(TrainedStage):
                 with self._opener(method)(resume=True) as store:
                     missing = store.missing()
                     export(
-                        net, everything, store, self.attention(),
+                        net, [everything], store, self.attention(),
                         only=missing, what=f"finalize {method}",
                     )  # fmt: skip
                     store.commit(needed=store.generations())

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
-from oaa_pl.config.factory import fusion_name
+from oaa_pl.config.fusions import fusion_labels
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
@@ -21,7 +21,7 @@ from oaa_pl.stages.integral import Loss
 from oaa_pl.stages.metrics import AddedMetrics
 from oaa_pl.stages.parts import Data, Network
 from oaa_pl.stages.trained import Segmenting
-from oaa_pl.stages.views import views_of
+from oaa_pl.stages.views import MapViews, map_views_of, views_of
 from oaa_pl.training.length import Length
 from oaa_pl.training.loggers import BLANKS, named_nodes
 from oaa_pl.training.trainer_plan import TrainerPlan
@@ -138,15 +138,12 @@ class Configured:
 
     @property
     def fusions(self) -> dict[str, str]:
-        """Name of the rule that fuses each accumulated method's maps.
+        """Label of the rule that fuses each accumulated method's maps.
 
         Raises:
-            ConfigError: if one is not a fusion.
+            ConfigError: if one is not a fusion, or has a value that a store would not keep.
         """
-        stores = self.value("fusion.stores")
-        return {
-            method: fusion_name(node, f"fusion.stores.{method}") for method, node in stores.items()
-        }
+        return fusion_labels(self.value("fusion.stores"))
 
     @property
     def loss(self) -> Loss:
@@ -196,6 +193,15 @@ class Configured:
             ConfigError: if a value of `evaluate` is out of range.
         """
         return views_of(self._cfg)
+
+    @property
+    def map_views(self) -> MapViews:
+        """At which scales, mirrored or not, a trained model looks at photos to make its maps.
+
+        Raises:
+            ConfigError: if a value of `attend` is out of range.
+        """
+        return map_views_of(self._cfg)
 
     @cached_property
     def segmenting(self) -> Segmenting:

@@ -19,6 +19,7 @@ from oaa_pl.stages.parts import Config
 from oaa_pl.stages.segmenter import SegmenterStage
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained_stage import TrainedStage
+from oaa_pl.stages.views import MapViews
 
 __all__ = ["Pipeline"]
 
@@ -186,6 +187,7 @@ class Pipeline:
         return AttentionStage(
             **run._shared(), method=method, threshold=self.parts.threshold, grid=self._grid,
             model=model, to_attention=to_attention if model else None,
+            views=self.parts.map_views if model else MapViews(),
         )  # fmt: skip
 
     def labels(self, method: str) -> LabelStage:

@@ -44,7 +44,7 @@ class AttentionStore(NamedMaps):
         classes: names of the C foreground classes, in the order of the score map's channels.
         labels: whether the class is in the image, (N, C): truth values, or numbers 0 and 1.
         grid: cells (h, w) of every map.
-        fusion: how maps are fused: "maximum" or "running_mean".
+        fusion: how maps are fused: the label of a rule, see `attention.fusion.fusion_named`.
         resume: add to the maps that the folder holds.
         overwrite: start with no maps. What the folder holds is replaced by the first commit.
 

@@ -115,13 +115,23 @@ class MapStore(ABC):
             self.rows["last_epoch"][at] = epoch
             self.rows["origin"][at] = ORIGIN_FALLBACK
 
-    def absorb(self, state: np.ndarray, rows: np.ndarray) -> None:
-        """Merge what another shard of the same store accumulated into this one, in any order.
+    def absorb(
+        self, state: np.ndarray, rows: np.ndarray, earlier: NDArray[np.uint32] | None = None
+    ) -> None:
+        """Merge what another shard of the same store accumulated into this one.
 
         Args:
             state: the other shard's state, (R, planes, h, w).
             rows: its `layout.ROW` records, (R,).
+            earlier: how many updates of each row came before all those of the other shard, (R,);
+                None: not known. Only a rule that is `in_order` needs it.
+
+        Raises:
+            StoreError: if both shards have maps of a pair, the rule needs to know which came later,
+                and that is not known. This store is then unchanged.
         """
+        if self.header.rule.in_order:
+            self._require_later(rows, earlier)
         at = np.flatnonzero(rows["origin"] == ORIGIN_ACCEPTED)
         # As in `fuse`: a fallback was never accepted, so what it was starts from nothing.
         fallback = at[self.rows["origin"][at] == ORIGIN_FALLBACK]
@@ -136,6 +146,21 @@ class MapStore(ABC):
         self.state[at] = self.header.rule.merge(self.state[at], state[at])
         self.rows["last_epoch"][at] = last[at]
         self.rows["origin"][at] = ORIGIN_FALLBACK
+
+    def _require_later(self, rows: np.ndarray, earlier: NDArray[np.uint32] | None) -> None:
+        """Refuse to merge rows of which neither side is known to be the later one."""
+        mine, theirs = self.rows["origin"], rows["origin"]
+        known = np.zeros(len(rows), bool) if earlier is None else self.rows["updates"] == earlier
+        both = (mine == theirs) & (mine != ORIGIN_NONE)
+        unknown = both & ~(known & (mine == ORIGIN_ACCEPTED))
+        if unknown.any():
+            image, category = self.pairs.pairs[int(np.flatnonzero(unknown)[0])]
+            raise StoreError(
+                f"fusion {self.header.fusion} depends on the order of the maps, and for "
+                f"{int(unknown.sum())} pairs, first {self.pairs.ids[image]!r} "
+                f"{self.pairs.classes[category]!r}, it is not known which of two shards came "
+                "later; let one process see each image once per epoch, or use another fusion"
+            )
 
     def missing(self) -> Ints:
         """Pairs (image, class) with neither an accepted nor a fallback map: (K, 2)."""

@@ -20,8 +20,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from oaa_pl.attention.fusion import FUSIONS, Fusion
-from oaa_pl.errors import StoreError, StoreMismatchError
+from oaa_pl.attention import fusion_beyond_paper  # noqa: F401  # makes its rules known by name
+from oaa_pl.attention.fusion import Fusion, fusion_named
+from oaa_pl.errors import ConfigError, StoreError, StoreMismatchError
 from oaa_pl.store.pairs import VERSION, Pairs, texts
 
 __all__ = ["ORIGIN_ACCEPTED", "ORIGIN_FALLBACK", "ORIGIN_NONE", "ROW", "Header", "Pairs"]
@@ -48,7 +49,7 @@ class Header:
         classes: foreground class names.
         fingerprint: of the data set, see `Pairs.fingerprint`.
         grid: cells (h, w) of every map.
-        fusion: name of the fusion rule, a key of `FUSIONS`.
+        fusion: label of the fusion rule: see `attention.fusion.fusion_named`.
         gate: name of the rule that accepts maps.
         first_epoch: first epoch that was accumulated.
         normalisation: name of the function that turns score maps into attention.
@@ -68,8 +69,10 @@ class Header:
     version: int = field(default=1, compare=False)
 
     def __post_init__(self) -> None:
-        if self.fusion not in FUSIONS:
-            raise StoreError(f"fusion must be one of {sorted(FUSIONS)}, got {self.fusion!r}")
+        try:
+            object.__setattr__(self, "fusion", fusion_named(self.fusion).label)
+        except ConfigError as error:
+            raise StoreError(str(error)) from error
         object.__setattr__(self, "classes", texts("classes", self.classes))
         object.__setattr__(self, "grid", _grid(self.grid))
         object.__setattr__(self, "first_epoch", _whole("first_epoch", self.first_epoch))
@@ -77,7 +80,7 @@ class Header:
     @property
     def rule(self) -> Fusion:
         """The fusion rule itself."""
-        return FUSIONS[self.fusion]
+        return fusion_named(self.fusion)
 
     def state_shape(self, rows: int) -> tuple[int, int, int, int]:
         """Shape of the state of that many rows: (R, planes, h, w)."""

@@ -104,6 +104,7 @@ class MemmapStore(MapStore):
             if rank == 0 and self.opened_at:
                 # What is committed is what the store holds: a commit must never lose it.
                 self.state[:], self.rows[:] = open_generation(path, self.opened_at, header, count)
+            self._earlier = self.rows["updates"].copy()  # as of the last commit
         except StoreError:
             self.close()
             raise
@@ -150,7 +151,7 @@ class MemmapStore(MapStore):
             for old in self.generations()[:-keep]:
                 if old not in needed:
                     drop(self.path, old)
-        self.replaces = False
+        self.replaces, self._earlier = False, self.rows["updates"].copy()
         wait()  # the generation is in place
         if self.rank > 0:
             # What this rank held now lives in rank 0: it starts again from nothing.
@@ -164,7 +165,7 @@ class MemmapStore(MapStore):
         """Merge another rank's shard into this one's live maps."""
         rows = np.load(self._shard("rows", rank), allow_pickle=False)
         state = np.load(self._shard("state", rank), mmap_mode="r", allow_pickle=False)
-        self.absorb(state, rows)
+        self.absorb(state, rows, self._earlier)
 
     @override
     def roll_back(
@@ -198,7 +199,7 @@ class MemmapStore(MapStore):
             for newer in self.generations():
                 if newer > generation and newer not in needed:
                     drop(self.path, newer)
-        self.replaces = False
+        self.replaces, self._earlier = False, self.rows["updates"].copy()
 
     def seal(self, generation: int) -> str:
         """What tells a committed generation from another of the same number; "" for the empty one.

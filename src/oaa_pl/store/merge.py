@@ -1,7 +1,8 @@
 """Merge what several machines accumulated for the same data set.
 
 A maximum of maxima and a sum of sums are the same in any order (`attention.fusion`), so the
-outcome does not depend on how the work was shared out.
+outcome does not depend on how the work was shared out. A fusion whose maps count by their order
+merges only stores of different pairs.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,8 @@ def merge_stores(into: Path, parts: Sequence[Path]) -> None:
         parts: folders of the stores, two or more, each named once.
 
     Raises:
-        StoreError: if a part is named twice or damaged, or `into` holds anything.
+        StoreError: if a part is named twice or damaged, `into` holds anything, or two parts hold
+            maps of one pair whose order matters and is not known.
         StoreMismatchError: if the parts are of different data sets, or of different rules.
     """
     if len(parts) < 2 or len({part.resolve() for part in parts}) < len(parts):

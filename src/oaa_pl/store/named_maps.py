@@ -71,7 +71,7 @@ class NamedMaps(ABC):
 
     @property
     def fusion(self) -> str:
-        """How maps are fused: "maximum" or "running_mean"."""
+        """How maps are fused: "maximum", "running_mean" or another rule's label."""
         return self._header.fusion
 
     def __len__(self) -> int:
