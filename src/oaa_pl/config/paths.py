@@ -11,6 +11,7 @@ __all__ = ["expand_paths", "is_path"]
 # Part of the configuration -> names of its values, at any depth of it, that are paths.
 _PATHS = {
     "runs": ("runs",),
+    "maps": ("maps",),
     "data": ("root", "tag_file", "val_tag_file", "mask_folder", "saliency"),
     "background": ("cache", "folder", "model"),
     "net": ("weights",),

@@ -40,7 +40,8 @@ def boundary(mask: NDArray[np.bool_], ratio: float = _RATIO) -> NDArray[np.bool_
     width = max(1, round(ratio * float(np.hypot(*mask.shape))))
     padded = np.pad(mask.astype(np.uint8), 1)  # outside of the image is outside of the mask
     inner = cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1]
-    return mask & (inner == 0)
+    edge: NDArray[np.bool_] = mask & (inner == 0)
+    return edge
 
 
 def boundary_iou(

@@ -70,8 +70,8 @@ def resized_box(
 def boxes_at(attention: NDArray[np.float32], thresholds: Sequence[float]) -> list[Boxes]:
     """Boxes round the connected parts of a map above each threshold, the largest part first.
 
-    A threshold is a share of the map's maximum, and a pixel must be above it. The map is taken in
-    256 levels.
+    A threshold is a share of the map's maximum, and a pixel must be above it. The map is cut
+    into 256 levels first.
 
     Args:
         attention: in [0, 1], (H, W).
