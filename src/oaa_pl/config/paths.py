@@ -12,7 +12,10 @@ __all__ = ["expand_paths", "is_path"]
 _PATHS = {
     "runs": ("runs",),
     "maps": ("maps",),
-    "data": ("root", "tag_file", "val_tag_file", "mask_folder", "saliency"),
+    "data": (
+        *("root", "tag_file", "val_tag_file", "mask_folder", "saliency"),
+        *("annotations", "val_annotations", "photos", "val_photos", "boxes", "val_boxes"),
+    ),
     "background": ("cache", "folder", "model"),
     "net": ("weights",),
     "segmenter": ("weights",),
