@@ -1,6 +1,7 @@
 """`oaa data check` on COCO's and ImageNet's layouts and on exports: each fault is named once."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.commands.tiny import Said, oaa
+from tests.data.odd_images import exif_block, orientation_tag
 from tests.data.tiny_layouts import SIZE, add, noise, save_coco, save_imagenet, spoil, square, xml
 
 pytest.importorskip("pycocotools")
@@ -213,7 +215,20 @@ def broken_imagenet(root: Path) -> dict[str, str]:
     Image.fromarray(noise(390)).save(really, "JPEG")
     (boxes / "really.xml").write_text(xml("n01440764"))
     found["really"] = f"{really} holds a JPEG"
-    for path in sorted((root / "train").rglob("*.*")):
+    turned = photos / "turned.png"
+    Image.fromarray(noise(395)).save(turned, exif=exif_block([orientation_tag(3)]))
+    found["turned"] = f"{turned} is turned by its orientation tag"
+    for number, name in enumerate(("Alike", "alike")):
+        Image.fromarray(noise(396 + number)).save(photos / f"{name}.png")
+    found["alike"] = "look alike: rename all but one"
+    for name in ("turned", "Alike", "alike"):
+        (boxes / f"{name}.xml").write_text(xml("n01440764"))
+    (photos / "nowhere.png").symlink_to("nothing")
+    found["nowhere"] = "nowhere.png is a link to nothing"
+    os.mkfifo(photos / "pipe.png")
+    found["pipe"] = "pipe.png is not a regular file"
+    files = [path for path in sorted((root / "train").rglob("*.*")) if path.is_file()]
+    for path in files:
         mask = np.zeros(SIZE, np.uint8)
         mask[6:20, 6:20] = 1 + (path.parent.name == "n02102040")
         Image.fromarray(mask).save(masks / f"{path.parent.name}__{path.stem}.png")
@@ -235,11 +250,11 @@ def test_thirty_faults_of_an_imagenet_tree_are_each_named_once(empty: Path, tmp_
     root = save_imagenet(tmp_path / "imagenet")
     faults = broken_imagenet(root)
     faults["class"] = "data.classes: 'n09999999' has no photo"
-    faults["rare"] = "class 'n09999999' has only 0 of the photos"
+    faults["bare class"] = "class 'n09999999' has only 0 of the photos"
     classes = "data.classes=[n01440764,n02102040,n09999999]"
     said = check("imagenet", root, "data.val_split=null", classes, f"data.mask_folder={root}/masks")
     assert said.status == 2
-    assert len(faults) >= 25
+    assert len(faults) >= 30
     require_each_once(said, faults)
 
 

@@ -179,7 +179,7 @@ def _image_faults(number: int, one: Any, path: Path, seen: set[object]) -> Itera
         yield f"{where} is listed twice: keep one"
     seen.add(one["id"])
     name = one.get("file_name")
-    if name_fault(name):
+    if not isinstance(name, str) or name_fault(name):
         yield f"{where} has no file_name"
     elif Path(name).is_absolute() or ".." in Path(name).parts:
         yield f"{where}: file_name {name!r} is not a path below the photo folder"

@@ -226,7 +226,7 @@ def tagged_photos(root: str | Path, split: str) -> tuple[Path, list[TaggedPhoto]
 
 
 def box_files_of(root: str | Path, split: str, given: str | Path | None) -> BoxFiles | None:
-    """The boxes of a split; None if there are none. Arguments as of `ImagenetSource`."""
+    """The boxes of a split; None if it has no boxes. Arguments as of `ImagenetSource`."""
     if given is not None:
         return BoxFiles(expanded_path(given))
     base = expanded_path(root)

@@ -129,6 +129,7 @@ def of_imagenet(
         listing.faults.append(str(error))
         return listing
     listing.classes = given or tuple(sorted({photo.category for photo in photos}))
+    listing.folder = folder
     have = {photo.category for photo in photos}
     listing.faults += [
         f"data.classes: {one!r} has no photo in {folder}: correct the name"
@@ -140,9 +141,10 @@ def of_imagenet(
     if empty:
         listing.remarks.append(f"{folder}: folders without a photo: {first_few(empty)}")
     kept = [photo for photo in photos if photo.category in listing.classes]
-    if len(kept) < len(photos):
+    listing.unused = [photo.path for photo in photos if photo.category not in listing.classes]
+    if listing.unused:
         listing.remarks.append(
-            f"{folder}: {len(photos) - len(kept)} photos of other classes are left out"
+            f"{folder}: {len(listing.unused)} photos of other classes are left out"
         )
     masks = None if mask_folder is None else NamedFiles(expanded_path(mask_folder), (".png",))
     for photo in kept:
