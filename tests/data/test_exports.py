@@ -148,7 +148,6 @@ def test_our_own_forms_are_none_of_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[1, 2", r"tags:1: is not JSON"),
         ('{"images": [], "annotations": []}', "is a COCO file: give it to data=coco"),
         ("[1]", "tags:1: expected an object with image and tags, got 1"),
         ('[{"tags": ["dog"]}]', r"tags:1: has no name of an image \(keys: tags\)"),
@@ -174,6 +173,19 @@ def test_a_fault_of_a_form_is_named(tmp_path: Path, text: str, message: str) -> 
     (tmp_path / "tags").write_text(text)
     with pytest.raises(BadTagFileError, match=message):
         read_tag_file(tmp_path / "tags")
+
+
+def test_a_name_says_what_a_damaged_file_should_be(tmp_path: Path) -> None:
+    for name, fault in (("tags.json", "is not JSON"), ("tags.jsonl", "is not JSON"),
+                        ("tags.xml", "is not XML")):  # fmt: skip
+        (tmp_path / name).write_text("[1, 2")
+        with pytest.raises(BadTagFileError, match=rf"{name}:1: {fault}"):
+            read_tag_file(tmp_path / name)
+
+
+def test_a_plain_list_may_begin_with_a_bracket(tmp_path: Path) -> None:
+    (tmp_path / "tags.txt").write_text("[1].jpg dog\n<2>.jpg cat\n")
+    assert [row.image for row in read_tag_file(tmp_path / "tags.txt")] == ["[1].jpg", "<2>.jpg"]
 
 
 def test_an_image_without_tags_or_of_an_unknown_class_is_named(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "CocoSource",
     "annotations_of",
     "draw_mask",
+    "mask_coder",
     "photos_of",
     "require_size",
     "validation_source",
@@ -77,7 +78,7 @@ class CocoSource(FileSource):
         classes: Iterable[Any] | None = None,
         name: str = "coco",
     ) -> None:
-        _coder()  # or it would be missed at the first mask
+        mask_coder()  # or it would be missed at the first mask
         path, folder = annotations_of(root, split, annotations), photos_of(root, split, photos)
         given = as_classes(classes)
         if given is not None and (fault := class_fault(given)):
@@ -175,7 +176,7 @@ def draw_mask(objects: Sequence[CocoObject], size: tuple[int, int]) -> NDArray[n
     Returns:
         0 background, c + 1 class c, 255 ignored, (H, W).
     """
-    coder = _coder()
+    coder = mask_coder()
     mask = np.zeros(size, np.uint8)
     drawn = [(one, _encoded(coder, one.shape, size)) for one in objects if one.shape]
     for one, code in drawn:
@@ -196,7 +197,12 @@ def _encoded(coder: Any, shape: Any, size: tuple[int, int]) -> Any:
     return shape
 
 
-def _coder() -> Any:
+def mask_coder() -> Any:
+    """The module of pycocotools that draws and encodes masks.
+
+    Raises:
+        ConfigError: if it is not installed.
+    """
     if importlib.util.find_spec("pycocotools") is None:
         raise ConfigError("data=coco needs pycocotools: pip install 'oaa_pl[coco]'")
     return importlib.import_module("pycocotools.mask")

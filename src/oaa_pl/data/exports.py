@@ -17,6 +17,7 @@ import csv
 import importlib
 import importlib.util
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from oaa_pl.files.unreadable import TABLE, XML
 __all__ = ["Entry", "read_export"]
 
 _PARQUET = b"PAR1"
+_JSON = (".json", ".jsonl", ".ndjson")
 
 
 def read_export(path: Path) -> list[Entry] | None:
@@ -54,10 +56,10 @@ def read_export(path: Path) -> list[Entry] | None:
         text = read_text(path, "tag file", BadTagFileError)
     except FileNotFoundError:
         return None  # whose reader reports it
-    start = text.lstrip()[:1]
-    if start == "<":
+    start = text.lstrip()
+    if path.suffix.lower() == ".xml" or start.startswith(("<?xml", "<annotation")):
         return list(_of_cvat(path))
-    if start in ("{", "["):
+    if path.suffix.lower() in _JSON or (start.startswith(("{", "[")) and _is_json(text)):
         return list(entries_of_json(path, text))
     header = next(csv.reader(io.StringIO(text)), [])
     names = [cell.strip().lower() for cell in header]
@@ -73,6 +75,15 @@ def _begins(path: Path, mark: bytes) -> bool:
             return file.read(len(mark)) == mark
     except OSError:
         return False  # the next reader reports it
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text is JSON; the name of a photo in a plain list may begin with a bracket."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _of_folders(root: Path) -> Iterator[Entry]:
