@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from tests.commands.finished_run import again, empty, finished  # noqa: F401  # fixtures of many
+from tests.data.tiny_layouts import tiny_coco_once, tiny_imagenet_once  # noqa: F401  # as well
 
 SHARED = Path(os.environ.get("OAA_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -43,6 +43,24 @@ def test_every_score_is_a_percentage(finished: Path) -> None:
     assert all(0 <= float(row["value"]) <= 100 for row in rows(finished))
 
 
+def test_each_class_has_scores_of_every_scored_stage(finished: Path) -> None:
+    with (finished / "runs/tiny/classes.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert {(row["stage"], row["method"]) for row in found} == {
+        (stage, method) for stage in ("attention", "labels", "segmenter") for method in METHODS
+    }
+    results = {(row["stage"], row["method"], row["metric"]): row["value"] for row in rows(finished)}
+    for method in METHODS:
+        ious = [
+            float(row["value"])
+            for row in found
+            if (row["stage"], row["method"], row["metric"]) == ("segmenter", method, "iou")
+        ]
+        occurring = [value for value in ious if value == value]
+        mean = float(results["segmenter", method, "segmentation/miou"])
+        assert sum(occurring) / len(occurring) == pytest.approx(mean, abs=1e-3)
+
+
 def test_every_stage_leaves_its_record(finished: Path) -> None:
     stages = ["classifier", "integral/cross_entropy", "integral/hybrid"]
     stages += [f"{stage}/{m}" for stage in ("attention", "labels", "segmenter") for m in METHODS]

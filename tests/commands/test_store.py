@@ -600,7 +600,7 @@ def test_a_foreign_map_that_is_none_is_named_and_nothing_made(
         (("merge", "STORE", "STORE", "OTHER"), ("cannot be merged",)),
         (("merge", "all", "STORE", "OTHER", "keep=1"), ("'keep' is not known", "none here")),
         (("export", "STORE"), ("paths must be PATH FOLDER",)),
-        (("export", "STORE", "maps", "format=jpg"), ("format must be one of png, npz",)),
+        (("export", "STORE", "maps", "format=jpg"), ("format must be one of png, npz, npy",)),
         (("export", "STORE", "maps", "format="), ("format must be one of", "got ''")),
         (("export", "STORE", "runs"), ("runs already holds something",)),
         (("import", "runs"), ("paths must be FOLDER PATH",)),

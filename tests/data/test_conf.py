@@ -25,7 +25,7 @@ def load(group: str, **values: object) -> DictConfig:
 
 
 def test_there_is_one_for_each_kind_of_data() -> None:
-    assert GROUPS == ["folder", "synthetic", "voc12"]
+    assert GROUPS == ["coco", "folder", "imagenet", "synthetic", "voc12"]
 
 
 @pytest.mark.parametrize("group", GROUPS)

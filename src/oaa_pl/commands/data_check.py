@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ from oaa_pl.callbacks.progress import bar
 from oaa_pl.config.recipe import plain
 from oaa_pl.config.sources import inherited_classes, require_values
 from oaa_pl.data.check import Cue, Findings, check_images, check_lists
+from oaa_pl.data.coco import CocoSource
 from oaa_pl.data.folder import FolderSource
+from oaa_pl.data.imagenet import ImagenetSource
+from oaa_pl.data.layout_listing import of_coco, of_imagenet
 from oaa_pl.data.listing import Listing, of_folder, of_source, of_voc
 from oaa_pl.data.remarks import shared_pictures
 from oaa_pl.data.source import Source
@@ -34,6 +38,11 @@ from oaa_pl.report.contact_sheet import contact_sheet, jpeg
 
 __all__ = ["run"]
 
+# Layouts whose lister finds all that can be wrong, also where the source can be opened.
+_WHOLE: tuple[tuple[type, Callable[..., Listing]], ...] = (
+    (CocoSource, of_coco),
+    (ImagenetSource, of_imagenet),
+)
 _MOST = 200  # lines of errors, and of warnings
 
 
@@ -48,6 +57,7 @@ def run(cfg: DictConfig) -> None:
     require_values(cfg)
     listings = _listings(cfg)
     everything = [image.photo for listing in listings for image in listing.images]
+    everything += [photo for listing in listings for photo in listing.unused]
     faults, samples, pictures = 0, [], []
     for place, listing in enumerate(listings):
         found = check_lists(listing, trained=place == 0, elsewhere=everything)
@@ -57,7 +67,7 @@ def run(cfg: DictConfig) -> None:
         if cue is not None:
             of_images.faults += _black(cue, listing)
         found.faults = [*listing.faults, *found.faults, *of_images.faults]
-        found.remarks += of_images.remarks
+        found.remarks += [*listing.remarks, *of_images.remarks]
         pictures.append(of_images.pictures)
         if len(pictures) > 1 and (shared := shared_pictures(*pictures)):
             found.remarks.append(shared)
@@ -90,6 +100,7 @@ def _listed(node: DictConfig, more: dict[str, Any]) -> Listing | None:
     values = {key: value for key, value in plain(node).items() if key[0] != "_"} | more
     made_by = get_object(node._target_)
     of_a_folder = _is_of(made_by, FolderSource)
+    whole = next((lister for kind, lister in _WHOLE if _is_of(made_by, kind)), None)
     try:
         source: Source | None = instantiate(node, **more)
     except InstantiationException as error:
@@ -97,14 +108,26 @@ def _listed(node: DictConfig, more: dict[str, Any]) -> Listing | None:
             raise
         refusal = error.__cause__
     else:
+        if source is not None and whole is not None:
+            return whole(**values)
         folder = expanded_path(values["root"]) if of_a_folder else None
         return None if source is None else of_source(source, folder)
-    if of_a_folder:
-        listing = of_folder(**values)
-    elif _is_of(made_by, VocSource):
-        listing = of_voc(**values)
-    else:
-        listing = Listing(str(values.get("name", node._target_)))
+    if whole is not None:
+        listing = whole(**values)
+        return listing if listing.faults else _with_reason(listing, refusal)
+    return _with_reason(_listed_anyway(made_by, values, node), refusal)
+
+
+def _listed_anyway(made_by: object, values: dict[str, Any], node: DictConfig) -> Listing:
+    """What the lists of a data set say that cannot be opened."""
+    for kind, lister in ((FolderSource, of_folder), (VocSource, of_voc)):
+        if _is_of(made_by, kind):
+            return lister(**values)
+    return Listing(str(values.get("name", node._target_)))
+
+
+def _with_reason(listing: Listing, refusal: OaaError) -> Listing:
+    """Add why a data set cannot be opened, unless the listing has it."""
     # What is wrong with one photo is found once more with all others.
     by_photo = isinstance(refusal, BadImageError | MissingImageError | MissingMaskError)
     if str(refusal) not in listing.faults and not (by_photo and listing.images):

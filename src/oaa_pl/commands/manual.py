@@ -93,9 +93,10 @@ refine=proposals snaps them to mask proposals of any model (data.proposals=<fold
         "score finished stages against true masks",
         """Scores what has no such scores yet, and gathers <runs>/<name>/results.csv. The only
 command that reads masks. evaluate.threshold is fixed beforehand, attention/miou_best is an
-oracle.""",
+oracle. maps=FOLDER scores maps (<id>_<class>.png, <id>.npz, <id>.npy) or label maps (<id>.png)
+of other code instead, without a run: a table here, and files in <runs>/<name>/maps.""",
         (
-            "oaa evaluate",
+            "oaa evaluate maps=cams experiment=voc12 data.root=VOC",
             "oaa evaluate evaluate.scales=[0.75,1.0,1.25] evaluate.flip=true crf=release",
             "oaa evaluate experiment=voc12 data.root=VOC \\\n"
             "    data.val_split=test data.val_tags=none submission=true",
@@ -147,8 +148,8 @@ verify PATH [generation=N]              compare every byte with its checksum, na
 repair PATH [checkpoint=FILE]           recompute the damaged rows of the newest generation, and
                                         only those, with the model that made the maps
 merge INTO PART PART ...                what several machines accumulated, into a new store
-export PATH FOLDER [format=png|npz]     a file per map or per image, as other code reads them;
-                                        also generation=N
+export PATH FOLDER [format=png|npz|npy] a file per map or per image, as other code reads them;
+                                        also generation=N; npy: photos=FOLDER adds high_res
 import FOLDER PATH                      and back: an export knows its data set
 import FOLDER PATH KEY=VALUE ...        maps of other code: say the data set as for `oaa fit`
 
@@ -225,8 +226,7 @@ Values used most often:
   seed=0            of initialisation, order and augmentation
   runs=runs         folder of all runs; a run is in <runs>/<name>/seed-<seed>
   name=NAME         of the run, the experiment's by default
-  trainer.precision=auto              bf16-mixed where it is native; else 32-true, or 16-mixed
-                                      on a GPU
+  trainer.precision=auto  bf16-mixed where it is native; else 32-true, or 16-mixed on a GPU
   logger=wandb      W&B beside the CSV; offline unless a key is configured
 """
 

@@ -17,6 +17,7 @@ from oaa_pl.files.atomic import sweep
 from oaa_pl.metrics import require_threshold
 from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.resize import to_photo
+from oaa_pl.report.class_table import class_table
 from oaa_pl.report.curves import IouCurve, mean_curve
 from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
 from oaa_pl.report.growth import growth_caption
@@ -86,6 +87,7 @@ def write_report(cfg: DictConfig) -> Path:
         grid=grid,
         growth=list(_growth(run, train, cfg.evaluate.threshold)),
         classes=train.classes,
+        by_class=class_table(run.home),
     )
     build_page(data, page)
     if rows:

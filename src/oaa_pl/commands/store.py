@@ -11,7 +11,8 @@ from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands.repair import advice, repair
 from oaa_pl.config.compose import run_job
 from oaa_pl.config.sources import pairs_of
-from oaa_pl.errors import ConfigError, MissingInputError, StoreError
+from oaa_pl.data.images import image_id, list_photos, photo_size
+from oaa_pl.errors import ConfigError, MissingImageError, MissingInputError, StoreError
 from oaa_pl.files.home import expanded_path
 from oaa_pl.stages.configured import Configured
 from oaa_pl.store.damage import Findings, examine
@@ -110,13 +111,35 @@ def merge(paths: Sequence[Path], options: Sequence[str]) -> None:
 
 
 def export(paths: Sequence[Path], options: Sequence[str]) -> None:
-    """Write every map to a file of its own, for other code."""
+    """Write every map to a file of its own, for other code.
+
+    Raises:
+        ConfigError: if photos are given for a format that does not need their size.
+    """
     path, folder = _counted(paths, "PATH FOLDER")
-    chosen = _chosen(options, "generation", "format")
+    chosen = _chosen(options, "generation", "format", "photos")
+    kind = chosen.get("format", FORMATS[0])
+    if "photos" in chosen and kind != "npy":
+        raise ConfigError(f"photos=... gives the size of `high_res` of format=npy, got {kind!r}")
     store = StoreReader(path, _generation(chosen))
+    sizes = _sizes(expanded_path(chosen["photos"])) if "photos" in chosen else None
     with bar(len(store.pairs.ids), "export") as progress:
-        count = export_maps(store, folder, chosen.get("format", FORMATS[0]), progress.update)
+        count = export_maps(store, folder, kind, progress.update, sizes)
     say(f"{folder}: {count} maps of generation {store.generation}; {len(store.missing())} missing")
+
+
+def _sizes(folder: Path) -> Callable[[str], tuple[int, int]]:
+    """Image id to the size of its photo."""
+    paths = {image_id(str(path.relative_to(folder))): path for path in list_photos(folder)}
+
+    def size_of(name: str) -> tuple[int, int]:
+        if name not in paths:
+            raise MissingImageError(
+                f"photos={folder} has no photo of the image {name!r}: give the folder of the photos"
+            )
+        return photo_size(paths[name])
+
+    return size_of
 
 
 def import_store(paths: Sequence[Path], options: Sequence[str]) -> None:

@@ -11,7 +11,11 @@ __all__ = ["expand_paths", "is_path"]
 # Part of the configuration -> names of its values, at any depth of it, that are paths.
 _PATHS = {
     "runs": ("runs",),
-    "data": ("root", "tag_file", "val_tag_file", "mask_folder", "saliency", "proposals"),
+    "maps": ("maps",),
+    "data": (
+        *("root", "tag_file", "val_tag_file", "mask_folder", "saliency", "proposals"),
+        *("annotations", "val_annotations", "photos", "val_photos", "boxes", "val_boxes"),
+    ),
     "background": ("cache", "folder", "model"),
     "refine": ("folder",),
     "net": ("weights",),

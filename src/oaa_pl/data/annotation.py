@@ -9,7 +9,7 @@ from oaa_pl.data.tags import class_named
 from oaa_pl.errors import BadTagFileError, UntaggedImageError
 from oaa_pl.files.unreadable import TEXT, XML
 
-__all__ = ["tags_from_annotation"]
+__all__ = ["annotation_root", "tags_from_annotation"]
 
 _DECLARATION = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"'][^>]*\?>")
 _EXPAT_KNOWS = ("utf-8", "utf8", "utf-16", "iso-8859-1", "us-ascii", "ascii")
@@ -33,14 +33,23 @@ def tags_from_annotation(path: Path, classes: Sequence[str]) -> tuple[str, ...]:
             without a name.
         UnknownClassError: if an object's name is not in `classes`.
     """
-    root = _parse(path)
+    root = annotation_root(path)
     names = [(element.findtext("name") or "").strip() for element in root.findall("object")]
     if not all(names):
         raise BadTagFileError(f"{path}: an <object> has no <name>: name it or remove it")
     return tuple(class_named(name, classes, str(path)) for name in names)
 
 
-def _parse(path: Path) -> ElementTree.Element:
+def annotation_root(path: Path) -> ElementTree.Element:
+    """The root of an annotation.
+
+    Args:
+        path: the XML file, in the encoding that it declares.
+
+    Raises:
+        UntaggedImageError: if there is no such file.
+        BadTagFileError: if it is not XML, or is not in the encoding that it declares.
+    """
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -172,16 +172,13 @@ def _look(listing: Listing, image: Listed, cue: Cue | None, keep: bool) -> _Seen
             "it is shown; look at the contact sheet, or save the photo upright"
         )
     mask, shown = None, None
-    if image.mask is not None:
-        try:
-            mask = read_mask(image.mask)
-            check_mask(mask, image.mask, len(listing.classes), size)
-            tags = np.array([name in image.tags for name in listing.classes], np.uint8)
-            check_tagged(mask, image.mask, listing.classes, tags, listing.some_hidden)
-            shown = Shown(image.name, set(np.flatnonzero(tags).tolist()), shown_classes(mask))
-        except OaaError as error:
-            faults.append(str(error))
-            mask = None
+    try:
+        mask = _true_mask(listing, image, size)
+    except OaaError as error:
+        faults.append(str(error))
+    if mask is not None:
+        tagged = {c for c, name in enumerate(listing.classes) if name in image.tags}
+        shown = Shown(image.name, tagged, shown_classes(mask))
     if cue is not None:
         try:
             cue(image.name, photo)
@@ -201,6 +198,19 @@ def _look(listing: Listing, image: Listed, cue: Cue | None, keep: bool) -> _Seen
     return _Seen(
         faults, remarks, size, header.format, digest.hexdigest(), sample, shown, header.deep
     )
+
+
+def _true_mask(listing: Listing, image: Listed, size: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """The mask of an image, if there should be one."""
+    if image.draw is not None:
+        return image.draw()
+    if image.mask is None:
+        return None
+    mask = read_mask(image.mask)
+    check_mask(mask, image.mask, len(listing.classes), size)
+    tags = np.array([name in image.tags for name in listing.classes], np.uint8)
+    check_tagged(mask, image.mask, listing.classes, tags, listing.some_hidden)
+    return mask
 
 
 def _spread_over_classes(listing: Listing, wanted: int) -> set[int]:

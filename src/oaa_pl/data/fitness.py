@@ -14,7 +14,6 @@ from os import fsencode
 import numpy as np
 
 from oaa_pl.data.images import photo_size
-from oaa_pl.data.masks import check_size, read_mask_header
 from oaa_pl.data.source import FileSource, Source
 from oaa_pl.data.tagged_masks import Shown, shown_classes, unlike_masks
 from oaa_pl.errors import MissingMaskError, first_few
@@ -71,7 +70,8 @@ def photo_sizes(source: Source) -> dict[str, tuple[int, int]]:
 
 def _check_headers(source: FileSource) -> None:
     places = range(len(source.ids))
-    bare = [source.ids[k] for k in places if not source.mask_path(k).is_file()]
+    files = places if source.masks_are_files else ()
+    bare = [source.ids[k] for k in files if not source.mask_path(k).is_file()]
     if bare:
         folder = source.mask_path(source.ids.index(bare[0])).parent
         raise MissingMaskError(
@@ -79,13 +79,8 @@ def _check_headers(source: FileSource) -> None:
             f"{first_few(bare)}; add <id>.png for each, or do without masks: the scores of "
             f"{source.name}/{source.split} need all of them"
         )
-
-    def check(place: int) -> None:
-        path = source.mask_path(place)
-        check_size(read_mask_header(path).size, path, photo_size(source.photo_path(place)))
-
     with ThreadPoolExecutor() as pool:
-        list(pool.map(check, places))
+        list(pool.map(source.check_mask_size, places))
 
 
 def _compare_with_tags(source: Source) -> None:

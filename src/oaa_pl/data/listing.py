@@ -8,18 +8,22 @@ Shapes: N images, C foreground classes.
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oaa_pl.data.annotation import tags_from_annotation
+from oaa_pl.data.exports import read_export
 from oaa_pl.data.folder import find_mask
 from oaa_pl.data.photo_files import NamedFiles, image_id
 from oaa_pl.data.source import FileSource, Source
-from oaa_pl.data.tags import TagRow, read_tag_file, tags_from_mask
+from oaa_pl.data.tag_rows import TagRow, rows_of_export
+from oaa_pl.data.tags import read_tag_file, tags_from_mask
 from oaa_pl.data.voc import VOC_CLASSES
 from oaa_pl.data.voc_folder import find_voc, listed, read_ids
 from oaa_pl.errors import OaaError
@@ -37,12 +41,14 @@ class Listed:
         photo: its file.
         tags: names of its classes.
         mask: its true mask, which may be missing; None if the data set has no masks.
+        draw: makes its true mask, (H, W) uint8, where masks are not files.
     """
 
     name: str
     photo: Path
     tags: tuple[str, ...] = ()
     mask: Path | None = None
+    draw: Callable[[], NDArray[np.uint8]] | None = None
 
 
 @dataclass
@@ -56,6 +62,8 @@ class Listing:
         faults: problems that would stop a training, one line each.
         folder: folder of all photos, to count photos without a tag; None: do not count.
         some_hidden: whether masks may have 255 on objects of tagged classes.
+        remarks: other problems, one line each.
+        unused: photos that are left out for a reason.
     """
 
     where: str
@@ -64,6 +72,8 @@ class Listing:
     faults: list[str] = field(default_factory=list)
     folder: Path | None = None
     some_hidden: bool = False
+    remarks: list[str] = field(default_factory=list)
+    unused: list[Path] = field(default_factory=list)
 
 
 def of_source(source: Source, folder: Path | None = None) -> Listing:
@@ -73,13 +83,15 @@ def of_source(source: Source, folder: Path | None = None) -> Listing:
         source: the data set.
         folder: folder of its photos, to count photos without a tag; None: do not count.
     """
-    known = isinstance(source, FileSource) and source.has_masks
+    files = source if isinstance(source, FileSource) and source.has_masks else None
+    drawn = files is not None and not files.masks_are_files
     images = [
         Listed(
             name,
             source.photo_path(place),
             tuple(source.classes[c] for c in np.flatnonzero(source.labels[place])),
-            source.mask_path(place) if known and isinstance(source, FileSource) else None,
+            None if files is None or drawn else files.mask_path(place),
+            partial(source.mask, place) if drawn else None,
         )
         for place, name in enumerate(source.ids)
     ]
@@ -196,6 +208,12 @@ def _rows(path: Path, classes: Sequence[str] | None) -> tuple[list[TagRow], list
     The reader stops at its first error. Blank the line that the error names, and read again.
     """
     faults: list[str] = []
+    try:
+        if (export := read_export(path)) is not None:
+            rows = rows_of_export(path, export, classes, lambda error: faults.append(str(error)))
+            return rows, faults
+    except OaaError as error:
+        return [], [*faults, str(error)]
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError:

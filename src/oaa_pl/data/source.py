@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.data.images import check_mask, photo_size, read_mask, read_photo
+from oaa_pl.data.masks import check_size, read_mask_header
 from oaa_pl.data.tagged_masks import check_tagged
 from oaa_pl.data.tones import say_scaled
 from oaa_pl.errors import (
@@ -94,6 +95,9 @@ class FileSource:
     some_hidden = False
     """Whether masks may have 255 on objects of tagged classes."""
 
+    masks_are_files = True
+    """Whether each mask is a file: `mask_path`. Otherwise `mask` draws it."""
+
     def __init__(
         self,
         name: str,
@@ -169,6 +173,19 @@ class FileSource:
         check_mask(mask, path, len(self.classes), photo_size(self._photos[index]))
         check_tagged(mask, path, self.classes, self.labels[index], self.some_hidden)
         return mask
+
+    def check_mask_size(self, index: int) -> None:
+        """Refuse a mask of another size than its photo, from their headers.
+
+        Args:
+            index: in 0..N-1.
+
+        Raises:
+            MissingMaskError: if there is no such mask.
+            BadMaskError: if the sizes differ.
+        """
+        path = self.mask_path(index)
+        check_size(read_mask_header(path).size, path, photo_size(self._photos[index]))
 
     def mask_path(self, index: int) -> Path:
         """The mask's file, which may be missing.

@@ -1,4 +1,4 @@
-"""Data-set level scores, streamed: intersection over union, its curve, average precision.
+"""Data-set level scores, streamed: overlap, its curve, average precision, localisation.
 
 `torchmetrics.segmentation.MeanIoU` averages per image; the field's mIoU sums intersections and
 unions over the whole data set first, so those metrics here keep int64 counts, and torchmetrics
@@ -6,6 +6,16 @@ sums them over processes. An undefined score is NaN: a class that never occurs i
 mean, and the mean of no class is NaN, not 0.
 """
 
+from oaa_pl.metrics.boundary import BoundaryScore, boundary, boundary_iou
+from oaa_pl.metrics.boxes import box_iou, boxes_at, resized_box
+from oaa_pl.metrics.classes import (
+    ActivationScore,
+    ClassScore,
+    ClassScores,
+    activation,
+    class_scores,
+)
+from oaa_pl.metrics.localisation import BoxAccuracy, PixelAveragePrecision
 from oaa_pl.metrics.precision import MeanAveragePrecision
 from oaa_pl.metrics.segmentation import SegmentationScore, iou_per_class
 from oaa_pl.metrics.threshold import (
@@ -17,12 +27,25 @@ from oaa_pl.metrics.threshold import (
 )
 
 __all__ = [
+    "ActivationScore",
+    "BoundaryScore",
+    "BoxAccuracy",
+    "ClassScore",
+    "ClassScores",
     "Curve",
     "HeldOutThreshold",
     "MeanAveragePrecision",
+    "PixelAveragePrecision",
     "SegmentationScore",
     "ThresholdCurve",
+    "activation",
+    "boundary",
+    "boundary_iou",
+    "box_iou",
+    "boxes_at",
+    "class_scores",
     "cut",
     "iou_per_class",
     "require_threshold",
+    "resized_box",
 ]

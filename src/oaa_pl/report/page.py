@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from oaa_pl.errors import OutputError
 from oaa_pl.files.atomic import write_whole
 from oaa_pl.proxy.palette import voc_palette
+from oaa_pl.report.class_table import ClassTable
 from oaa_pl.report.curves import IouCurve, draw_curves
 from oaa_pl.report.effect_table import effect_table
 from oaa_pl.report.grid import GridRow, GrowthStrip, panel_names
@@ -66,6 +67,7 @@ class ReportData:
         grid: images through all the methods; may be empty.
         growth: cumulative maps over the epochs; may be empty.
         classes: foreground class names in the order of their ids, for the colour legend.
+        by_class: scores of each class; None: not shown.
     """
 
     title: str
@@ -76,6 +78,7 @@ class ReportData:
     grid: Sequence[GridRow] = ()
     growth: Sequence[GrowthStrip] = ()
     classes: Sequence[str] = ()
+    by_class: ClassTable | None = None
 
 
 def build_page(data: ReportData, path: Path, max_bytes: int = 6_000_000) -> None:

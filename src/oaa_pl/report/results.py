@@ -17,6 +17,7 @@ import numpy as np
 
 from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.files.atomic import write_whole
+from oaa_pl.report.class_results import collect_class_results
 
 __all__ = [
     "COLUMNS",
@@ -166,6 +167,8 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 def collect(run_root: Path) -> list[Row]:
     """Gather the metrics of every finished stage into `<run_root>/results.csv`.
 
+    Scores of each class go to `classes.csv` and `confusion.csv` beside it.
+
     Only a `metrics.csv` that has a `done.json` beside it counts: an interrupted stage's numbers,
     and the training logs of the same name, are left out.
 
@@ -189,6 +192,7 @@ def collect(run_root: Path) -> list[Row]:
             f"no finished stage with metrics under {run_root}; run `oaa evaluate` first"
         )
     write_rows(run_root / "results.csv", rows)
+    collect_class_results(run_root)
     return rows
 
 

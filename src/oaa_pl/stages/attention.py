@@ -98,6 +98,7 @@ class Maps(Stage):
         write_json(self.folder / "curve.json", points)
         best, nan = curve.best, float("nan")
         scores = fixed.compute()
+        self.write_classes(truth, "attention", self.method, fixed.confusion)
         return self.rows(
             truth, "attention", self.method,
             attention__miou=100 * float(scores["miou"]),

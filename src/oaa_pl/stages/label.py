@@ -177,6 +177,7 @@ class LabelStage(Stage):
                     added[name].update_labels(made, mask)
                 progress.update(1)
         proxy, hard = scores["proxy"].compute(), scores["hard"].compute()
+        self.write_classes(truth, "labels", self.method, scores["proxy"].confusion)
         return self.rows(
             truth, "labels", self.method,
             proxy__miou=100 * float(proxy["miou"]),

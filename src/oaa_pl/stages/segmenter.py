@@ -168,6 +168,7 @@ class SegmenterStage(TrainedStage):
                 save_label(folder / "predictions" / f"{image_id}.png", predicted)
                 progress.update(1)
         scores = {"segmentation__miou": 100 * float(score.compute()["miou"]), **added.scores()}
+        self.write_classes(truth, "segmenter", folder.name, score.confusion)
         # With the network, the share of images, the CRF, where these are not the run's own.
         return self.rows(truth, "segmenter", folder.name, **scores)
 

@@ -7,8 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from oaa_pl.config.sources import pairs_of
 from oaa_pl.data.source import Source
+from oaa_pl.report.class_results import Scored, write_class_results
 from oaa_pl.report.results import Row
 from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import StageRecord, read_done, read_files
@@ -173,3 +176,16 @@ class Stage(ABC):
                 metric.replace("__", "/"), float(value))
             for metric, value in scores.items()
         ]  # fmt: skip
+
+    def write_classes(self, truth: Source, stage: str, method: str, confusion: Tensor) -> None:
+        """Write the scores of each class beside the stage's scores.
+
+        Args:
+            truth: photos with true masks.
+            stage: name of the stage in results.
+            method: as in results.
+            confusion: pixels counted by (truth, prediction), int64, (C + 1, C + 1).
+        """
+        run = self.run_folders
+        scored = Scored(run.experiment, run.seed, truth.name, truth.split, stage, method)
+        write_class_results(self.scored_folder, scored, confusion, truth.classes)

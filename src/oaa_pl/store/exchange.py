@@ -2,9 +2,8 @@
 
     png   <id>_<class>.png   8-bit grey, 255 is attention 1; classes count from 0. The names that
                              implementations of online attention accumulation write and read.
-    npz   <id>.npz           `keys` (K,), the classes, and `cam` (K, h, w) in [0, 1], float32: the
-                             names of the affinity networks' archives. Also `updates`, `last_epoch`
-                             and `origin` of each map, (K,).
+    npz   <id>.npz           an archive of an image's maps: see `store.archives`
+    npy   <id>.npy           the same as a pickled dictionary, as irn, WeakTr and CLIP-ES have it
 
 An export has the store's `header.json` and `images.txt` beside the maps, so that it can be imported
 without its data set. Only maps that exist are written: a pair without one stays without one. A png
@@ -15,10 +14,9 @@ Shapes: K maps of h x w cells; C foreground classes.
 
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -27,27 +25,16 @@ from PIL import Image
 
 from oaa_pl.errors import StoreError
 from oaa_pl.files.atomic import LONGEST_NAME
+from oaa_pl.proxy.resize import to_photo
+from oaa_pl.store.archives import Found, npy_bytes, npz_bytes, read_npy, read_npz
 from oaa_pl.store.base import MapStore
 from oaa_pl.store.fresh import new_folder, new_store
-from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
+from oaa_pl.store.layout import ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 
-__all__ = ["FORMATS", "export_maps", "import_maps"]
+__all__ = ["FORMATS", "export_maps", "import_maps", "read_maps"]
 
-FORMATS = ("png", "npz")
+FORMATS = ("png", "npz", "npy")
 """What maps can be exported as."""
-
-
-_ARCHIVED = ("keys", "cam", "last_epoch", "origin")
-_EPOCHS, _ORIGINS = range(2**31), range(ORIGIN_ACCEPTED, ORIGIN_FALLBACK + 1)
-
-
-class _Found(NamedTuple):
-    """A map that an import found: its class, attention (h, w), and record."""
-
-    category: int
-    attention: NDArray[np.float32]
-    last_epoch: int = 0
-    origin: int = ORIGIN_ACCEPTED
 
 
 def export_maps(
@@ -55,6 +42,7 @@ def export_maps(
     folder: Path,
     kind: str = "png",
     done: Callable[[int], object] = lambda _: None,
+    size_of: Callable[[str], tuple[int, int]] | None = None,
 ) -> int:
     """Write every map of a store to files of its own.
 
@@ -63,6 +51,7 @@ def export_maps(
         folder: where the files go; absent or empty, and all of it is there or nothing.
         kind: one of `FORMATS`.
         done: called with the number of images written, one at a time, for a progress bar.
+        size_of: image id to the pixels (H, W) of its photo; with it, npy files have `high_res`.
 
     Returns:
         How many maps were written.
@@ -88,7 +77,12 @@ def export_maps(
                 for category, one in zip(categories[made], attention[made], strict=True):
                     path.with_name(f"{path.stem}_{category}.png").write_bytes(_png(one))
             elif made.any():
-                path.write_bytes(_npz(categories[made], attention[made], rows[made]))
+                held = categories[made], attention[made], rows[made]
+                if kind == "npz":
+                    path.write_bytes(npz_bytes(*held))
+                else:
+                    fine = None if size_of is None else to_photo(held[1], size_of(name))
+                    path.write_bytes(npy_bytes(*held, fine))
             written += int(made.sum())
             done(1)
     return written
@@ -106,7 +100,8 @@ def import_maps(
     Maps of another size are brought to the store's grid. Its fusion is the maximum, of one map.
 
     Args:
-        folder: of `<id>_<class>.png` or `<id>.npz`; the first is taken where both are.
+        folder: of `<id>_<class>.png`, `<id>.npz` or `<id>.npy`; the first of them that is there
+            is read.
         path: the new store; absent or empty, and made whole or not at all.
         header: what the maps mean; the fusion is replaced.
         pairs: the present (image, class) pairs; those without a file stay without a map.
@@ -124,7 +119,7 @@ def import_maps(
     read = 0
     with new_store(path, replace(header, fusion="maximum"), pairs) as store:
         for index, name in enumerate(pairs.ids):
-            for found in _maps_of(folder, name, np.flatnonzero(pairs.labels[index]).tolist()):
+            for found in read_maps(folder, name, np.flatnonzero(pairs.labels[index]).tolist()):
                 put = store.fill if found.origin == ORIGIN_FALLBACK else store.fuse
                 where, what = np.array([index]), np.array([found.category])
                 put(where, what, _on_grid(found.attention, header.grid), epoch=found.last_epoch)
@@ -133,8 +128,8 @@ def import_maps(
         if not read:
             image = pairs.ids[0] if pairs.ids else "ID"
             raise StoreError(
-                f"{folder} holds no map of these images, named like {image}_0.png or {image}.npz; "
-                "give the folder of the maps, and the data set that they are of"
+                f"{folder} holds no map of these images, named like {image}_0.png, {image}.npz or "
+                f"{image}.npy; give the folder of the maps, and the data set that they are of"
             )
     return read
 
@@ -174,21 +169,25 @@ def _png(attention: NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def _npz(keys: NDArray[np.int64], cam: NDArray[np.float32], rows: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, keys=keys, cam=cam,
-        updates=rows["updates"], last_epoch=rows["last_epoch"], origin=rows["origin"],
-    )  # fmt: skip
-    return buffer.getvalue()
+def read_maps(folder: Path, name: str, categories: Sequence[int]) -> list[Found]:
+    """The maps of one image, in any of the formats.
 
+    Args:
+        folder: of the maps.
+        name: the image's id.
+        categories: classes that it may have maps of.
 
-def _maps_of(folder: Path, name: str, categories: Sequence[int]) -> list[_Found]:
-    """What there is of one image, in either format."""
+    Raises:
+        StoreError: if a file is not such a map, or is of another class.
+    """
     greys = [(c, folder / f"{name}_{c}.png") for c in categories]
-    found = [_Found(c, _read_png(path)) for c, path in greys if path.is_file()]
-    path = folder / f"{name}.npz"
-    return found if found or not path.is_file() else _read_npz(path, categories)
+    if found := [Found(c, _read_png(path)) for c, path in greys if path.is_file()]:
+        return found
+    for suffix, read in ((".npz", read_npz), (".npy", read_npy)):
+        path = folder / f"{name}{suffix}"
+        if path.is_file():
+            return read(path, categories)
+    return []
 
 
 def _read_png(path: Path) -> NDArray[np.float32]:
@@ -200,44 +199,6 @@ def _read_png(path: Path) -> NDArray[np.float32]:
     if mode != "L":
         raise StoreError(f"{path} must be 8-bit grey (mode L), is of mode {mode}; convert it")
     return grey.astype(np.float32) / np.float32(255)
-
-
-def _read_npz(path: Path, categories: Sequence[int]) -> list[_Found]:
-    try:
-        # By a handle of our own: numpy leaves its own open when the file is damaged.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            held = {name: np.asarray(archive[name]) for name in _ARCHIVED if name in archive}
-    except Exception as error:  # of zipfile, zlib, numpy, and the parser that it reads headers with
-        raise StoreError(
-            f"{path} is not a readable archive of maps ({type(error).__name__}); export it again"
-        ) from error
-    keys, cam = held.get("keys", np.zeros(())), held.get("cam", np.zeros(()))
-    if keys.ndim != 1 or cam.ndim != 3 or len(keys) != len(cam) or 0 in cam.shape[1:]:
-        raise StoreError(
-            f"{path} must hold `keys` (K,) and `cam` (K, h, w), got {keys.shape} and {cam.shape}"
-        )
-    # Written so that NaN fails it too.
-    if cam.dtype.kind not in "fiub" or not all(one.min() >= 0 and one.max() <= 1 for one in cam):
-        raise StoreError(f"{path}: `cam` must be in [0, 1]; divide each map by its maximum")
-    present = _whole_numbers(path, held, "keys", categories, 0)
-    if len(set(present)) < len(present):
-        raise StoreError(f"{path}: `keys` must name each class once, got {present}")
-    epochs = _whole_numbers(path, held, "last_epoch", _EPOCHS, 0)
-    origins = _whole_numbers(path, held, "origin", _ORIGINS, ORIGIN_ACCEPTED)
-    columns = zip(present, cam.astype(np.float32), epochs, origins, strict=True)
-    return [_Found(*found) for found in columns]
-
-
-def _whole_numbers(
-    path: Path, held: Mapping[str, np.ndarray], name: str, allowed: Sequence[int], default: int
-) -> list[int]:
-    """A column of an archive, one number per map; the default where the archive has none."""
-    count = len(held["keys"])
-    column = held.get(name, np.full(count, default))
-    whole = column.shape == (count,) and (not count or column.dtype.kind in "iu")
-    if not whole or not all(int(number) in allowed for number in column):
-        raise StoreError(f"{path}: `{name}` must be {count} numbers of {allowed}, got {column}")
-    return [int(number) for number in column]
 
 
 def _on_grid(attention: NDArray[np.float32], grid: tuple[int, int]) -> NDArray[np.float32]:

@@ -1,0 +1,101 @@
+"""Every score keeps counts: its memory does not grow with the number of photos; it merges."""
+
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from tests.metrics.random_maps import CLASSES, random_attention, random_ids
+from torchmetrics import Metric
+
+from oaa_pl.metrics import (
+    ActivationScore,
+    BoundaryScore,
+    BoxAccuracy,
+    ClassScore,
+    PixelAveragePrecision,
+    SegmentationScore,
+    ThresholdCurve,
+)
+
+Update = Callable[[Metric, int], None]
+
+
+def labels(metric: Metric, seed: int) -> None:
+    metric.update(random_ids(seed, (6, 6)), random_ids(seed + 1, (6, 6)))
+
+
+def maps(metric: Metric, seed: int) -> None:
+    metric.update(*random_attention(seed))
+
+
+def boxes(metric: Metric, seed: int) -> None:
+    attention, _, _ = random_attention(seed)
+    metric.update(attention, [np.array([[0, 0, 2 + seed % 4, 3]])] * 2, [True, False])
+
+
+METRICS: dict[str, tuple[Callable[[], Metric], Update]] = {
+    "segmentation": (lambda: SegmentationScore(CLASSES), labels),
+    "classes": (lambda: ClassScore(CLASSES), labels),
+    "activation": (lambda: ActivationScore(CLASSES), labels),
+    "boundary": (lambda: BoundaryScore(CLASSES), labels),
+    "curve": (lambda: ThresholdCurve(CLASSES), maps),
+    "pxap": (lambda: PixelAveragePrecision(), maps),
+    "boxes": (lambda: BoxAccuracy(interval=0.1), boxes),
+}
+
+
+def values(metric: Metric) -> list[float]:
+    found = metric.compute()
+    parts = found.values() if isinstance(found, dict) else found if isinstance(found, tuple) else []
+    flat = [torch.as_tensor(part).double().flatten() for part in parts or [found]]
+    return torch.cat(flat).tolist()
+
+
+def state(metric: Metric) -> dict[str, torch.Size]:
+    return {name: getattr(metric, name).shape for name in metric._defaults}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_state_has_one_size_after_one_photo_and_after_many(name: str) -> None:
+    make, update = METRICS[name]
+    metric = make()
+    before = state(metric)
+    for seed in range(30):
+        update(metric, seed)
+        assert state(metric) == before
+    assert all(isinstance(getattr(metric, key), torch.Tensor) for key in metric._defaults)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_two_processes_have_the_scores_of_one(name: str) -> None:
+    make, update = METRICS[name]
+    whole, first, second = make(), make(), make()
+    for seed in range(8):
+        update(whole, seed)
+        update(first if seed % 2 else second, seed)
+    # As torchmetrics does it between processes: each state by the function that it was added with.
+    for key, reduce in whole._reductions.items():
+        setattr(first, key, reduce(torch.stack([getattr(first, key), getattr(second, key)])))
+    assert values(first) == pytest.approx(values(whole), nan_ok=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METRICS)
+def test_a_hundred_thousand_photos_take_no_more_memory_than_a_thousand(name: str) -> None:
+    make, update = METRICS[name]
+    metric = make()
+    update(metric, 0)
+    tracemalloc.start()
+    try:
+        held = []
+        for photos in (1_000, 99_000):
+            # One photo again and again: drawing others would take most of the time.
+            for _ in range(photos):
+                update(metric, 0)
+            held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert held[1] - held[0] < 100_000  # bytes: one for each photo would be near this
+    assert metric.update_count == 100_001
