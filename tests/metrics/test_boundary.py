@@ -8,7 +8,7 @@ from tests.metrics.random_maps import CLASSES, QUICK, SEEDS, random_ids
 
 from oaa_pl.errors import BadMaskError, ConfigError
 from oaa_pl.ids import IGNORED
-from oaa_pl.metrics import BoundaryScore, boundary, boundary_iou
+from oaa_pl.metrics import BoundaryScore, boundary_iou, boundary_of
 
 
 def near_the_outside(mask: np.ndarray, width: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_a_boundary_is_what_has_the_outside_in_reach(seed: int) -> None:
     mask = generator.random((12, 9)) < 0.9
     for width in (1, 2):
         ratio = width / math.hypot(12, 9)
-        assert (boundary(mask, ratio) == near_the_outside(mask, width)).all()
+        assert (boundary_of(mask, ratio) == near_the_outside(mask, width)).all()
 
 
 @QUICK

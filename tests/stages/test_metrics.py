@@ -1,9 +1,11 @@
 """Metrics of the configuration are made, fed and written under the names of their results."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
@@ -12,6 +14,8 @@ from typing_extensions import override
 from oaa_pl.errors import ConfigError
 from oaa_pl.ids import IGNORED
 from oaa_pl.stages.metrics import AddedMetrics
+
+ROOT = Path(__file__).parents[2]
 
 ACCURACY = {
     "_target_": "torchmetrics.classification.MulticlassAccuracy",
@@ -51,6 +55,7 @@ def added(answer: Any = 1, of: tuple[str, ...] = ("proxy",)) -> AddedMetrics:
         (2, {"proxy__own": 2.0}),
         (torch.tensor([0.5]), {"proxy__own": 0.5}),
         ({"a": 1, "b": torch.tensor(2)}, {"proxy__own_a": 1.0, "proxy__own_b": 2.0}),
+        ({"own": 1, "each": torch.tensor([1, 2])}, {"proxy__own": 1.0}),
     ],
 )
 def test_a_score_has_the_name_of_its_result(answer: Any, scores: dict[str, float]) -> None:
@@ -59,7 +64,9 @@ def test_a_score_has_the_name_of_its_result(answer: Any, scores: dict[str, float
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method:UserWarning")
 def test_what_is_not_a_number_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"metric.own: compute\(\) must return a number.*\(2,\)"):
+    with pytest.raises(
+        ConfigError, match=r"metric.own: compute\(\) must return a number.*\[1, 2\]"
+    ):
         added([1, 2]).begin("proxy", 3).scores()
 
 
@@ -107,3 +114,20 @@ def test_a_part_that_is_not_a_metric_is_refused() -> None:
     node = {"of": ["proxy"], "metric": {"_target_": "builtins.dict"}}
     with pytest.raises(ConfigError, match=r"metric.own.metric must make a torchmetrics.Metric"):
         AddedMetrics({"own": node}).begin("proxy", 3)
+
+
+def test_every_metric_of_the_package_is_made_and_scores_its_results() -> None:
+    found = {}
+    for file in sorted((ROOT / "conf" / "metric").glob("*.yaml")):
+        for name, node in (OmegaConf.to_container(OmegaConf.load(file)) or {}).items():
+            for result in node["of"]:
+                scoring = AddedMetrics({name: node}).begin(result, 3)
+                mask = torch.tensor([[0, 1, 2], [1, 1, IGNORED]])
+                if result == "attention":
+                    scoring.update(torch.rand(1, 2, 3), torch.tensor([0]), mask)
+                else:
+                    scoring.update_labels(torch.tensor([[0, 1, 1], [1, 2, 2]]), mask)
+                found.update(scoring.scores())
+    assert "segmentation__boundary_iou" in found
+    assert "attention__pixel_average_precision" in found
+    assert {"proxy__activation_m_fp", "proxy__activation_m_fn"} < set(found)

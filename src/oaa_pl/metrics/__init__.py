@@ -6,7 +6,7 @@ sums them over processes. An undefined score is NaN: a class that never occurs i
 mean, and the mean of no class is NaN, not 0.
 """
 
-from oaa_pl.metrics.boundary import BoundaryScore, boundary, boundary_iou
+from oaa_pl.metrics.boundary import BoundaryScore, boundary_iou, boundary_of
 from oaa_pl.metrics.boxes import box_iou, boxes_at, resized_box
 from oaa_pl.metrics.classes import (
     ActivationScore,
@@ -39,8 +39,8 @@ __all__ = [
     "SegmentationScore",
     "ThresholdCurve",
     "activation",
-    "boundary",
     "boundary_iou",
+    "boundary_of",
     "box_iou",
     "boxes_at",
     "class_scores",

@@ -22,12 +22,12 @@ from oaa_pl.errors import ConfigError
 from oaa_pl.ids import IGNORED
 from oaa_pl.metrics.segmentation import require_ids, require_shape
 
-__all__ = ["BoundaryScore", "boundary", "boundary_iou"]
+__all__ = ["BoundaryScore", "boundary_iou", "boundary_of"]
 
 _RATIO = 0.02  # of the diagonal, section 4 of the source
 
 
-def boundary(mask: NDArray[np.bool_], ratio: float = _RATIO) -> NDArray[np.bool_]:
+def boundary_of(mask: NDArray[np.bool_], ratio: float = _RATIO) -> NDArray[np.bool_]:
     """Pixels of a mask that are at most d pixels away from its outside.
 
     Args:
@@ -57,7 +57,7 @@ def boundary_iou(
     Returns:
         In [0, 1]; NaN if both are empty.
     """
-    found, true = boundary(prediction, ratio), boundary(truth, ratio)
+    found, true = boundary_of(prediction, ratio), boundary_of(truth, ratio)
     union = int((found | true).sum())
     return int((found & true).sum()) / union if union else float("nan")
 
@@ -109,8 +109,8 @@ class BoundaryScore(Metric):
         counts = (true != IGNORED) & (found != IGNORED)
         present = np.union1d(np.unique(found[counts]), np.unique(true[counts]))
         for label in present.astype(int).tolist():
-            one = boundary((found == label) & counts, self.ratio)
-            other = boundary((true == label) & counts, self.ratio)
+            one = boundary_of((found == label) & counts, self.ratio)
+            other = boundary_of((true == label) & counts, self.ratio)
             self.intersection[label] += int((one & other).sum())
             self.union[label] += int((one | other).sum())
 

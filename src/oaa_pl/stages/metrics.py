@@ -7,12 +7,15 @@
       metric: {_target_: my_package.BoundaryIoU, width: 5}
 
 `of` names results, as the table of scores does. The metric is a torchmetrics `Metric`, made with
-`num_classes`. Its score is in the table as `segmentation/boundary_iou`, as `compute` returns it.
+`num_classes` or `num_labels` if it takes one. `compute` returns a number, which is in the table as
+`segmentation/boundary_iou`; or numbers by name, which add their names to this. Vectors by name are
+not in the table.
 
 Shapes: H x W pixels, B photos, C classes, K maps of one photo. Ids: 0 background, c + 1 for
 foreground class c, 255 ignored.
 """
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +29,8 @@ from oaa_pl.errors import ConfigError
 from oaa_pl.ids import IGNORED
 
 __all__ = ["RESULTS", "AddedMetrics", "Scoring"]
+
+_SIZES = ("num_classes", "num_labels")
 
 # Result -> what `update` of its metrics is given.
 RESULTS = {
@@ -80,7 +85,8 @@ class AddedMetrics:
         """
         made = {}
         for name, node in self._of(result).items():
-            metric = Recipe(node["metric"])(num_classes=num_classes)
+            recipe = Recipe(node["metric"])
+            metric = recipe(**dict.fromkeys(_taken(recipe.bound()), num_classes))
             if not isinstance(metric, Metric):
                 raise ConfigError(
                     f"metric.{name}.metric must make a torchmetrics.Metric, got {metric!r}"
@@ -126,19 +132,29 @@ class Scoring:
             suffix: of each name.
 
         Raises:
-            ConfigError: if a metric computes something else than a number or numbers by name.
+            ConfigError: if a metric computes neither a number nor numbers by name.
         """
         found = {}
         for name, metric in self._metrics.items():
             value = metric.compute()
-            named = value.items() if isinstance(value, Mapping) else [("", value)]
-            for part, score in named:
-                number = torch.as_tensor(score)
-                if number.numel() != 1:
-                    raise ConfigError(
-                        f"metric.{name}: compute() must return a number, or numbers by name; "
-                        f"{part or 'it'} has shape {tuple(number.shape)}"
-                    )
-                full = "_".join(filter(None, (name, str(part), suffix)))
-                found[f"{self._result}__{full}"] = float(number)
+            named = value if isinstance(value, Mapping) else {name: value}
+            numbers = {part: torch.as_tensor(score) for part, score in named.items()}
+            numbers = {part: number for part, number in numbers.items() if number.numel() == 1}
+            if not numbers:
+                raise ConfigError(
+                    f"metric.{name}: compute() must return a number, or numbers by name; got "
+                    f"{value!r}"
+                )
+            for part, number in numbers.items():
+                full = name if part == name else f"{name}_{part}"
+                found[f"{self._result}__{full}" + f"_{suffix}" * bool(suffix)] = float(number)
         return found
+
+
+def _taken(function: Any) -> list[str]:
+    """Names of the arguments, by which a metric is given its number of classes."""
+    try:
+        known = inspect.signature(function).parameters
+    except ValueError:  # of some classes of Python itself
+        return []
+    return [size for size in _SIZES if size in known]
