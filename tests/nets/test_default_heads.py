@@ -19,12 +19,12 @@ from oaa_pl.data.synthetic.source import SyntheticSource
 from oaa_pl.files.installed import root_of
 from oaa_pl.modules.stock import make_optimizer, make_schedule
 
-SIDE, CLASSES, STEPS, BATCH = 64, 8, 150, 8
+SIDE, CLASSES, STEPS, BATCH = 48, 8, 80, 8
 
 NETWORKS: dict[str, dict[str, Any]] = {
-    "timm": {"name": "resnet10t", "stride": 8},
-    "torchvision": {"name": "resnet18", "stride": 8},
-    "efficientnet_lite0": {"stride": 8},
+    "timm": {"name": "resnet10t", "stride": 16},
+    "torchvision": {"name": "mobilenet_v3_small", "stride": 16},
+    "efficientnet_lite0": {"stride": 16},
     "smp": {"name": "resnet10t"},
 }
 
