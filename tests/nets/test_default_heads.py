@@ -1,6 +1,6 @@
-"""Every default segmenter learns on the embedded data set, at the rates of `segmenter=paper`.
+"""The default head of a network by name learns on the embedded data, at the rates of the default.
 
-From random weights, with the toy networks of each family: the head is the default one.
+From random weights, on a toy network: `net=torchvision` and `net=efficientnet_lite0` have this head too.
 """
 
 from functools import partial
@@ -23,9 +23,6 @@ SIDE, CLASSES, STEPS, BATCH = 48, 8, 80, 8
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "timm": {"name": "resnet10t", "stride": 16},
-    "torchvision": {"name": "mobilenet_v3_small", "stride": 16},
-    "efficientnet_lite0": {"stride": 16},
-    "smp": {"name": "resnet10t"},
 }
 
 pytestmark = [
@@ -52,11 +49,7 @@ def resized(picture: torch.Tensor, mode: str = "area") -> torch.Tensor:
 
 
 def default(name: str) -> nn.Module:
-    library = "timm" if name.startswith("efficientnet") else name
-    if name != "torchvision":
-        pytest.importorskip(
-            {"smp": "segmentation_models_pytorch"}.get(library, library), reason="an extra"
-        )
+    pytest.importorskip(name, reason=f"needs the extra '{name}'")
     register()
     config = OmegaConf.create({"net": OmegaConf.load(CONF / f"{name}.yaml")})
     config.net.merge_with({"weights": "none"} | NETWORKS[name])
