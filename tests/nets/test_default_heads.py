@@ -1,6 +1,6 @@
 """The default head of a network by name learns on the embedded data, at the rates of the default.
 
-From random weights, on a toy network: `net=torchvision` and `net=efficientnet_lite0` have this head too.
+From random weights, on a toy network. torchvision and EfficientNet-Lite by name have this head too.
 """
 
 from functools import partial
