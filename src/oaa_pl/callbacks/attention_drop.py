@@ -110,29 +110,21 @@ class AttentionDrop(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._shown = None
-        if self._maps is None or self._accumulation is None:
+        self._shown, share = None, 0.0
+        if self._accumulation is None:
             return
-        fields = batch_fields(self._accumulation.read_batch(batch))
-        strongest = self._strongest(self._maps, fields["index"], trainer.current_epoch)
-        device = fields["index"].device
-        view = fields.get("view", identity_view(len(strongest), device))
-        self._shown = torch.from_numpy(strongest)[:, None].to(device), view
-        if self.layer is None:
-            if not isinstance(batch, MutableMapping) or "image" not in batch:
-                found = sorted(map(str, batch)) if isinstance(batch, Mapping) else type(batch)
-                raise ConfigError(
-                    f"a batch must be a dict with 'image' for the attention drop, got {found}; or "
-                    "give AttentionDrop(layer=...), the path of a layer whose output is hidden"
-                )
-            batch["image"] = self._hidden(batch["image"])
+        if self._maps is not None:
+            fields = batch_fields(self._accumulation.read_batch(batch))
+            strongest = self._strongest(self._maps, fields["index"], trainer.current_epoch)
+            share = float((strongest > self.threshold).mean())
+            device = fields["index"].device
+            view = fields.get("view", identity_view(len(strongest), device))
+            self._shown = torch.from_numpy(strongest)[:, None].to(device), view
+            if self.layer is None:
+                batch["image"] = self._hidden(_image_of(batch))
+        # Also before there are maps: a resumed training must log in the same order.
         pl_module.log(
-            "oaa/dropped",
-            float((strongest > self.threshold).mean()),
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(strongest),
-            sync_dist=True,
+            "oaa/dropped", share, on_step=False, on_epoch=True, batch_size=1, sync_dist=True
         )
 
     @override
@@ -193,3 +185,14 @@ class AttentionDrop(Callback):
         strongest, view = (part.to(images.device) for part in self._shown)
         seen = apply_view(strongest, view, (images.shape[2], images.shape[3]))
         return images.masked_fill(seen > self.threshold, 0)
+
+
+def _image_of(batch: Any) -> Tensor:
+    if not isinstance(batch, MutableMapping) or "image" not in batch:
+        found = sorted(map(str, batch)) if isinstance(batch, Mapping) else type(batch).__name__
+        raise ConfigError(
+            f"a batch must be a dict with 'image' for the attention drop, got {found}; or give "
+            "AttentionDrop(layer=...), the path of a layer whose output is hidden"
+        )
+    image: Tensor = batch["image"]
+    return image

@@ -75,7 +75,8 @@ With -m, one training per combination, each in a folder named by what it overrid
         """method=cam              the classifier's final maps
 method=oaa_plus_hybrid  those of the integral model (loss=hybrid)
 method=oaa_plus_mce     the same for loss=cross_entropy
-method=tags             the control: full attention everywhere to every tag""",
+method=tags             the control: full attention everywhere to every tag
+attend.scales, attend.flip  the mean over several scales, and over the mirrored photos""",
         ("oaa attend method=cam", "oaa attend method=oaa_plus_mce loss=cross_entropy"),
     ),
     "label": (
