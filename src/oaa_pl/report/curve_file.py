@@ -36,6 +36,7 @@ def write_curve(folder: Path, curve: Curve, title: str) -> None:
     text = table.getvalue().replace("thresholds", "threshold", 1)
     write_whole(folder / "curve.csv", text.encode())
     figure = Figure(figsize=(6, 4), dpi=120)
+    FigureCanvasAgg(figure)  # draws without a screen
     axes = figure.subplots()
     for name in ("miou", "precision", "recall"):
         axes.plot(curve.thresholds, 100 * np.asarray(getattr(curve, name)), label=name)
@@ -43,5 +44,5 @@ def write_curve(folder: Path, curve: Curve, title: str) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
+    figure.savefig(picture, format="png")
     write_whole(folder / "curve.png", picture.getvalue())
