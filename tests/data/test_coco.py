@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.data.tiny_layouts import CATEGORIES, SIZE, add, save_coco, spoil, square
 
-from oaa_pl.data.coco import CocoSource, draw_mask, validation_source
+from oaa_pl.data.coco import CocoSource, validation_source
 from oaa_pl.data.coco_json import CocoObject
+from oaa_pl.data.coco_masks import draw_mask
 from oaa_pl.data.coco_shapes import shape_faults
 from oaa_pl.data.source import Source
 from oaa_pl.errors import (
@@ -152,7 +153,7 @@ def test_faults_of_the_layout_are_named(coco: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.classes: .* cannot be a class"):
         CocoSource(coco, "train2017", classes=["background", "dog"])
     with pytest.raises(MissingImageError, match="nowhere is not a folder"):
-        CocoSource(coco, "train2017", photos=tmp_path / "nowhere")
+        CocoSource(coco, "train2017", photo_folder=tmp_path / "nowhere")
     (coco / "train2017/000000000003.jpg").unlink()
     with pytest.raises(MissingImageError, match=r"image 3: no photo '000000000003\.jpg'"):
         CocoSource(coco, "train2017")

@@ -95,7 +95,7 @@ def test_a_data_set_without_boxes_has_none(imagenet: Path) -> None:
     source = ImagenetSource(imagenet, "val")
     assert not source.has_boxes
     assert boxes_of(source, 0) == {}
-    with pytest.raises(MissingInputError, match=r"has no boxes: give data\.boxes"):
+    with pytest.raises(MissingInputError, match=r"has no boxes: give data\.box_path"):
         source.boxes(0)
 
 
@@ -106,7 +106,7 @@ def test_faults_of_the_layout_are_named(tmp_path: Path, imagenet: Path) -> None:
     with pytest.raises(EmptySplitError, match="has no photo: make one subfolder"):
         ImagenetSource(tmp_path / "bare", "train")
     with pytest.raises(MissingInputError, match="nowhere do not exist: give a folder of XML"):
-        ImagenetSource(imagenet, "train", boxes=tmp_path / "nowhere")
+        ImagenetSource(imagenet, "train", box_path=tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def add(content: dict[str, Any], image: int, category: int, shape: Any, **more: 
         "category_id": category,
         "segmentation": shape,
         "bbox": [6, 6, 24, 24],
+        "area": 100,
         "iscrowd": 0,
         **more,
     }

@@ -14,7 +14,8 @@ _PATHS = {
     "maps": ("maps",),
     "data": (
         *("root", "tag_file", "val_tag_file", "mask_folder", "saliency", "proposals"),
-        *("annotations", "val_annotations", "photos", "val_photos", "boxes", "val_boxes"),
+        *("annotation_file", "val_annotation_file", "photo_folder", "val_photo_folder"),
+        *("box_path", "val_box_path"),
     ),
     "background": ("cache", "folder", "model"),
     "refine": ("folder",),

@@ -10,8 +10,6 @@ Source: Lin et al., Microsoft COCO, ECCV 2014. Masks are drawn by pycocotools, t
 Shapes: N images, C foreground classes, H x W pixels of a photo.
 """
 
-import importlib
-import importlib.util
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,20 +20,18 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from oaa_pl.data.coco_json import Coco, CocoObject, read_coco
+from oaa_pl.data.coco_masks import draw_mask, mask_coder
 from oaa_pl.data.photo_files import NamedFiles, image_id
 from oaa_pl.data.source import FileSource
 from oaa_pl.data.tag_rows import class_named
 from oaa_pl.errors import BadMaskError, ConfigError, EmptySplitError, MissingImageError
 from oaa_pl.files.home import expanded_path
 from oaa_pl.files.image import read_header
-from oaa_pl.ids import IGNORED
 from oaa_pl.names import as_classes, class_fault
 
 __all__ = [
     "CocoSource",
     "annotations_of",
-    "draw_mask",
-    "mask_coder",
     "photos_of",
     "require_size",
     "validation_source",
@@ -53,8 +49,8 @@ class CocoSource(FileSource):
     Args:
         root: folder of the data set: `annotations/instances_<split>.json`, photos in `<split>/`.
         split: such as "train2017".
-        annotations: another annotation file; None: the one of `root`.
-        photos: another folder of photos; None: `<root>/<split>`, or `root`.
+        annotation_file: another annotation file; None: the one of `root`.
+        photo_folder: another folder of photos; None: `<root>/<split>`, or `root`.
         classes: names in the order of their ids in masks; None: all of the file, in its order.
         name: of the data set, in results.
 
@@ -73,13 +69,16 @@ class CocoSource(FileSource):
         self,
         root: str | Path,
         split: str,
-        annotations: str | Path | None = None,
-        photos: str | Path | None = None,
+        annotation_file: str | Path | None = None,
+        photo_folder: str | Path | None = None,
         classes: Iterable[Any] | None = None,
         name: str = "coco",
     ) -> None:
         mask_coder()  # or it would be missed at the first mask
-        path, folder = annotations_of(root, split, annotations), photos_of(root, split, photos)
+        path, folder = (
+            annotations_of(root, split, annotation_file),
+            photos_of(root, split, photo_folder),
+        )
         given = as_classes(classes)
         if given is not None and (fault := class_fault(given)):
             raise ConfigError(f"data.classes: {fault}")
@@ -114,8 +113,8 @@ class CocoSource(FileSource):
 def validation_source(
     root: str | Path,
     split: str | None,
-    annotations: str | Path | None = None,
-    photos: str | Path | None = None,
+    annotation_file: str | Path | None = None,
+    photo_folder: str | Path | None = None,
     classes: Iterable[Any] | None = None,
     name: str = "coco",
 ) -> CocoSource | None:
@@ -124,12 +123,16 @@ def validation_source(
     Args:
         root: folder of the data set.
         split: such as "val2017"; None: no validation.
-        annotations: another annotation file.
-        photos: another folder of photos.
+        annotation_file: another annotation file.
+        photo_folder: another folder of photos.
         classes: of the training source.
         name: of the data set, in results.
     """
-    return None if split is None else CocoSource(root, split, annotations, photos, classes, name)
+    return (
+        None
+        if split is None
+        else CocoSource(root, split, annotation_file, photo_folder, classes, name)
+    )
 
 
 def require_size(annotations: Path, image: str, size: tuple[int, int], photo: Path) -> None:
@@ -166,48 +169,6 @@ def photos_of(root: str | Path, split: str, given: str | Path | None) -> Path:
     return own if own.is_dir() else expanded_path(root)
 
 
-def draw_mask(objects: Sequence[CocoObject], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The mask of an image: crowds first, then objects from the largest to the smallest.
-
-    Args:
-        objects: of the image.
-        size: (H, W) in pixels.
-
-    Returns:
-        0 background, c + 1 class c, 255 ignored, (H, W).
-    """
-    coder = mask_coder()
-    mask = np.zeros(size, np.uint8)
-    drawn = [(one, _encoded(coder, one.shape, size)) for one in objects if one.shape]
-    for one, code in drawn:
-        if one.crowd:
-            mask[coder.decode(code) > 0] = IGNORED
-    single = [(int(coder.area(code)), one, code) for one, code in drawn if not one.crowd]
-    for _, one, code in sorted(single, key=lambda found: -found[0]):
-        mask[coder.decode(code) > 0] = one.category + 1
-    return mask
-
-
-def _encoded(coder: Any, shape: Any, size: tuple[int, int]) -> Any:
-    """Polygons or any run-length encoding as pycocotools' own encoding."""
-    if isinstance(shape, list):
-        return coder.merge(coder.frPyObjects(shape, *size))
-    if isinstance(shape["counts"], list):
-        return coder.frPyObjects(shape, *size)
-    return shape
-
-
-def mask_coder() -> Any:
-    """The module of pycocotools that draws and encodes masks.
-
-    Raises:
-        ConfigError: if it is not installed.
-    """
-    if importlib.util.find_spec("pycocotools") is None:
-        raise ConfigError("data=coco needs pycocotools: pip install 'oaa_pl[coco]'")
-    return importlib.import_module("pycocotools.mask")
-
-
 def _renumbered(coco: Coco, image: int, names: Sequence[str], path: Path) -> list[CocoObject]:
     """An image's objects with the numbers of the given classes."""
     if tuple(names) == coco.classes:
@@ -229,7 +190,7 @@ def _photos(
     coco: Coco, shown: Sequence[int], folder: Path, path: Path
 ) -> tuple[list[str], list[Path]]:
     if not folder.is_dir():
-        raise MissingImageError(f"{folder} is not a folder: give data.root, or data.photos")
+        raise MissingImageError(f"{folder} is not a folder: give data.root, or data.photo_folder")
     files = NamedFiles(folder)
     ids, paths = [], []
     for image in shown:

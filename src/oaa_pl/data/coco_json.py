@@ -76,7 +76,7 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path, "annotation file", BadTagFileError))
     except FileNotFoundError:
         raise BadTagFileError(
-            f"annotation file {path} does not exist: give data.root, or data.annotations"
+            f"annotation file {path} does not exist: give data.root, or data.annotation_file"
         ) from None
     except json.JSONDecodeError as error:
         raise BadTagFileError(

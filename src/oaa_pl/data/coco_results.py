@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oaa_pl.data.coco import mask_coder
+from oaa_pl.data.coco_masks import mask_coder
 from oaa_pl.errors import BadMaskError
 from oaa_pl.ids import IGNORED
 

@@ -65,7 +65,7 @@ class ImagenetSource(FileSource):
         root: the data set's folder, see above.
         split: such as "train" or "val".
         classes: folders that are classes, in the order of their ids; None: all, sorted.
-        boxes: a folder of XML or a CSV, see `oaa_pl.data.box_files`; None: the published place.
+        box_path: a folder of XML or a CSV, see `oaa_pl.data.box_files`; None: the published place.
         mask_folder: true masks `<id>.png`, for evaluation only; None: no masks.
         name: of the data set, in results.
 
@@ -75,7 +75,7 @@ class ImagenetSource(FileSource):
         UnknownClassError: if one of `classes` has no photo.
         EmptySplitError: if there is no photo.
         BadTagFileError: if photos have no class.
-        MissingInputError: if `boxes` is given and does not exist.
+        MissingInputError: if `box_path` is given and does not exist.
         BadImageError: if a photo is empty or in an unknown format.
     """
 
@@ -84,7 +84,7 @@ class ImagenetSource(FileSource):
         root: str | Path,
         split: str,
         classes: Iterable[Any] | None = None,
-        boxes: str | Path | None = None,
+        box_path: str | Path | None = None,
         mask_folder: str | Path | None = None,
         name: str = "imagenet",
     ) -> None:
@@ -104,7 +104,7 @@ class ImagenetSource(FileSource):
         if fault := class_fault(chosen):
             raise ConfigError(f"{folder}: {fault} (data.classes=[...])")
         ids = [image_id(photo.name) for photo in kept]
-        self._boxes = box_files_of(root, split, boxes)
+        self._boxes = box_files_of(root, split, box_path)
         self.has_boxes = self._boxes is not None
         masks = None
         if mask_folder is not None:
@@ -131,7 +131,7 @@ class ImagenetSource(FileSource):
                 another class than the image.
         """
         if self._boxes is None:
-            raise MissingInputError(f"{self.name}/{self.split} has no boxes: give data.boxes")
+            raise MissingInputError(f"{self.name}/{self.split} has no boxes: give data.box_path")
         path = self.photo_path(index)
         found = self._boxes.of(path)
         place = int(np.flatnonzero(self.labels[index])[0])
@@ -147,7 +147,7 @@ def validation_source(
     root: str | Path,
     split: str | None,
     classes: Iterable[Any] | None = None,
-    boxes: str | Path | None = None,
+    box_path: str | Path | None = None,
     mask_folder: str | Path | None = None,
     name: str = "imagenet",
 ) -> ImagenetSource | None:
@@ -157,11 +157,13 @@ def validation_source(
         root: the data set's folder.
         split: such as "val"; None: no validation.
         classes: of the training source.
-        boxes: a folder of XML or a CSV.
+        box_path: a folder of XML or a CSV.
         mask_folder: true masks.
         name: of the data set, in results.
     """
-    return None if split is None else ImagenetSource(root, split, classes, boxes, mask_folder, name)
+    return (
+        None if split is None else ImagenetSource(root, split, classes, box_path, mask_folder, name)
+    )
 
 
 def of_another_class(boxes: Sequence[NamedBox], category: str) -> Iterator[str]:

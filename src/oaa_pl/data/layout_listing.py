@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.data.box_files import BoxFiles, NamedBox, box_faults
-from oaa_pl.data.coco import annotations_of, draw_mask, photos_of, require_size
+from oaa_pl.data.coco import annotations_of, photos_of, require_size
 from oaa_pl.data.coco_json import Coco, examine, read_json
+from oaa_pl.data.coco_masks import draw_mask
 from oaa_pl.data.folder import find_mask
 from oaa_pl.data.imagenet import TaggedPhoto, box_files_of, of_another_class, tagged_photos
 from oaa_pl.data.listing import Listed, Listing
@@ -28,8 +29,8 @@ __all__ = ["of_coco", "of_imagenet"]
 def of_coco(
     root: str | Path,
     split: str,
-    annotations: str | Path | None = None,
-    photos: str | Path | None = None,
+    annotation_file: str | Path | None = None,
+    photo_folder: str | Path | None = None,
     classes: Iterable[Any] | None = None,
     name: str = "coco",
     **_: Any,
@@ -39,12 +40,15 @@ def of_coco(
     Args:
         root: folder of the data set.
         split: such as "train2017".
-        annotations: another annotation file.
-        photos: another folder of photos.
+        annotation_file: another annotation file.
+        photo_folder: another folder of photos.
         classes: names of the classes; None: all of the file.
         name: of the data set.
     """
-    path, folder = annotations_of(root, split, annotations), photos_of(root, split, photos)
+    path, folder = (
+        annotations_of(root, split, annotation_file),
+        photos_of(root, split, photo_folder),
+    )
     given = as_classes(classes)
     listing = Listing(f"{name}/{split}", given or ())
     try:
@@ -106,7 +110,7 @@ def of_imagenet(
     root: str | Path,
     split: str,
     classes: Iterable[Any] | None = None,
-    boxes: str | Path | None = None,
+    box_path: str | Path | None = None,
     mask_folder: str | Path | None = None,
     name: str = "imagenet",
     **_: Any,
@@ -117,7 +121,7 @@ def of_imagenet(
         root: the data set's folder.
         split: such as "val".
         classes: folders that are classes; None: all.
-        boxes: a folder of XML or a CSV.
+        box_path: a folder of XML or a CSV.
         mask_folder: of true masks.
         name: of the data set.
     """
@@ -152,7 +156,7 @@ def of_imagenet(
         mask = None if masks is None else find_mask(masks, own, Found(photo.path, photo.name))
         listing.images.append(Listed(own, photo.path, (photo.category,), mask))
     try:
-        files = box_files_of(root, split, boxes)
+        files = box_files_of(root, split, box_path)
     except OaaError as error:
         listing.faults.append(str(error))
     else:

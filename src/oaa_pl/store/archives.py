@@ -47,8 +47,10 @@ def npz_bytes(keys: NDArray[np.int64], cam: NDArray[np.float32], rows: NDArray[n
         rows: what the store knows of each, (K,).
     """
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {"keys": keys, "cam": cam, **_columns(rows)}
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(
+        buffer, keys=keys, cam=cam,
+        updates=rows["updates"], last_epoch=rows["last_epoch"], origin=rows["origin"],
+    )  # fmt: skip
     return buffer.getvalue()
 
 
