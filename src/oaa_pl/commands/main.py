@@ -7,13 +7,14 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 from oaa_pl import __version__
 from oaa_pl.commands.completion import FLAGS, complete
 from oaa_pl.commands.manual import COMMANDS, STORE, command_page, front_page
-from oaa_pl.config.compose import run_job
 from oaa_pl.config.failure import reason_of
 from oaa_pl.config.flags import split
+from oaa_pl.config.job import run_job
 from oaa_pl.errors import JobsFailedError, OaaError
 
 __all__ = ["main"]
@@ -78,7 +79,7 @@ def _run(name: str, overrides: Sequence[str]) -> int:
         if name == STORE:
             command.run_words(overrides)
         else:
-            run_job(command.run, overrides)
+            run_job(command.run, overrides, partial(_quieten, overrides))
     except KeyboardInterrupt:
         sys.stderr.write("\noaa: interrupted; run the same command again to continue from there\n")
         return INTERRUPTED

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -86,6 +87,11 @@ class ClassifierStage(TrainedStage):
             "attention": self.attention.key,
             "grid": list(self.grid),
         }
+
+    @property
+    @override
+    def folders(self) -> list[Path]:
+        return [*map(self.run_folders.attention, self.fusions), self.folder]
 
     @override
     def module(self, net: nn.Module) -> Classifier:
