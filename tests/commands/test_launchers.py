@@ -12,7 +12,7 @@ from tests.commands.tiny import Said, oaa, words
 LAUNCHERS = {
     "joblib": ("hydra_joblib_launcher", ("hydra.launcher.n_jobs=2",)),
     "submitit_local": ("hydra_submitit_launcher", ("hydra.launcher.timeout_min=10",)),
-    "ray": ("hydra_ray_launcher", ("hydra.launcher.ray.init.num_cpus=2",)),
+    "ray": ("hydra_ray_launcher", ("+hydra.launcher.ray.init.num_cpus=2",)),
 }
 
 
@@ -94,7 +94,7 @@ def test_a_trial_without_a_finite_score_fails_by_name_and_is_no_good_value(
     diverged = search(tiny_voc_once, "name=diverged", "classifier.optimizer.momentum=1e30")
     assert diverged.status == 2
     assert "2 jobs of this sweep failed: #0 " in diverged.last
-    assert "NaN" in diverged.last or "infinite" in diverged.last
+    assert "the loss is " in diverged.last
 
 
 def test_a_search_without_m_is_refused(empty: Path, tiny_voc_once: Path) -> None:

@@ -5,7 +5,7 @@ import logging
 from omegaconf import DictConfig
 
 from oaa_pl.errors import MissingInputError
-from oaa_pl.report.results import collect
+from oaa_pl.stages.dashboard import log_scores
 from oaa_pl.stages.pipeline import Pipeline
 from oaa_pl.stages.submission import submit
 
@@ -33,6 +33,7 @@ def run(cfg: DictConfig) -> float | None:
             "and without a validation split (data.val) there are no scores"
         )
     if scored:
-        collect(run.home)
+        pipeline.collect()
+        log_scores(pipeline)
         log.info("%s: written", run.home / "results.csv")
     return pipeline.metric(pipeline.scored())

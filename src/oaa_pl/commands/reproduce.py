@@ -8,7 +8,8 @@ from oaa_pl.commands.report import write_report
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.plan.command_line import CommandLine
 from oaa_pl.plan.estimate import announce
-from oaa_pl.report.results import collect
+from oaa_pl.runs.shared import one_job_at_a_time
+from oaa_pl.stages.dashboard import log_scores
 from oaa_pl.stages.label import LabelStage
 from oaa_pl.stages.pipeline import Pipeline
 
@@ -46,9 +47,12 @@ def run(cfg: DictConfig) -> float | None:
     log.info("scores")
     home = parts.run.home
     if pipeline.score():
-        collect(home)
+        pipeline.collect()
         log.info("%s", home / "results.csv")
     else:
         log.warning("no true masks and no validation split: nothing was scored")
-    log.info("%s", write_report(cfg))
+    with one_job_at_a_time("report"):
+        page = write_report(cfg)
+    log_scores(pipeline)
+    log.info("%s", page)
     return pipeline.metric(pipeline.scored())

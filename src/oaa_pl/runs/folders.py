@@ -79,6 +79,11 @@ class Run:
         root = home / _folder_of(variant, home) / f"seed-{seed}"
         return cls(root, experiment, home, segmenters, "-crf" * crf, seed)
 
+    @property
+    def label(self) -> str:
+        """A short name for dashboards, another for each seed and variant."""
+        return f"{_short(self.experiment)} seed {self.seed}"
+
     def record_variant(self, variant: str) -> None:
         """Write what a sweep varies beside a folder whose name is too short for it.
 
@@ -130,4 +135,16 @@ def _folder_of(variant: str, home: Path) -> str:
     # A sweep of an older package has the whole name, as far as the disk allows it.
     if length <= _LONG or (length <= _LONGEST and (home / name).is_dir()):
         return name
-    return f"{name[:_KEPT]}-{hashlib.sha256(variant.encode()).hexdigest()[:10]}"
+    return _short(name, variant)
+
+
+def _short(name: str, of: str = "") -> str:
+    """A name of at most `_LONG` bytes: a longer one is cut, and ends in a digest of the whole.
+
+    Args:
+        name: the name.
+        of: the whole, if the name is less.
+    """
+    if len(os.fsencode(name)) <= _LONG:
+        return name
+    return f"{name[:_KEPT]}-{hashlib.sha256((of or name).encode()).hexdigest()[:10]}"

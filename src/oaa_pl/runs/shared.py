@@ -1,5 +1,6 @@
 """A stage that several jobs of a sweep need, made once: the others copy it."""
 
+import hashlib
 import os
 import shutil
 import time
@@ -7,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from oaa_pl.config.sweep import running
 from oaa_pl.errors import RunMismatchError, StoreError
 from oaa_pl.files.lock import WriterLock
 from oaa_pl.runs.record import StageRecord
 from oaa_pl.runs.stage_folder import clear, read_json, write_json, writing
 
-__all__ = ["copy_stage", "one_at_a_time", "twin_of"]
+__all__ = ["copy_stage", "one_job_at_a_time", "twin_of"]
 
 # What belongs to the other job: its lock, its scores, which name its experiment, its dashboards.
 _NOT_COPIED = ("writer.lock", "done.json", "metrics.csv", "scored.json", "wandb-id")
@@ -21,12 +23,17 @@ _SECONDS = 1.0  # between two looks at a lock
 
 
 @contextmanager
-def one_at_a_time(path: Path) -> Iterator[None]:
-    """Wait until no other process is inside such a block with the same lock file.
+def one_job_at_a_time(what: str) -> Iterator[None]:
+    """Wait until no other job of this sweep is inside a block of the same name; else no lock.
 
     Args:
-        path: of the lock file.
+        what: name of the work.
     """
+    sweep = running()
+    if sweep is None:
+        yield
+        return
+    path = sweep.journal.folder / f"{hashlib.sha256(what.encode()).hexdigest()}.lock"
     while True:
         try:
             lock = WriterLock(path)

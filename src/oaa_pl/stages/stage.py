@@ -1,6 +1,5 @@
 """What all stages share: where it is, what it is made from, how it runs and is scored."""
 
-import hashlib
 import json
 import logging
 from abc import ABC, abstractmethod
@@ -17,7 +16,7 @@ from oaa_pl.data.source import Source
 from oaa_pl.report.results import Row
 from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import StageRecord, read_done, read_files
-from oaa_pl.runs.shared import copy_stage, one_at_a_time, twin_of
+from oaa_pl.runs.shared import copy_stage, one_job_at_a_time, twin_of
 from oaa_pl.stages.metrics import AddedMetrics
 from oaa_pl.stages.parts import Config, Data
 from oaa_pl.stages.scores import how_scored, score_folder
@@ -110,7 +109,7 @@ class Stage(ABC):
             return self.folder
         self.run_folders.record_variant(sweep.variant)
         # Another job of the sweep may be making the same stage just now.
-        with one_at_a_time(sweep.journal.folder / f"{_digest(record)}.lock"):
+        with one_job_at_a_time(json.dumps([record.made_from, record.files], sort_keys=True)):
             how = FOUND if record.finished else COPIED if self._copied(record) else MADE
             if how == MADE:
                 self._make(record, alone=alone)
@@ -216,9 +215,3 @@ class Stage(ABC):
                 metric.replace("__", "/"), float(value))
             for metric, value in scores.items()
         ]  # fmt: skip
-
-
-def _digest(record: StageRecord) -> str:
-    """What is equal for the same stage of two jobs, wherever its folder is."""
-    same = json.dumps([record.made_from, record.files], sort_keys=True)
-    return hashlib.sha256(same.encode()).hexdigest()
