@@ -1,8 +1,8 @@
 """Weights & Biases: one run a stage, offline unless a key is configured, so that nothing waits.
 
 W&B's own variables are honoured: WANDB_MODE, WANDB_DISABLED, WANDB_PROJECT, WANDB_ENTITY,
-WANDB_NAME, WANDB_TAGS, WANDB_RUN_GROUP and WANDB_DIR. `wandb agent` gives one id, WANDB_RUN_ID, but a
-command trains several stages: only the run with the final scores has that id.
+WANDB_NAME, WANDB_TAGS, WANDB_RUN_GROUP and WANDB_DIR. `wandb agent` gives one id, WANDB_RUN_ID, but
+a command trains several stages: only the run with the final scores has that id.
 """
 
 import netrc
@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.loggers.logger import (
-    rank_zero_experiment,  # type: ignore[attr-defined]  # of lightning_fabric, not re-exported
-)
 from typing_extensions import override
 
 from oaa_pl.callbacks.resumable import LAST

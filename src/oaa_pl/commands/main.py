@@ -68,6 +68,8 @@ def _complete(words: Sequence[str]) -> int:
 def _run(name: str, overrides: Sequence[str]) -> int:
     _quieten(overrides)
     # Imported here: torch takes seconds, which a page of the manual should not.
+    from oaa_pl.commands.sweep_report import names_folder
+    from oaa_pl.commands.sweep_report import run_words as report_sweep
     from oaa_pl.training.notice import forget
 
     forget()
@@ -78,6 +80,8 @@ def _run(name: str, overrides: Sequence[str]) -> int:
         command = importlib.import_module(f"oaa_pl.commands.{name.replace(' ', '_')}")
         if name == STORE:
             command.run_words(overrides)
+        elif name == "report" and names_folder(overrides):
+            report_sweep(overrides)
         else:
             run_job(command.run, overrides, partial(_quieten, overrides))
     except KeyboardInterrupt:

@@ -64,7 +64,7 @@ def log_scores(pipeline: Pipeline) -> None:
 
 
 def _scores(pipeline: Pipeline) -> dict[str, float]:
-    """Every score by `<method>/<metric>`; the classifier's and the optimised one by metric alone."""
+    """Every score by `<method>/<metric>`; some by their metric alone."""
     found = {}
     for stage in pipeline.scored():
         path = stage.scored_folder / "metrics.csv"
