@@ -60,6 +60,8 @@ def composes(overrides: tuple[str, ...]) -> str:
 def job(words: list[str]) -> list[str]:
     """The overrides of a command's words; of a sweep, those of its first job."""
     values = [word for word in words if ("=" in word or word[0] == "~") and word[0] != "-"]
+    # Launchers and sweepers are extras: tests/commands/test_launchers.py runs them.
+    values = [word for word in values if not word.startswith(("hydra", "hparams_search="))]
     sweep = "-m" in words
     return [word.split(",")[0] if sweep and "=[" not in word else word for word in values]
 

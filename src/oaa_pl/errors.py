@@ -16,6 +16,7 @@ __all__ = [
     "DownloadError",
     "EmptySplitError",
     "IncompleteDataError",
+    "JobFailedError",
     "JobsFailedError",
     "MissingImageError",
     "MissingInputError",
@@ -115,6 +116,10 @@ class ConfigError(OaaError, ValueError):
 
 class DivergedError(OaaError, ArithmeticError):
     """The loss of a training is NaN or infinite."""
+
+
+class JobFailedError(OaaError):
+    """A job of a sweep failed; the message names it with its reason."""
 
 
 class JobsFailedError(OaaError):

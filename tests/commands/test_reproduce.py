@@ -1,6 +1,7 @@
 """The whole pipeline at toy size."""
 
 import csv
+import logging
 import sys
 from pathlib import Path
 
@@ -80,7 +81,9 @@ def test_the_page_shows_table_curves_and_pictures(finished: Path) -> None:
     assert "<svg" in page
 
 
-def test_a_finished_run_is_left_as_it_is(again: Path, tiny_voc_once: Path) -> None:
+def test_a_finished_run_is_left_as_it_is(
+    again: Path, tiny_voc_once: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def stamps() -> dict[str, tuple[int, int]]:
         seed = again / "runs/tiny/seed-0"
         return {
@@ -90,8 +93,16 @@ def test_a_finished_run_is_left_as_it_is(again: Path, tiny_voc_once: Path) -> No
 
     before = stamps()
     results = (again / "runs/tiny/results.csv").read_bytes()
-    said = oaa("reproduce", *words(tiny_voc_once))
+    with caplog.at_level(logging.INFO):
+        said = oaa("reproduce", *words(tiny_voc_once))
     assert said.status == 0, said.err
+    assert "plan: 16 stages, 16 done" in caplog.messages
+    look = caplog.messages[caplog.messages.index("finished; look at:") + 1 :]
+    home, method = "runs/tiny", "seed-0/segmenter/oaa_plus_hybrid"
+    assert [line.split() for line in look] == [
+        ["page", f"{home}/report/index.html"], ["scores", f"{home}/results.csv"],
+        ["masks", f"{home}/{method}/predictions"], ["model", f"{home}/{method}/last.ckpt"],
+    ]  # fmt: skip
     assert stamps() == before
     assert (again / "runs/tiny/results.csv").read_bytes() == results
 

@@ -1,6 +1,8 @@
 """`-m`: one job per combination, each in a folder of its own, told apart in the results."""
 
 import csv
+import json
+import logging
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,8 +12,12 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tests.commands.tiny import Said, files, inside, oaa, words
 
-SWEEP = ("fusion=maximum,running_mean", "seed=0,1", "-m")
-PLACES = [f"fusion={rule}/seed-{seed}" for rule in ("maximum", "running_mean") for seed in (0, 1)]
+from oaa_pl.runs.folders import Run
+from oaa_pl.stages.configured import run_of
+
+SWEEP = ("integral.optimizer.lr=0.0001,0.0002", "seed=0,1", "-m")
+PLACES = [f"integral.optimizer.lr={lr}/seed-{seed}" for lr in (0.0001, 0.0002) for seed in (0, 1)]
+FUSIONS = ("fusion=maximum,running_mean", "seed=0,1", "-m")
 
 
 @pytest.fixture(scope="module")
@@ -30,50 +36,91 @@ def test_every_job_has_a_folder_of_its_own(swept: tuple[Path, list[Said]]) -> No
     assert found == set(PLACES)
 
 
-def test_a_job_feeds_only_the_store_of_its_fusion(swept: tuple[Path, list[Said]]) -> None:
+def test_what_jobs_share_is_made_once_and_copied(swept: tuple[Path, list[Said]]) -> None:
     home, _ = swept
+    checkpoints = [(home / place / "classifier/last.ckpt").read_bytes() for place in PLACES]
+    assert checkpoints[0] == checkpoints[2]
+    assert checkpoints[1] == checkpoints[3]
+    assert checkpoints[0] != checkpoints[1]
+    done = [json.loads((home / place / "classifier/done.json").read_text()) for place in PLACES]
+    assert ["copied_from" in one for one in done] == [False, False, True, True]
     for place in PLACES:
-        (store,) = (home / place / "attention").iterdir()
-        assert store.name == ("oaa_max" if "maximum" in place else "oaa_mean")
-
-
-def test_jobs_that_differ_only_in_fusion_train_the_same_network(
-    swept: tuple[Path, list[Said]],
-) -> None:
-    home, _ = swept
-    logs = [
-        [row for row in (home / place / "classifier/history.csv").read_text().splitlines()
-         if "images_per_second" not in row]
-        for place in PLACES
-    ]  # fmt: skip
-    assert logs[0] == logs[2]
-    assert logs[1] == logs[3]
-    assert logs[0] != logs[1]
+        stores = {path.parent.name for path in (home / place / "attention").glob("*/done.json")}
+        assert stores == {"oaa_max", "oaa_mean"}
 
 
 def test_the_results_tell_the_jobs_apart(swept: tuple[Path, list[Said]]) -> None:
     home, _ = swept
     with (home / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    found = {(row["experiment"], row["seed"], row["method"]) for row in rows}
-    methods = {"maximum": "oaa_max", "running_mean": "oaa_mean"}
+    found = {(row["experiment"], row["seed"]) for row in rows}
     assert found == {
-        (f"tiny[fusion={rule}]", seed, method)
-        for rule, of_rule in methods.items()
+        (f"tiny[integral.optimizer.lr={lr}]", seed)
+        for lr in ("0.0001", "0.0002")
         for seed in ("0", "1")
-        for method in ("", of_rule)
     }
+
+
+def test_one_training_feeds_all_fusions_of_a_sweep(
+    empty: Path, tiny_voc_once: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        said = oaa("fit", *words(tiny_voc_once), *FUSIONS)
+    assert said.status == 0, said.err
+    assert "sweep: classifier: 2 made, 2 shared" in caplog.text
+    home = empty / "runs/tiny"
+    assert sorted(path.name for path in home.iterdir() if path.is_dir()) == ["seed-0", "seed-1"]
+    for seed in (0, 1):
+        stores = {path.name for path in (home / f"seed-{seed}/attention").iterdir()}
+        assert stores == {"oaa_max", "oaa_mean"}
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert oaa("fit", *words(tiny_voc_once), *FUSIONS).status == 0
+    assert "sweep: classifier: 4 there before" in caplog.text
+
+
+def test_a_sweep_of_an_older_package_keeps_a_folder_for_each_fusion(
+    empty: Path, tiny_voc_once: Path
+) -> None:
+    older = empty / "runs/tiny/fusion=maximum"
+    older.mkdir(parents=True)
+    said = oaa("fit", *words(tiny_voc_once), "fusion=maximum,running_mean", "-m")
+    assert said.status == 0, said.err
+    assert [path.name for path in (older / "seed-0/attention").iterdir()] == ["oaa_max"]
+    other = empty / "runs/tiny/fusion=running_mean/seed-0/attention"
+    assert [path.name for path in other.iterdir()] == ["oaa_mean"]
+
+
+def test_nine_swept_keys_make_a_short_stable_folder_with_the_full_set_recorded(
+    empty: Path, tiny_voc_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [
+        f"{part}.optimizer.{key}=choice({value})"
+        for part in ("classifier", "integral", "segmenter")
+        for key, value in (("lr", 0.0123456789), ("momentum", 0.875), ("weight_decay", 0.000122))
+    ]
+    line = [word for word in words(tiny_voc_once) if ".optimizer.lr" not in word]
+    said = oaa("fit", *line, "seed=3", *keys, "-m")
+    assert said.status == 0, said.err
+    runs: list[Run] = []
+    monkeypatch.setattr("oaa_pl.commands.fit.run", lambda cfg: runs.append(run_of(cfg)))
+    assert oaa("fit", *line, "seed=3", *keys[::-1], "-m").status == 0
+    (run,) = runs
+    assert (run.classifier / "done.json").is_file()
+    folder = run.root.parent
+    assert len(folder.name) <= 100
+    assert folder.name.startswith("classifier.optimizer.lr=0.0123456789,")
+    variant = ",".join(sorted(key.replace("choice(", "").strip(")") for key in keys))
+    assert (folder / "variant.txt").read_text() == f"{variant}\n"
+    assert run.experiment == f"tiny[{variant}]"
 
 
 def test_every_variant_has_a_page_of_its_own(swept: tuple[Path, list[Said]]) -> None:
     home, _ = swept
     pages = [name for name in files(home) if name.endswith("index.html")]
-    assert sorted(pages) == [
-        "fusion=maximum/report/index.html",
-        "fusion=running_mean/report/index.html",
-    ]
-    text = (home / "fusion=running_mean/report/index.html").read_text()
-    assert "tiny[fusion=running_mean]" in text
+    variants = [f"integral.optimizer.lr={lr}" for lr in ("0.0001", "0.0002")]
+    assert sorted(pages) == [f"{variant}/report/index.html" for variant in variants]
+    assert f"tiny[{variants[1]}]" in (home / variants[1] / "report/index.html").read_text()
 
 
 def test_one_seed_more_leaves_the_others_alone(
@@ -82,9 +129,9 @@ def test_one_seed_more_leaves_the_others_alone(
     home, _ = swept
     before = {place: (home / place / "classifier/last.ckpt").stat().st_mtime_ns for place in PLACES}
     with inside(home.parents[1]):
-        said = oaa("fit", *words(tiny_voc_once), "fusion=maximum,running_mean", "seed=1,2", "-m")
+        said = oaa("fit", *words(tiny_voc_once), SWEEP[0], "seed=1,2", "-m")
     assert said.status == 0, said.err
-    assert (home / "fusion=maximum/seed-2/classifier/done.json").is_file()
+    assert (home / "integral.optimizer.lr=0.0001/seed-2/classifier/done.json").is_file()
     after = {place: (home / place / "classifier/last.ckpt").stat().st_mtime_ns for place in PLACES}
     assert after == before
 

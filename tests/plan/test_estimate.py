@@ -132,12 +132,15 @@ def test_what_is_finished_costs_nothing_and_is_not_tried(
     assert paces == ["segmenter"]
 
 
-def test_a_short_run_starts_without_a_word(
+def test_a_short_run_starts_with_its_plan_alone(
     empty: Path, tiny_voc_once: Path, paces: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
         estimate.announce(*run_of(tiny_voc_once, "estimate=true"))
-    assert told(caplog) == ["timing ten steps of each training; estimate=false starts without"]
+    timing, plan, *stages = told(caplog)
+    assert timing == "timing ten steps of each training; estimate=false starts without"
+    assert plan.startswith("plan: 16 stages, 0 done, about ")
+    assert len(stages) == 16
     assert paces
 
 
@@ -156,8 +159,9 @@ def test_a_long_run_is_told_with_what_would_be_quicker(
     with caplog.at_level(logging.INFO):
         estimate.announce(stages, line)
     lines = told(caplog)
-    assert lines[1].startswith(f"about {duration(estimate.estimated(stages).seconds)}")
-    assert "classifier 16 min 40 s" in lines[1]  # 400 steps, and validation
+    (total,) = (line for line in lines if line.startswith("about "))
+    assert total.startswith(f"about {duration(estimate.estimated(stages).seconds)}")
+    assert "classifier 16 min 40 s" in total  # 400 steps, and validation
     assert sum(line.strip().startswith("oaa reproduce") for line in lines) >= 1
 
 

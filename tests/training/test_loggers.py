@@ -26,7 +26,7 @@ def logger_nodes(name: str) -> Any:
 
 def loggers(folder: Path, name: str) -> list[Logger]:
     made = {
-        key: filled_in(recipe, folder, "tiny seed 3 classifier", "classifier")
+        key: filled_in(recipe, folder, "tiny seed 3", "classifier")
         for key, recipe in named_nodes(logger_nodes(name), "logger").items()
     }
     return make_all(made, Logger, "logger")
@@ -39,7 +39,7 @@ def callbacks(nodes: Any) -> list[Callback]:
 def test_a_node_may_refer_to_the_stage() -> None:
     node = {"_target_": "x.Y", "at": [BLANKS["folder"] + "/z"], "of": BLANKS["name"]}
     (recipe,) = named_nodes({"mine": node}, "logger").values()
-    filled = filled_in(recipe, Path("runs/a"), "tiny seed 3 classifier", "classifier").key
+    filled = filled_in(recipe, Path("runs/a"), "tiny seed 3", "classifier").key
     assert filled == {"_target_": "x.Y", "at": ["runs/a/z"], "of": "tiny seed 3 classifier"}
 
 

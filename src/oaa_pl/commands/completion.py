@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from oaa_pl.commands.manual import COMMANDS, STORE
-from oaa_pl.config.compose import run_job
+from oaa_pl.config.job import run_job
 from oaa_pl.errors import ConfigError
 
 __all__ = ["FLAGS", "complete"]

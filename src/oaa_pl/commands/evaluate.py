@@ -12,8 +12,9 @@ from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.files.home import expanded_path
 from oaa_pl.report.class_results import Scored, write_class_results
 from oaa_pl.report.curve_file import write_curve
-from oaa_pl.report.results import Row, collect, write_rows
+from oaa_pl.report.results import Row, write_rows
 from oaa_pl.stages.configured import Configured
+from oaa_pl.stages.dashboard import log_scores
 from oaa_pl.stages.given_maps import GivenScores, has_any, score_given
 from oaa_pl.stages.pipeline import Pipeline
 from oaa_pl.stages.submission import submit
@@ -47,7 +48,8 @@ def run(cfg: DictConfig) -> float | None:
             "and without a validation split (data.val) there are no scores"
         )
     if scored:
-        collect(run.home)
+        pipeline.collect()
+        log_scores(pipeline)
         log.info("%s: written", run.home / "results.csv")
     return pipeline.metric(pipeline.scored())
 

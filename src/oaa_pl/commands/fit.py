@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
 from oaa_pl.errors import ConfigError
-from oaa_pl.report.results import collect
+from oaa_pl.stages.dashboard import log_scores
 from oaa_pl.stages.pipeline import Pipeline
 from oaa_pl.stages.stage import Stage
 
@@ -44,8 +44,11 @@ def run(cfg: DictConfig) -> float | None:
 
 @rank_zero_only  # under `ddp` every process runs this command
 def _scores(pipeline: Pipeline, stage: Stage) -> float | None:
-    if not pipeline.score():
+    scored = pipeline.score()
+    if scored:
+        pipeline.collect()
+    log_scores(pipeline)
+    if not scored:
         return None
-    collect(pipeline.parts.run.home)
     own = pipeline.metric([stage])
     return pipeline.metric(pipeline.scored()) if own is None else own

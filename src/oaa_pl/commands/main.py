@@ -7,13 +7,14 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 from oaa_pl import __version__
 from oaa_pl.commands.completion import FLAGS, complete
 from oaa_pl.commands.manual import COMMANDS, STORE, command_page, front_page
-from oaa_pl.config.compose import run_job
 from oaa_pl.config.failure import reason_of
 from oaa_pl.config.flags import split
+from oaa_pl.config.job import run_job
 from oaa_pl.errors import JobsFailedError, OaaError
 
 __all__ = ["main"]
@@ -67,6 +68,8 @@ def _complete(words: Sequence[str]) -> int:
 def _run(name: str, overrides: Sequence[str]) -> int:
     _quieten(overrides)
     # Imported here: torch takes seconds, which a page of the manual should not.
+    from oaa_pl.commands.sweep_report import names_folder
+    from oaa_pl.commands.sweep_report import run_words as report_sweep
     from oaa_pl.training.notice import forget
 
     forget()
@@ -77,8 +80,10 @@ def _run(name: str, overrides: Sequence[str]) -> int:
         command = importlib.import_module(f"oaa_pl.commands.{name.replace(' ', '_')}")
         if name == STORE:
             command.run_words(overrides)
+        elif name == "report" and names_folder(overrides):
+            report_sweep(overrides)
         else:
-            run_job(command.run, overrides)
+            run_job(command.run, overrides, partial(_quieten, overrides))
     except KeyboardInterrupt:
         sys.stderr.write("\noaa: interrupted; run the same command again to continue from there\n")
         return INTERRUPTED

@@ -139,8 +139,16 @@ background=onnx asks the same model while `oaa label` runs, and keeps the maps i
     ),
     "report": (
         "write the page of tables, curves and pictures",
-        "Gathers the results of all seeds, and shows the pictures of seed=...",
-        ("oaa report", "oaa report experiment=table2_voc320 data.root=VOC"),
+        """Gathers the results of all seeds, and shows the pictures of seed=...
+
+With a folder instead of values, such as runs/synthetic: mean, deviation and paired differences
+of all jobs of a sweep, into sweep.csv and sweep.md there. A run that cannot be read is named and
+skipped.""",
+        (
+            "oaa report",
+            "oaa report experiment=table2_voc320 data.root=VOC",
+            "oaa report runs/synthetic",
+        ),
     ),
     STORE: (
         "look at, check, repair, merge, export a store of attention maps",

@@ -1,6 +1,5 @@
 """`oaa report`: the tables, curves and pictures of a run on one page."""
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.data.source import Source
-from oaa_pl.errors import MissingInputError
+from oaa_pl.errors import ConfigError, MissingInputError, RunMismatchError
 from oaa_pl.files.atomic import sweep
 from oaa_pl.metrics import require_threshold
 from oaa_pl.proxy.palette import load_label
@@ -28,6 +27,7 @@ from oaa_pl.report.pictures import heat_overlay, label_overlay
 from oaa_pl.report.results import collect
 from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import write_text
+from oaa_pl.runs.stage_folder import read_json
 from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.figures import write_figures
 from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
@@ -105,10 +105,17 @@ def _facts(parts: Configured, cfg: DictConfig, train: Source, sizes: dict[str, i
     commits: dict[str, None] = {}
     for done in sorted(run.root.rglob("done.json"), key=lambda path: path.stat().st_mtime):
         stage = done.parent.relative_to(run.root).as_posix()
-        seconds[stage] = json.loads(done.read_text())["seconds"]
-        made = json.loads((done.parent / "stage.json").read_text())
-        record = record or made
-        commits |= dict.fromkeys(leg["commit"] for leg in (*made.get("earlier", []), made))
+        try:
+            spent = float(read_json(done)["seconds"])
+            made = read_json(done.parent / "stage.json")
+            legs = [leg["commit"] for leg in (*made.get("earlier", []), made)]
+            if not {"command", "versions"} <= set(made):
+                raise KeyError("command, versions")
+        except (RunMismatchError, KeyError, TypeError, ValueError) as error:
+            log.warning("skipped: %s is not a stage of this package (%s)", done.parent, error)
+            continue
+        seconds[stage], record = spent, record or made
+        commits |= dict.fromkeys(legs)
     if not record:
         raise MissingInputError(f"{run.root} has no finished stage; run 'oaa reproduce' first")
     slow = parts.network("attention").full_on_cpu
@@ -137,10 +144,14 @@ def _curves(cfg: DictConfig, run: Run) -> dict[str, IouCurve]:
     for seed in sorted(run.root.parent.glob("seed-*")):
         for method in cfg.methods:
             path = seed / "attention" / method / "curve.json"
-            if path.is_file():
-                curve = json.loads(path.read_text())
-                miou = [100 * value for value in curve["miou"]]
+            if not path.is_file():
+                continue
+            try:
+                curve = read_json(path)
+                miou = [100 * float(value) for value in curve["miou"]]
                 found[method].append(IouCurve(curve["thresholds"], miou))
+            except (RunMismatchError, ConfigError, KeyError, TypeError, ValueError) as error:
+                log.warning("skipped: %s is not a curve (%s)", path, error)
     return {method: mean_curve(curves) for method, curves in found.items()}
 
 

@@ -1,14 +1,17 @@
 """`oaa reproduce`: every stage in order; finished ones skipped, an interrupted one resumed."""
 
 import logging
+from pathlib import Path
 
 from omegaconf import DictConfig
 
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.commands.report import write_report
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.plan.command_line import CommandLine
 from oaa_pl.plan.estimate import announce
-from oaa_pl.report.results import collect
+from oaa_pl.runs.shared import one_job_at_a_time
+from oaa_pl.stages.dashboard import log_scores
 from oaa_pl.stages.label import LabelStage
 from oaa_pl.stages.pipeline import Pipeline
 
@@ -45,11 +48,26 @@ def run(cfg: DictConfig) -> float | None:
         log.info("[%d/%d] %s", number, len(stages), stage.title)
         stage.run(alone=False)
     log.info("scores")
-    home = parts.run.home
     if pipeline.score():
-        collect(home)
-        log.info("%s", home / "results.csv")
+        pipeline.collect()
     else:
         log.warning("no true masks and no validation split: nothing was scored")
-    log.info("%s", write_report(cfg))
+    with one_job_at_a_time("report"):
+        page = write_report(cfg)
+    log_scores(pipeline)
+    log.info("finished; look at:")
+    for what, place in _places(pipeline, page).items():
+        log.info("  %-8s %s", what, place)
     return pipeline.metric(pipeline.scored())
+
+
+def _places(pipeline: Pipeline, page: Path) -> dict[str, Path]:
+    """What there is to look at, by what it is."""
+    run, method = pipeline.parts.run, pipeline.methods[-1]
+    places = {
+        "page": page,
+        "scores": run.home / "results.csv",
+        "masks": run.segmentations(method) / "predictions",
+        "model": run.segmenter(method) / LAST,
+    }
+    return {what: place for what, place in places.items() if place.exists()}

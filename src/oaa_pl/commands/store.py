@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands.repair import advice, repair
-from oaa_pl.config.compose import run_job
+from oaa_pl.config.job import run_job
 from oaa_pl.config.sources import pairs_of
 from oaa_pl.data.images import image_id, list_photos, photo_size
 from oaa_pl.errors import ConfigError, MissingImageError, MissingInputError, StoreError

@@ -48,7 +48,7 @@ class StageModule(LightningModule):
         super().__init__()
         given = {"net": net, "optimizer": optimizer, "schedule": schedule, **more}
         if arguments := recorded(recipe, {**given, "channels_last": channels_last}):
-            self.save_hyperparameters(arguments)
+            self.save_hyperparameters(arguments, logger=False)  # it has the whole configuration
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net: nn.Module = part(net, "net").to(memory_format=self.memory_format)
         self.make_optimizer = part(optimizer, "optimizer")

@@ -15,6 +15,7 @@ import torch
 
 from oaa_pl.machine import usable_cores
 from oaa_pl.plan.command_line import CommandLine
+from oaa_pl.plan.outline import outline
 from oaa_pl.plan.quicker import Schedule, length_of, proposals
 from oaa_pl.plan.trial import Pace, time_steps, untouched
 from oaa_pl.report.page import duration
@@ -39,7 +40,7 @@ _CUE_PHOTOS = 3
 
 
 def announce(stages: Sequence[Stage], line: CommandLine) -> None:
-    """Log how long a run will take and what would be quicker, if it takes minutes.
+    """Log the plan of a run; if it takes minutes, also what would be quicker.
 
     Args:
         stages: of the run, in order, the classifier first.
@@ -48,11 +49,13 @@ def announce(stages: Sequence[Stage], line: CommandLine) -> None:
     Raises:
         ConfigError: if a stage cannot be trained as configured.
     """
-    if not line.announces:
-        return
-    log.info("timing ten steps of each training; estimate=false starts without")
-    schedule = estimated(stages)
-    if schedule.seconds < _WORTH_SAYING:
+    schedule: Schedule | None = None
+    if line.announces and not all(stage.finished for stage in stages):
+        log.info("timing ten steps of each training; estimate=false starts without")
+        schedule = estimated(stages)
+    for text in outline(stages, schedule):
+        log.info("%s", text)
+    if schedule is None or schedule.seconds < _WORTH_SAYING:
         return
     parts = ", ".join(f"{name} {duration(s)}" for name, s in schedule.parts.items() if s >= 1)
     log.info("about %s on this machine: %s", duration(schedule.seconds), parts)

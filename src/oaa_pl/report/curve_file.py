@@ -35,7 +35,6 @@ def write_curve(folder: Path, curve: Curve, title: str) -> None:
     text = table.getvalue().replace("thresholds", "threshold", 1)
     write_whole(folder / "curve.csv", text.encode())
     figure = Figure(figsize=(6, 4), dpi=120)
-    FigureCanvasAgg(figure)  # draws without a screen
     axes = figure.subplots()
     for name in ("miou", "precision", "recall"):
         axes.plot(curve.thresholds, 100 * np.asarray(getattr(curve, name)), label=name)

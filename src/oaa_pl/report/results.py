@@ -6,6 +6,7 @@ Columns: experiment, seed, dataset, split, stage, method, metric, value. Metrics
 
 import csv
 import io
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -18,6 +19,8 @@ import numpy as np
 from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.files.atomic import write_whole
 from oaa_pl.report.class_results import collect_class_results
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     "COLUMNS",
@@ -170,7 +173,8 @@ def collect(run_root: Path) -> list[Row]:
     Scores of each class go to `classes.csv` and `confusion.csv` beside it.
 
     Only a `metrics.csv` that has a `done.json` beside it counts: an interrupted stage's numbers,
-    and the training logs of the same name, are left out.
+    and the training logs of the same name, are left out. A table that cannot be read, such as one
+    of another program, is named in a warning and skipped.
 
     Args:
         run_root: folder of one experiment, holding `seed-<s>/<stage>/...`.
@@ -180,13 +184,13 @@ def collect(run_root: Path) -> list[Row]:
 
     Raises:
         MissingInputError: if no finished stage has metrics.
-        ConfigError: if a table is malformed (file and line), or a measurement occurs twice.
+        ConfigError: if a measurement occurs twice.
         OutputError: if the table cannot be written.
     """
     tables = sorted(
         path for path in run_root.rglob("metrics.csv") if path.with_name("done.json").is_file()
     )
-    rows = sorted(row for path in tables for row in read_results(path))
+    rows = sorted(row for path in tables for row in _readable(path))
     if not rows:
         raise MissingInputError(
             f"no finished stage with metrics under {run_root}; run `oaa evaluate` first"
@@ -219,6 +223,15 @@ def summary(rows: Iterable[Row]) -> dict[Key, Estimate]:
             )
         group[row.seed] = row.value
     return {key: Estimate.of(groups[key]) for key in sorted(groups)}
+
+
+def _readable(path: Path) -> list[Row]:
+    """The rows of a table; none, and a warning, if it is not one of ours."""
+    try:
+        return read_results(path)
+    except (ConfigError, OSError) as error:
+        log.warning("skipped: %s", error)
+        return []
 
 
 def _parse(path: Path, line: int, record: Sequence[str]) -> Row:

@@ -9,13 +9,19 @@
 What each of them keeps beside what it makes: `runs.record`.
 """
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oaa_pl.errors import ConfigError
+from oaa_pl.files.atomic import write_whole
 
 __all__ = ["Run"]
+
+_LONG, _KEPT = 100, 60  # bytes of a variant's name that is shortened, and letters that are kept
+_LONGEST = 255  # bytes of a file name
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,26 @@ class Run:
         home = runs / str(name)
         experiment = f"{name}[{variant}]" if variant else name
         segmenters = f"-{net}" * (net is not None) + f"-{100 * share:g}pc" * (share != 1)
-        root = home / variant.replace("/", "-") / f"seed-{seed}"
+        root = home / _folder_of(variant, home) / f"seed-{seed}"
         return cls(root, experiment, home, segmenters, "-crf" * crf, seed)
+
+    @property
+    def label(self) -> str:
+        """A short name for dashboards, another for each seed and variant."""
+        return f"{_short(self.experiment)} seed {self.seed}"
+
+    def record_variant(self, variant: str) -> None:
+        """Write what a sweep varies beside a folder whose name is too short for it.
+
+        Args:
+            variant: the whole of it, as `named` was given it.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        folder = self.root.parent
+        if variant and folder.name != variant.replace("/", "-"):
+            write_whole(folder / "variant.txt", f"{variant}\n".encode())
 
     @property
     def classifier(self) -> Path:
@@ -97,3 +121,30 @@ class Run:
     def segmentations(self, method: str) -> Path:
         """Folder of that segmenter's predictions and scores: its own, or one for the CRF's."""
         return self.root / "segmenter" / f"{method}{self.segmenters}{self.refined}"
+
+
+def _folder_of(variant: str, home: Path) -> str:
+    """The name of a variant's folder: a long one is cut, and ends in a digest of the whole.
+
+    Args:
+        variant: what a sweep varies; the results and the configuration have all of it.
+        home: where the folder is.
+    """
+    name = variant.replace("/", "-")
+    length = len(os.fsencode(name))
+    # A sweep of an older package has the whole name, as far as the disk allows it.
+    if length <= _LONG or (length <= _LONGEST and (home / name).is_dir()):
+        return name
+    return _short(name, variant)
+
+
+def _short(name: str, of: str = "") -> str:
+    """A name of at most `_LONG` bytes: a longer one is cut, and ends in a digest of the whole.
+
+    Args:
+        name: the name.
+        of: the whole, if the name is less.
+    """
+    if len(os.fsencode(name)) <= _LONG:
+        return name
+    return f"{name[:_KEPT]}-{hashlib.sha256((of or name).encode()).hexdigest()[:10]}"

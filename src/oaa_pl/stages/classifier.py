@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -53,6 +54,7 @@ class ClassifierStage(TrainedStage):
         first_epoch: epochs before this one are not accumulated.
         keep_empty: whether a map with no positive value can be accepted.
         fallback: what a pair gets that no epoch accepted: "final_model" or "last_epoch".
+        threshold: attention below it is background on a dashboard's pictures, in [0, 1].
     """
 
     part: ClassVar[str] = "classifier"
@@ -66,6 +68,7 @@ class ClassifierStage(TrainedStage):
     first_epoch: int = 0
     keep_empty: bool = False
     fallback: str = "final_model"
+    threshold: float = 0.3
 
     def __post_init__(self) -> None:
         self.name, self.title = "classifier", "classifier, accumulating attention"
@@ -86,6 +89,11 @@ class ClassifierStage(TrainedStage):
             "attention": self.attention.key,
             "grid": list(self.grid),
         }
+
+    @property
+    @override
+    def folders(self) -> list[Path]:
+        return [*map(self.run_folders.attention, self.fusions), self.folder]
 
     @override
     def module(self, net: nn.Module) -> Classifier:
@@ -134,11 +142,11 @@ class ClassifierStage(TrainedStage):
     @override
     def callbacks(self) -> list[Callback]:
         first, watched = next(iter(self.fusions)), watched_images(self.photos)
-        picture = CumulativePicture(self.accumulation, first, self.photos)
+        picture = CumulativePicture(self.accumulation, first, self.photos, self.threshold)
         return [
             self.accumulation,
             AttentionGrowth(self.accumulation, watched, self.folder / "growth", first),
-            Overlays("attention", watched, picture),
+            Overlays("attention", watched, picture, self.photos.classes),
         ]
 
     @override

@@ -116,7 +116,7 @@ class Configured:
             settings=self.value("trainer"),
             callbacks=named_nodes(unfilled.get("callbacks"), "callbacks"),
             loggers=named_nodes(unfilled.get("logger"), "logger"),
-            job=f"{self.value('name')} seed {self.value('seed')}",
+            job=self.run.label,
             in_sweep=in_sweep(),
         )
 

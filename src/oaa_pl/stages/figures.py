@@ -21,7 +21,7 @@ from oaa_pl.report.pictures import Picture, heat_overlay, label_overlay
 from oaa_pl.runs.folders import Run
 from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
 
-__all__ = ["write_figures"]
+__all__ = ["image_miou", "write_figures"]
 
 _EPOCHS = 8  # columns of Figure 1
 _IMAGES = 8  # rows of Figure 5
@@ -117,7 +117,7 @@ def _segmentations(run: Run, val: Source) -> Iterator[GridRow]:
     if not folders:
         return
     judged = list(folders)[-1]
-    scores = np.array([_image_miou(val, folders[judged], index) for index in range(len(val.ids))])
+    scores = np.array([image_miou(val, folders[judged], index) for index in range(len(val.ids))])
     # An image without one pixel that counts has no score, and no place among good and bad.
     order = [place for place in np.argsort(scores, kind="stable") if not np.isnan(scores[place])]
     if not order:
@@ -134,7 +134,7 @@ def _segmentations(run: Run, val: Source) -> Iterator[GridRow]:
         yield GridRow(val.ids[index], [*tags, f"{judged}: {100 * scores[index]:.0f} %"], panels)
 
 
-def _image_miou(val: Source, folder: Path, index: int) -> float:
+def image_miou(val: Source, folder: Path, index: int) -> float:
     """MIoU of one image, over the classes in its mask or in its prediction, in [0, 1]."""
     score = SegmentationScore(len(val.classes) + 1)
     predicted = load_label(folder / f"{val.ids[index]}.png")

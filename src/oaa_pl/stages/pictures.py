@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.callbacks.accumulate import AttentionAccumulation
+from oaa_pl.callbacks.overlays import Labelled
 from oaa_pl.data.source import Source
-from oaa_pl.report.pictures import heat_overlay, label_overlay
+from oaa_pl.proxy.resize import to_photo
+from oaa_pl.report.pictures import heat_overlay
 
 __all__ = [
     "CumulativePicture", "ProxyPicture", "growth_epochs", "spread", "watched_images",
@@ -48,7 +50,7 @@ def watched_in(files: Sequence[Path]) -> list[int]:
 
 
 class CumulativePicture:
-    """A photo under its cumulative attention, the strongest class at each pixel.
+    """A photo under its cumulative attention, and the strongest class at each pixel.
 
     A class, not a closure: a training that spawns its processes pickles its callbacks.
 
@@ -56,19 +58,27 @@ class CumulativePicture:
         accumulation: the callback whose stores are shown.
         store: name of the store.
         source: of the photos.
+        threshold: attention below it is background, in [0, 1].
     """
 
-    def __init__(self, accumulation: AttentionAccumulation, store: str, source: Source) -> None:
+    def __init__(
+        self, accumulation: AttentionAccumulation, store: str, source: Source, threshold: float
+    ) -> None:
         self.accumulation, self.store, self.source = accumulation, store, source
+        self.threshold = threshold
 
-    def __call__(self, index: int) -> NDArray[np.uint8]:
-        """Picture of one image, RGB, (H, W, 3) uint8."""
-        maps = self.accumulation.stores[self.store].maps(index).attention
-        return heat_overlay(self.source.photo(index), maps.max(axis=0))
+    def __call__(self, index: int) -> Labelled:
+        """Picture and label map of one image."""
+        photo = self.source.photo(index)
+        categories, attention = self.accumulation.stores[self.store].maps(index)
+        whole = to_photo(attention, (photo.shape[0], photo.shape[1]))
+        strongest = np.asarray(categories)[whole.argmax(axis=0)] + 1
+        label = np.where(whole.max(axis=0) >= self.threshold, strongest, 0).astype(np.uint8)
+        return Labelled(heat_overlay(photo, attention.max(axis=0)), label)
 
 
 class ProxyPicture:
-    """A photo under its proxy label.
+    """A photo and its proxy label.
 
     Args:
         source: of the photos.
@@ -78,6 +88,6 @@ class ProxyPicture:
     def __init__(self, source: Source, proxy: Callable[[int], NDArray[np.uint8]]) -> None:
         self.source, self.proxy = source, proxy
 
-    def __call__(self, index: int) -> NDArray[np.uint8]:
-        """Picture of one image, RGB, (H, W, 3) uint8."""
-        return label_overlay(self.source.photo(index), self.proxy(index))
+    def __call__(self, index: int) -> Labelled:
+        """Picture and label map of one image."""
+        return Labelled(self.source.photo(index), self.proxy(index))

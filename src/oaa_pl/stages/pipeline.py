@@ -10,6 +10,8 @@ from oaa_pl.config.methods import chosen_method, method_in
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.methods import Method
+from oaa_pl.report.results import Row, collect
+from oaa_pl.runs.shared import one_job_at_a_time
 from oaa_pl.stages.attention import AttentionStage, Maps
 from oaa_pl.stages.classifier import ClassifierStage
 from oaa_pl.stages.configured import Configured
@@ -102,7 +104,17 @@ class Pipeline:
         """
         stages, _ = self.scored(), self.parts.views
         self.parts.recipe("crf")()  # or it would be missed after everything else is scored
-        return sum(stage.score() for stage in stages)
+        with one_job_at_a_time(f"scores of {self.parts.run.root}"):
+            return sum(stage.score() for stage in stages)
+
+    def collect(self) -> list[Row]:
+        """Gather the scores of all seeds and variants into `results.csv`.
+
+        Raises:
+            MissingInputError: if nothing was scored yet.
+        """
+        with one_job_at_a_time("results"):
+            return collect(self.parts.run.home)
 
     def metric(self, stages: Sequence[Stage]) -> float | None:
         """The last score of `optimized_metric` that the stages have; None if they have none."""
@@ -138,7 +150,7 @@ class Pipeline:
         return ClassifierStage(
             **self._shared(), **parts.training("classifier"), net=parts.network("attention"),
             gate=parts.recipe("gate"), attention=parts.recipe("attention"),
-            fusions=self.parts.fusions, grid=self._grid,
+            fusions=self.parts.fusions, grid=self._grid, threshold=parts.threshold,
             **{name: parts.value(f"classifier.{name}") for name in own},
         )  # fmt: skip
 

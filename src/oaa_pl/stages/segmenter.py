@@ -64,9 +64,10 @@ class SegmenterStage(TrainedStage):
 
     def __post_init__(self) -> None:
         self.method, self.needs = self.labels.method, (self.labels,)
-        self.name, self.title = f"segmenter {self.method}", f"segmenter on {self.method}"
-        self.maker = f"oaa fit stage=segmenter method={self.method}"
         self.folder = self.run_folders.segmenter(self.method)
+        # With the network and the share of images, where these are not the run's own.
+        self.name, self.title = f"segmenter {self.folder.name}", f"segmenter on {self.method}"
+        self.maker = f"oaa fit stage=segmenter method={self.method}"
 
     @cached_property
     def _photos(self) -> Source:
@@ -125,8 +126,8 @@ class SegmenterStage(TrainedStage):
 
     @override
     def callbacks(self) -> list[Callback]:
-        picture = ProxyPicture(self.photos, self._proxy)
-        overlays = Overlays("proxy", watched_images(self.photos), picture, once=True)
+        picture, names = ProxyPicture(self.photos, self._proxy), self.photos.classes
+        overlays = Overlays("proxy", watched_images(self.photos), picture, names, once=True)
         return [overlays, WarnIfOneClass()]
 
     @property

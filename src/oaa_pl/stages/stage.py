@@ -1,5 +1,7 @@
 """What all stages share: where it is, what it is made from, how it runs and is scored."""
 
+import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,18 +11,23 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.sources import pairs_of
+from oaa_pl.config.sweep import COPIED, FOUND, MADE, running
 from oaa_pl.data.source import Source
 from oaa_pl.report.class_results import Scored, write_class_results
 from oaa_pl.report.results import Row
 from oaa_pl.runs.folders import Run
 from oaa_pl.runs.record import StageRecord, read_done, read_files
+from oaa_pl.runs.shared import copy_stage, one_job_at_a_time, twin_of
 from oaa_pl.stages.metrics import AddedMetrics
 from oaa_pl.stages.parts import Config, Data
 from oaa_pl.stages.scores import how_scored, score_folder
 from oaa_pl.store.layout import Pairs
 
 __all__ = ["Stage"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -98,14 +105,49 @@ class Stage(ABC):
             StoreError: if another process writes the folder.
         """
         self.require_needs()
-        record = self.record()
-        if record.finished:
+        record, sweep = self.record(), running()
+        if sweep is None:
+            if not record.finished:
+                self._make(record, alone=alone)
             return self.folder
+        self.run_folders.record_variant(sweep.variant)
+        # Another job of the sweep may be making the same stage just now.
+        with one_job_at_a_time(json.dumps([record.made_from, record.files], sort_keys=True)):
+            how = FOUND if record.finished else COPIED if self._copied(record) else MADE
+            if how == MADE:
+                self._make(record, alone=alone)
+            sweep.journal.note(self.noun, self.folder, how)
+        return self.folder
+
+    def _make(self, record: StageRecord, *, alone: bool) -> None:
         with record:
             facts = self.make(record, alone=alone)
             if facts is not None:
                 record.finish(**facts)
-        return self.folder
+
+    @property
+    def folders(self) -> list[Path]:
+        """Every folder that it makes, its own last."""
+        return [self.folder]
+
+    def _copied(self, record: StageRecord) -> bool:
+        """Whether another job of the sweep has made the same stage, which is copied now."""
+        if (self.folder / LAST).is_file():  # begun here: it is resumed here
+            return False
+        run = self.run_folders
+        seeds = [run.home / run.root.name, *sorted(run.home.glob(f"*/{run.root.name}"))]
+        own = [folder.relative_to(run.root) for folder in self.folders]
+        whole = [
+            seed for seed in seeds if all((seed / place / "done.json").is_file() for place in own)
+        ]
+        twin = twin_of(record, [seed / own[-1] for seed in whole])
+        if twin is None:
+            return False
+        seed = twin.parents[len(own[-1].parts) - 1]
+        for place in own:
+            copy_stage(seed / place, run.root / place)
+            log.info("%s: copied from %s", run.root / place, seed / place)
+        return True
 
     def require_needs(self) -> None:
         """Refuse to start without the stages that are read.

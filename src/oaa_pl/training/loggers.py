@@ -1,24 +1,30 @@
 """The loggers and callbacks that a configuration names, each by its `_target_`.
 
 Both are mappings from a name to a constructor call: `conf/logger` and `conf/callbacks`. A call may
-refer to `${training.folder}`, `${training.name}` and `${training.stage}`: the stage fills them in.
+refer to `${training.folder}`, `${training.group}`, `${training.name}` and `${training.stage}`: the
+stage fills them in.
 """
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
+from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities import rank_zero_only
 
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 
-__all__ = ["BLANKS", "filled_in", "make_all", "named_nodes"]
+__all__ = ["BLANKS", "filled_in", "log_configuration", "make_all", "named_nodes"]
 
 Made = TypeVar("Made")
 
-BLANKS: Mapping[str, str] = {name: f"<training.{name}>" for name in ("folder", "name", "stage")}
+BLANKS: Mapping[str, str] = {
+    name: f"<training.{name}>" for name in ("folder", "group", "name", "stage")
+}
 """What `training.*` is until a stage fills it in."""
 
 
@@ -42,16 +48,18 @@ def named_nodes(nodes: Any, group: str) -> dict[str, Recipe]:
     return {str(name): Recipe(node) for name, node in nodes.items() if node is not None}
 
 
-def filled_in(recipe: Recipe, folder: Path, name: str, stage: str) -> Recipe:
+def filled_in(recipe: Recipe, folder: Path, group: str, stage: str) -> Recipe:
     """A recipe with the values that the stage fills in.
 
     Args:
         recipe: of a logger or a callback.
         folder: the stage's.
-        name: of the run on a dashboard.
+        group: of the runs on a dashboard; with the stage it is the run's name.
         stage: its name, such as "integral hybrid".
     """
-    values = {"folder": str(folder), "name": name, "stage": stage}
+    values = {
+        "folder": str(folder), "group": group, "name": f"{group} {stage}", "stage": stage,
+    }  # fmt: skip
     return Recipe(_filled(recipe.key, {BLANKS[key]: value for key, value in values.items()}))
 
 
@@ -82,6 +90,19 @@ def make_all(recipes: Mapping[str, Recipe], kind: type[Made], group: str) -> lis
             raise ConfigError(f"{group}: {name} makes a {type(one).__name__}; {advice}")
         made.append(one)
     return made
+
+
+@rank_zero_only
+def log_configuration(loggers: Sequence[Logger], config: str) -> None:
+    """Give every logger the whole resolved configuration.
+
+    Args:
+        loggers: of a training.
+        config: YAML.
+    """
+    values: Any = OmegaConf.to_container(OmegaConf.create(config))
+    for logger in loggers:
+        logger.log_hyperparams(values)
 
 
 def _filled(node: Any, values: Mapping[str, str]) -> Any:

@@ -18,6 +18,7 @@ from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import ConfigError, OaaError
 from oaa_pl.runs.record import StageRecord
 from oaa_pl.training.length import Length
+from oaa_pl.training.loggers import log_configuration
 from oaa_pl.training.resume import Progress, progress_of, resume_point, set_aside_requeued
 from oaa_pl.training.trainer import make_trainer
 from oaa_pl.training.trainer_plan import TrainerPlan
@@ -93,9 +94,12 @@ def train(
     status = "failed"
     # Lightning exits the process at Ctrl-C; the command line must print its message first.
     try:
+        log_configuration(loggers, config)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", _OLD_CHECKPOINT)
             trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        goes_on = bool(trainer.is_global_zero)
+        _end(record, what, planned, report=goes_on)
         status = "success"
     except SystemExit as leaving:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -119,8 +123,6 @@ def train(
         if torch.distributed.is_initialized():
             # The other processes exit now, so a later score must not wait for them.
             torch.distributed.destroy_process_group()
-    goes_on = bool(trainer.is_global_zero)
-    _end(record, what, planned, report=goes_on)
     return goes_on
 
 

@@ -105,8 +105,7 @@ def make_trainer(
         del settings["precision"]
 
     def filled(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
-        job = f"{plan.job} {what}"
-        return {name: filled_in(one, folder, job, what) for name, one in recipes.items()}
+        return {name: filled_in(one, folder, plan.job, what) for name, one in recipes.items()}
 
     loggers = make_all(filled(plan.loggers), Logger, "logger")  # type: ignore[type-abstract]
     ours: dict[str, Any] = {

@@ -34,7 +34,7 @@ class TrainerPlan:
         settings: of the trainer, as plain values with its `_target_`; by default one CPU process.
         callbacks: the user's own Lightning callbacks, by name.
         loggers: Lightning loggers, by name; by default the history in the stage's folder.
-        job: name of the run on a dashboard, before the stage's.
+        job: group of the runs on a dashboard; no two jobs of a sweep share it.
         in_sweep: whether this process runs several jobs one after another.
 
     Raises:
