@@ -196,7 +196,7 @@ def all_cats(photo: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 def test_a_crf_of_a_large_photo_is_computed_smaller_and_said_so(
     again: Path, holiday: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("oaa_pl.stages.trained._CRF_VALUES", 21 * 25 * 32)
+    monkeypatch.setattr("oaa_pl.stages.refined._CRF_VALUES", 21 * 25 * 32)
     crf = "crf._target_=tests.commands.test_predict.all_cats"
     with caplog.at_level(logging.INFO):
         mask = predicted(holiday, crf, output="refined")["cat.jpg.png"]
