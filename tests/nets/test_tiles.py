@@ -88,5 +88,5 @@ def test_photos_with_one_input_size_are_one_batch_and_no_more_pixels_than_a_tile
 
 @pytest.mark.parametrize("tile", [0, -5])
 def test_a_tile_without_pixels_is_refused(tile: int) -> None:
-    with pytest.raises(ConfigError, match="tile must be 1 pixel or more"):
+    with pytest.raises(ConfigError, match="tile must be a whole number of pixels"):
         seeing(Watched(), tile)

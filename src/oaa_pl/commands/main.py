@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from oaa_pl import __version__
 from oaa_pl.commands.completion import FLAGS, complete
-from oaa_pl.commands.manual import COMMANDS, STORE, command_page, front_page
+from oaa_pl.commands.manual import COMMANDS, STORE
+from oaa_pl.commands.pages import command_page, front_page
 from oaa_pl.config.compose import run_job
 from oaa_pl.config.failure import reason_of
 from oaa_pl.config.flags import split

@@ -63,8 +63,11 @@ class SegmentPhoto:
             raise ConfigError(f"size must be 1 pixel or more, or null, got {size}")
         if multiple < 1:
             raise ConfigError(f"multiple must be 1 or more, got {multiple}")
-        if tile is not None and tile < 1:
-            raise ConfigError(f"tile must be 1 pixel or more, or null for no tiles, got {tile}")
+        if tile is not None and (type(tile) is not int or tile < 1):
+            raise ConfigError(
+                f"tile must be a whole number of pixels, 1 or more, or null for no tiles, got "
+                f"{tile!r}"
+            )
         self.net, self.tile = net, tile
         self.mean = torch.tensor(mean).view(1, 3, 1, 1)
         self.std = torch.tensor(std).view(1, 3, 1, 1)
@@ -115,7 +118,7 @@ class SegmentPhoto:
         for scale in self.scales:
             groups: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = defaultdict(list)
             for place, photo in enumerate(photos):
-                resized = self._resized(photo, scale)
+                resized = self.resized(photo, scale)
                 groups[resized.shape].append((place, resized))
             for group in groups.values():
                 places, images = zip(*group, strict=True)
@@ -127,7 +130,7 @@ class SegmentPhoto:
             for views, photo in zip(found, photos, strict=True)
         ]
 
-    def _resized(self, photo: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    def resized(self, photo: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
         """The photo as the network sees it at a scale: (h, w, 3) uint8."""
         height, width = photo.shape[:2]
         base = self._base(height, width)
