@@ -124,7 +124,7 @@ folder and know that code.""",
     ),
     "export": (
         "a trained network as a file for other software: ONNX, torch.export",
-        """Writes <kind>.onnx (format=torch_export: .pt2) and the model card <kind>.md to export.output.
+        """Writes <kind>.onnx (format=torch_export: .pt2) and the model card <kind>.md to a folder.
 stage=classifier|integral|segmenter chooses the network of this run; export.checkpoint=<file or
 folder> takes another one. Batch and photo size stay free. The file's metadata has the classes and
 the rule by which a photo is resized.

@@ -130,7 +130,7 @@ class SegmentPhoto:
             for views, photo in zip(found, photos, strict=True)
         ]
 
-    def resized(self, photo: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    def resized(self, photo: NDArray[np.uint8], scale: float = 1.0) -> NDArray[np.uint8]:
         """The photo as the network sees it at a scale: (h, w, 3) uint8."""
         height, width = photo.shape[:2]
         base = self._base(height, width)
