@@ -70,7 +70,7 @@ def export(
     if form not in FORMATS:
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {form!r}")
     chosen = FORMATS[form]
-    picture = draw_scene(0, "export", 0, 320, 1.0).photo if photo is None else read_photo(photo)
+    picture = draw_scene(0, "val", 0, 320, 1.0).photo if photo is None else read_photo(photo)
     exported = exportable(checkpoint, allow)
     batches = _batches(picture)
     content = chosen.write(exported, exported.example(cells=(0, 1), batch=2))
