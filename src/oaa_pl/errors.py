@@ -15,6 +15,7 @@ __all__ = [
     "DivergedError",
     "DownloadError",
     "EmptySplitError",
+    "ExportError",
     "IncompleteDataError",
     "JobFailedError",
     "JobsFailedError",
@@ -145,6 +146,10 @@ class RunMismatchError(OaaError, ValueError):
 
 class OutputError(OaaError, OSError):
     """A run folder or an output file cannot be written."""
+
+
+class ExportError(OaaError, RuntimeError):
+    """A network cannot be exported, or the exported file gives other values than the checkpoint."""
 
 
 class NoForegroundError(OaaError, ValueError):

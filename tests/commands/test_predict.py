@@ -48,7 +48,7 @@ def test_photos_get_masks_and_overlays_and_the_rest_is_named(
         for kind in ("masks", "overlays")
         for name in ("cat.jpg.png", "beach/cat.png.png")
     }
-    assert made == both | {"classes.txt"}
+    assert made == both | {"classes.txt", "manifest.jsonl", "writer.lock"}
     warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warned) == 2
     assert "broken.jpg" in warned[0]
@@ -196,7 +196,7 @@ def all_cats(photo: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 def test_a_crf_of_a_large_photo_is_computed_smaller_and_said_so(
     again: Path, holiday: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("oaa_pl.stages.trained._CRF_VALUES", 21 * 25 * 32)
+    monkeypatch.setattr("oaa_pl.stages.refined._CRF_VALUES", 21 * 25 * 32)
     crf = "crf._target_=tests.commands.test_predict.all_cats"
     with caplog.at_level(logging.INFO):
         mask = predicted(holiday, crf, output="refined")["cat.jpg.png"]
@@ -217,6 +217,10 @@ def test_a_crf_of_a_large_photo_is_computed_smaller_and_said_so(
     ("evaluate.scales=[inf]", "evaluate.scales must be a list"),
     ("evaluate.flip=perhaps", "evaluate.flip must be true or false"),
     ("evaluate.keep_shape=3", "evaluate.keep_shape must be true or false"),
+    ("predict.tile=0", "tile must be a whole number of pixels"),
+    ("predict.tile=big", "tile must be a whole number of pixels"),
+    ("predict.batch_size=0", "batch_size must be a whole number of photos"),
+    ("predict.rle=perhaps", "predict.rle must be true or false"),
     ("trainer.accelerator=tpu", "trainer.accelerator must be one of cpu, gpu"),
     ("trainer.devices=2", "trainer.devices=2: photos are segmented on one device"),
     ("trainer.devices=[0,1]", "one device"),

@@ -1,6 +1,7 @@
 """A trained segmenter as a function, from its folder alone."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,55 @@ def test_a_photo_may_be_a_path_an_image_or_an_array(folder: Path, photo: Path) -
     assert [mask.shape for mask in both] == [(50, 64), (64, 64)]
     np.testing.assert_array_equal(both[0], expected)
     assert predictor([]) == []
+
+
+def test_masks_come_with_their_confidence_when_asked(folder: Path, photo: Path) -> None:
+    predictor = Predictor.load(folder)
+    mask, confidence = predictor(photo, confidence=True)
+    np.testing.assert_array_equal(mask, predictor(photo))
+    assert (confidence.shape, confidence.dtype) == (mask.shape, np.float32)
+    # The highest of 21 probabilities.
+    assert 1 / 21 - 1e-6 <= confidence.min() < confidence.max() <= 1 + 1e-6
+    other = photo.with_name("2007_000006.jpg")
+    masks, confidences = predictor([photo, other], confidence=True)
+    np.testing.assert_array_equal(masks[0], mask)
+    np.testing.assert_array_equal(confidences[0], confidence)
+    assert [one.shape for one in confidences] == [(50, 64), (64, 64)]
+    assert predictor([], confidence=True) == ([], [])
+
+
+def test_photos_are_read_and_segmented_a_batch_at_a_time(folder: Path, photo: Path) -> None:
+    predictor = Predictor.load(folder, batch_size=2)
+    read = []
+
+    def photos() -> Iterator[Path]:
+        for number in (1, 2, 3, 4, 5):
+            read.append(number)
+            yield photo.with_name(f"2007_00000{number}.jpg")
+
+    made = predictor.each(photos())
+    first = next(made)
+    assert read == [1, 2]
+    rest = list(made)
+    alone = Predictor.load(folder)
+    assert alone.batch_size == 1  # on a CPU
+    for found, number in zip([first, *rest], read, strict=True):
+        mask, confidence = alone(photo.with_name(f"2007_00000{number}.jpg"), confidence=True)
+        # A batch may be summed in another order: 1e-6 was seen.
+        np.testing.assert_allclose(found.confidence, confidence, rtol=0, atol=1e-4)
+        assert (found.mask == mask).mean() > 0.99
+
+
+def test_a_large_photo_goes_through_in_tiles(folder: Path, photo: Path) -> None:
+    whole, tiles = (
+        Predictor.load(folder, size=None, tile=None),
+        Predictor.load(folder, size=None, tile=32),
+    )
+    large = np.tile(read_photo(photo), (3, 3, 1))
+    mask, confidence = tiles(large, confidence=True)
+    assert mask.shape == confidence.shape == large.shape[:2]
+    # The context at the border of a tile differs, the rest does not.
+    assert (mask == whole(large)).mean() > 0.5
 
 
 def test_a_turned_image_is_segmented_as_its_file_is(
@@ -133,6 +183,9 @@ def test_what_is_asked_for_takes_the_place_of_what_is_recorded(folder: Path, pho
     ({"keep_shape": 3}, "^keep_shape must be true or false"),
     ({"crf": "dense"}, "crf must be one of none, release, got 'dense'"),
     ({"device": "tpu"}, "^device must be one of cpu, gpu, cuda, auto"),
+    ({"tile": 0}, "^tile must be a whole number of pixels"),
+    ({"batch_size": 0}, "^batch_size must be a whole number of photos"),
+    ({"batch_size": 2.5}, "^batch_size must be a whole number of photos"),
     ({"allow": ["os.path"]}, "allow_targets must list modules that hold networks"),
 ])  # fmt: skip
 def test_a_value_that_cannot_be_used_is_named(

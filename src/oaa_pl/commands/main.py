@@ -11,7 +11,8 @@ from functools import partial
 
 from oaa_pl import __version__
 from oaa_pl.commands.completion import FLAGS, complete
-from oaa_pl.commands.manual import COMMANDS, STORE, command_page, front_page
+from oaa_pl.commands.manual import COMMANDS, STORE
+from oaa_pl.commands.pages import command_page, front_page
 from oaa_pl.config.failure import reason_of
 from oaa_pl.config.flags import split
 from oaa_pl.config.job import run_job

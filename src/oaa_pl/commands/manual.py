@@ -1,10 +1,6 @@
-"""What `oaa --help` and `oaa <command> --help` say."""
+"""The text of the manual: what each command does, with examples."""
 
-from collections.abc import Sequence
-
-from oaa_pl.files.installed import root_of
-
-__all__ = ["COMMANDS", "STORE", "command_page", "front_page"]
+__all__ = ["COMMANDS", "STORE"]
 
 STORE = "store"
 """The one command that takes paths instead of a configuration."""
@@ -104,8 +100,14 @@ of other code instead, without a run: a table here, and files in <runs>/<name>/m
         ),
     ),
     "predict": (
-        "masks and overlays for a folder of new photos",
-        """Reads all files of the folder and its subfolders. Files that are not photos are named and
+        "masks, overlays, confidence for a folder of new photos",
+        """Writes masks/<name>.png, overlays/<name>.png (predict.overlays=false: none), with
+predict.confidence=true confidence/<name>.png, with predict.rle=true coco.json, and a line of
+manifest.jsonl for each photo. The same command computes only what is missing; predictions by
+other settings are refused. A network input with a side above predict.tile pixels is cut into
+overlapping tiles.
+
+Reads all files of the folder and its subfolders. Files that are not photos are named and
 skipped; hidden files are skipped; links are followed. The status is non-zero only if no file
 could be read.
 
@@ -119,7 +121,24 @@ folder and know that code.""",
             "oaa predict predict.photos=holiday",
             "oaa predict predict.checkpoint=runs/synthetic/seed-0/segmenter/oaa_max/last.ckpt \\\n"
             "    predict.photos=holiday predict.output=masks",
+            "oaa predict predict.photos=holiday predict.confidence=true predict.rle=true",
             "oaa predict predict.photos=holiday evaluate.scales=[0.75,1.0,1.25] evaluate.flip=true",
+        ),
+    ),
+    "export": (
+        "a trained network as a file for other software: ONNX, torch.export",
+        """Writes <kind>.onnx (format=torch_export: .pt2) and the model card <kind>.md to a folder.
+stage=classifier|integral|segmenter chooses the network of this run; export.checkpoint=<file or
+folder> takes another one. Batch and photo size stay free. The file's metadata has the classes and
+the rule by which a photo is resized.
+
+The file is compared with the checkpoint on a photo (export.photo=<file>) before it is written. If
+they differ, or the format lacks an operation of the network, nothing is written and the status is
+2. ONNX needs the extra: pip install 'oaa_pl[export]'.""",
+        (
+            "oaa export stage=segmenter format=onnx",
+            "oaa export export.checkpoint=runs/synthetic/seed-0/segmenter/oaa_max/last.ckpt \\\n"
+            "    format=torch_export export.output=model export.photo=beach.jpg",
         ),
     ),
     "saliency": (
@@ -174,86 +193,3 @@ FOLDER of an export, PATH of an import) must be new: it is made whole or not at 
         ),
     ),
 }
-
-
-def front_page() -> str:
-    """The manual's first page."""
-    width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {name:<{width}}  {what}" for name, (what, _, _) in COMMANDS.items())
-    return f"""oaa: from image tags to pixel masks by online attention accumulation
-
-usage: oaa COMMAND [KEY=VALUE ...] [-m]
-
-commands:
-{commands}
-
-Every value of the configuration is a KEY=VALUE; -m runs one job per combination of
-comma-separated values. In paths, ~ and $HOME are expanded. A value with other signs is
-quoted within quotes: 'name="Höhle (1)"'. What can be chosen:
-{_groups()}
-
-  oaa COMMAND --help             a command's page, with examples
-  oaa COMMAND --cfg job          the configuration that would be used; -p KEY: a part of it
-  oaa COMMAND --info defaults    where it comes from; --hydra-help: Hydra's other options
-  oaa COMMAND --config-dir DIR   also choose from your own DIR/<group>/<name>.yaml
-  eval "$(oaa -sc install=bash)" completes commands, groups and keys in this shell; zsh: the same;
-                                 fish: oaa -sc install=fish | source
-  oaa --version
-
-status: 0 done, 1 unexpected error, 2 bad input (one line says what to do), 130 interrupted
-"""
-
-
-def command_page(name: str) -> str:
-    """The manual's page of one command."""
-    what, text, examples = COMMANDS[name]
-    indented = "\n".join(f"  {line}" for line in text.splitlines())
-    shown = "\n".join(f"  {line}" for line in examples)
-    if name == STORE:
-        return f"""oaa {name}: {what}
-
-usage: oaa {name} ACTION PATH ...
-
-{indented}
-
-examples:
-{shown}
-"""
-    return f"""oaa {name}: {what}
-
-usage: oaa {name} [KEY=VALUE ...] [-m]
-
-{indented}
-
-examples:
-{shown}
-
-What can be chosen:
-{_groups()}
-
-Values used most often:
-  seed=0            of initialisation, order and augmentation
-  runs=runs         folder of all runs; a run is in <runs>/<name>/seed-<seed>
-  name=NAME         of the run, the experiment's by default
-  trainer.precision=auto  bf16-mixed where it is native; else 32-true, or 16-mixed on a GPU
-  logger=wandb      W&B beside the CSV; offline unless a key is configured
-"""
-
-
-def _groups() -> str:
-    """The configuration groups and their options, read from `conf`."""
-    conf = root_of("conf")
-    found = {group.name: sorted(group.glob("*.yaml")) for group in conf.iterdir() if group.is_dir()}
-    # `tuned` has folders only: it follows from the experiment and the network.
-    options = {name: [file.stem for file in files] for name, files in found.items() if files}
-    return "\n".join(_wrapped(f"  {group}=", names) for group, names in sorted(options.items()))
-
-
-def _wrapped(start: str, names: Sequence[str]) -> str:
-    """Alternatives behind a text, with the next lines below the first one."""
-    lines = [start]
-    for name in names:
-        if len(lines[-1]) + len(name) > 96:
-            lines.append(" " * len(start))
-        lines[-1] += f"{name}|"
-    return "\n".join(lines)[:-1]

@@ -1,14 +1,14 @@
-"""Segment one photo: several scales, mirrored or not, averaged at the photo's resolution.
+"""Segment photos: several scales, mirrored or not, in batches and in tiles.
 
-Logits stay at the network's resolution and are resized to the photo one band of rows at a time
-(`nets.bands`), so that memory does not grow with pixels times classes.
+`nets.seen` averages the views at a photo's resolution; `nets.tiles` bounds memory for large photos.
 
 Source: Chen et al., "DeepLab", TPAMI 2017, section 4.1.1 (multi-scale and flipped test inputs).
 
-Shapes: H x W pixels of the photo; C foreground classes.
+Shapes: B photos of H x W pixels; h x w pixels of the network's input; C foreground classes.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oaa_pl.errors import ConfigError
-from oaa_pl.nets.bands import bands, empty_label, stretched_label, stretched_rows
+from oaa_pl.nets.seen import Seen
+from oaa_pl.nets.spans import TILE
+from oaa_pl.nets.tiles import tiled
 
 __all__ = ["SegmentPhoto"]
 
@@ -36,9 +38,11 @@ class SegmentPhoto:
             pools round down does not see the remaining rows, and its cells, resized to the whole
             photo, would be shifted.
         flip: whether to average with the mirrored photo.
+        tile: longest side in pixels of what the network gets at once. A larger input is cut into
+            overlapping tiles; None: never.
 
     Raises:
-        ConfigError: if there is no scale, or a scale, `size` or `multiple` is not positive.
+        ConfigError: if there is no scale, or a scale, `size`, `multiple` or `tile` is not positive.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class SegmentPhoto:
         multiple: int = 1,
         flip: bool = False,
         keep_shape: bool = False,
+        tile: int | None = TILE,
     ) -> None:
         if not scales or not all(0 < scale < np.inf for scale in scales):
             raise ConfigError(f"scales must be one or more numbers above 0, got {list(scales)}")
@@ -58,14 +63,18 @@ class SegmentPhoto:
             raise ConfigError(f"size must be 1 pixel or more, or null, got {size}")
         if multiple < 1:
             raise ConfigError(f"multiple must be 1 or more, got {multiple}")
-        self.net = net
+        if tile is not None and (type(tile) is not int or tile < 1):
+            raise ConfigError(
+                f"tile must be a whole number of pixels, 1 or more, or null for no tiles, got "
+                f"{tile!r}"
+            )
+        self.net, self.tile = net, tile
         self.mean = torch.tensor(mean).view(1, 3, 1, 1)
         self.std = torch.tensor(std).view(1, 3, 1, 1)
         self.size, self.scales, self.multiple = size, tuple(scales), multiple
         self.flip, self.keep_shape = flip, keep_shape
         self.device = next(net.parameters()).device
 
-    @torch.no_grad()
     def __call__(self, photo: NDArray[np.uint8], size: tuple[int, int] | None = None) -> Tensor:
         """Class probabilities of each pixel. `label` needs far less memory.
 
@@ -76,11 +85,8 @@ class SegmentPhoto:
         Returns:
             Probabilities, (C + 1, H, W), float32.
         """
-        views, size = self._views(photo), size or (photo.shape[0], photo.shape[1])
-        rows = bands(views[0][0].shape[0], size)
-        return torch.cat([_mean(views, size, *band).cpu() for band in rows], dim=1)
+        return self.see([photo])[0].probabilities(size)
 
-    @torch.no_grad()
     def label(self, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The most probable class of each pixel.
 
@@ -93,30 +99,46 @@ class SegmentPhoto:
         Raises:
             ConfigError: if there are more than 255 ids, as 255 means ignored.
         """
-        views, size = self._views(photo), (photo.shape[0], photo.shape[1])
-        channels = views[0][0].shape[0]
-        if len(views) == 1:  # a softmax does not change which class is the highest
-            return stretched_label(views[0][0], size)
-        label = empty_label(channels, size)
-        for first, last in bands(channels, size):
-            label[first:last] = _mean(views, size, first, last).argmax(dim=0).cpu().numpy()
-        return label
+        return self.see([photo])[0].label()
 
-    def _views(self, photo: NDArray[np.uint8]) -> list[tuple[Tensor, bool]]:
-        """Logits (C + 1, h, w) of each view of the photo, and whether the view was mirrored."""
-        height, width = photo.shape[:2]
-        views = []
+    @torch.no_grad()
+    def see(self, photos: Sequence[NDArray[np.uint8]]) -> list[Seen]:
+        """The network's answers to photos of any sizes, as one batch for each size of its input.
+
+        Photos are never padded to one size: padding would change the answer. A convolution of a
+        batch may round otherwise than that of one photo, about a millionth of the logits.
+
+        Args:
+            photos: RGB, each (H, W, 3) uint8.
+
+        Returns:
+            What the network saw in each photo, in their order.
+        """
+        found: list[list[tuple[Tensor, bool]]] = [[] for _ in photos]
         for scale in self.scales:
-            base = self._base(height, width)
-            side = (self._side(base[1] * scale), self._side(base[0] * scale))  # (w, h)
-            smaller = side[0] < width or side[1] < height
-            how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR  # AREA: no aliasing
-            image = torch.from_numpy(cv2.resize(photo, side, interpolation=how))
-            image = (image.permute(2, 0, 1)[None].float() / 255 - self.mean) / self.std
-            views.append((self._logits(image), False))
-            if self.flip:
-                views.append((self._logits(image.flip(3)), True))
-        return views
+            groups: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = defaultdict(list)
+            for place, photo in enumerate(photos):
+                resized = self.resized(photo, scale)
+                groups[resized.shape].append((place, resized))
+            for group in groups.values():
+                places, images = zip(*group, strict=True)
+                for mirrored in (False, True) if self.flip else (False,):
+                    for place, logits in zip(places, self._logits(images, mirrored), strict=True):
+                        found[place].append((logits, mirrored))
+        return [
+            Seen(views, (photo.shape[0], photo.shape[1]))
+            for views, photo in zip(found, photos, strict=True)
+        ]
+
+    def resized(self, photo: NDArray[np.uint8], scale: float = 1.0) -> NDArray[np.uint8]:
+        """The photo as the network sees it at a scale: (h, w, 3) uint8."""
+        height, width = photo.shape[:2]
+        base = self._base(height, width)
+        side = (self._side(base[1] * scale), self._side(base[0] * scale))  # (w, h)
+        smaller = side[0] < width or side[1] < height
+        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR  # AREA: no aliasing
+        resized: NDArray[np.uint8] = cv2.resize(photo, side, interpolation=how)
+        return resized
 
     def _base(self, height: int, width: int) -> tuple[float, float]:
         """Height and width of the resized photo at scale 1, before rounding."""
@@ -130,17 +152,20 @@ class SegmentPhoto:
     def _side(self, wanted: float) -> int:
         return self.multiple * max(1, round(wanted / self.multiple))
 
-    def _logits(self, image: Tensor) -> Tensor:
+    def _logits(self, images: Sequence[NDArray[np.uint8]], mirrored: bool) -> Iterator[Tensor]:
+        """Logits (C + 1, h', w') of each of some images of one size."""
+        height, width = images[0].shape[:2]
+        # No more pixels at once than a tile has, however many photos are in the batch.
+        most = len(images) if self.tile is None else max(1, self.tile**2 // (height * width))
+        for first in range(0, len(images), most):
+            batch = torch.from_numpy(np.stack(images[first : first + most])).permute(0, 3, 1, 2)
+            yield from tiled(
+                self._run, batch.flip(3) if mirrored else batch, self.tile, self.multiple
+            )
+
+    def _run(self, levels: Tensor) -> Tensor:
+        """Logits (B, C + 1, h', w') of images or tiles (B, 3, h, w) uint8."""
+        image = (levels.float() / 255 - self.mean) / self.std
         # The weights' memory format decides. A channels-last image saves a copy in each layer.
-        image = image.to(self.device, memory_format=torch.channels_last)
-        logits: Tensor = self.net(image)
-        return logits.float()[0]
-
-
-def _mean(views: Sequence[tuple[Tensor, bool]], size: tuple[int, int], *band: int) -> Tensor:
-    """Probabilities of a band of rows, averaged over the views: (C + 1, rows, W)."""
-    found = []
-    for logits, mirrored in views:
-        probabilities = stretched_rows(logits, size, *band).softmax(dim=0)
-        found.append(probabilities.flip(2) if mirrored else probabilities)
-    return torch.stack(found).mean(dim=0)
+        logits: Tensor = self.net(image.to(self.device, memory_format=torch.channels_last))
+        return logits.float()

@@ -99,7 +99,7 @@ class TimmTrunk(NamedTrunk):
         if features.ndim == 3:
             height, width = (side // self.patch for side in image.shape[2:])
             tokens = features[:, features.shape[1] - height * width :]  # without class, registers
-            return tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)
+            return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, height, width)
         channels = self.net.num_features
         # Swin keeps its channels last.
         return features if features.shape[1] == channels else features.movedim(3, 1)

@@ -1,13 +1,11 @@
 """Networks that an earlier stage has trained."""
 
-import logging
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,25 +15,21 @@ from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError, WeightsError
 from oaa_pl.ids import IGNORED
-from oaa_pl.nets.bands import stretched_label
 from oaa_pl.nets.inference import SegmentPhoto
 from oaa_pl.nets.precision import InPrecision
+from oaa_pl.nets.spans import TILE
 from oaa_pl.nets.trunk import trunk_stride
 from oaa_pl.stages.parts import Network
+from oaa_pl.stages.refined import RefinedSegmenter
 from oaa_pl.training.precision import accelerator_of, as_trained, trained_precision
 from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = [
-    "Segmenting", "label_photo", "load_into", "ready", "segment_photo", "start_from",
+    "Segmenting", "label_photo", "load_into", "ready", "refined_segmenter", "segment_photo",
+    "start_from",
 ]  # fmt: skip
 
-log = logging.getLogger(__name__)
-
 LabelPhoto = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-
-# Values that a CRF gets, H x W x (C + 1): 0.3 GB, and five times as much while it infers. With 21
-# labels 3 megapixels; its widths are meant for photos of 500 px.
-_CRF_VALUES = 2**26
 
 
 @dataclass(frozen=True)
@@ -134,13 +128,16 @@ def start_from(init: str, net: nn.Module, classifier: Path) -> nn.Module:
     return net
 
 
-def segment_photo(segmenting: Segmenting, checkpoint: Path, classes: int) -> SegmentPhoto:
+def segment_photo(
+    segmenting: Segmenting, checkpoint: Path, classes: int, tile: int | None = TILE
+) -> SegmentPhoto:
     """A trained segmenter as a function of a photo.
 
     Args:
         segmenting: how it looks at photos.
         checkpoint: its file.
         classes: C.
+        tile: longest side in pixels of what the network gets at once; None: any.
 
     Raises:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
@@ -155,49 +152,37 @@ def segment_photo(segmenting: Segmenting, checkpoint: Path, classes: int) -> Seg
         net.std,
         **segmenting.views,
         multiple=trunk_stride(module),
+        tile=tile,
     )
 
 
-def label_photo(segmenting: Segmenting, checkpoint: Path, classes: int) -> LabelPhoto:
-    """A trained segmenter and its CRF as a function: photo to label (H, W).
-
-    A CRF needs all probabilities at once, so a photo that is large for its number of labels gets
-    it at a smaller size, and its label is brought to the photo.
+def refined_segmenter(
+    segmenting: Segmenting, checkpoint: Path, classes: int, tile: int | None = TILE
+) -> RefinedSegmenter:
+    """A trained segmenter and its CRF as a function of photos.
 
     Args:
         segmenting: how it looks at photos.
         checkpoint: its file.
         classes: C.
+        tile: longest side in pixels of what the network gets at once; None: any.
 
     Raises:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
         ConfigError: if the CRF's extra is not installed, or there are more classes than ids.
     """
-    segment, crf = segment_photo(segmenting, checkpoint, classes), segmenting.crf()
+    segment = segment_photo(segmenting, checkpoint, classes, tile)
+    crf = segmenting.crf()
     if classes > IGNORED - 1:
         raise ConfigError(f"a label map holds {IGNORED - 1} classes at most, got {classes}")
-    if segmenting.crf.name == "no_crf":
-        return segment.label
-
-    def label(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        size = photo.shape[0], photo.shape[1]
-        smaller = _within(size, classes + 1)
-        if smaller != size:
-            log.info("the CRF of %d x %d px is computed at %d x %d px", *size[::-1], *smaller[::-1])
-            shrunk = cv2.resize(photo, smaller[::-1], interpolation=cv2.INTER_AREA)
-            refined = crf(shrunk.astype(np.uint8, copy=False), segment(photo, smaller).numpy())
-            return stretched_label(torch.from_numpy(refined), size)
-        refined = crf(photo, segment(photo).numpy())
-        ids: NDArray[np.uint8] = refined.argmax(axis=0).astype(np.uint8)
-        return ids
-
-    return label
+    return RefinedSegmenter(segment, None if segmenting.crf.name == "no_crf" else crf)
 
 
-def _within(size: tuple[int, int], labels: int) -> tuple[int, int]:
-    """The size at which a CRF of so many labels is computed: the photo's, or one that it can."""
-    height, width = size
-    if height * width * labels <= _CRF_VALUES:
-        return size
-    factor = (_CRF_VALUES / (height * width * labels)) ** 0.5
-    return max(1, int(height * factor)), max(1, int(width * factor))
+def label_photo(segmenting: Segmenting, checkpoint: Path, classes: int) -> LabelPhoto:
+    """`refined_segmenter` as a function of one photo: to its label (H, W).
+
+    Raises:
+        WeightsError: if the checkpoint is missing, damaged, or of another network.
+        ConfigError: if the CRF's extra is not installed, or there are more classes than ids.
+    """
+    return refined_segmenter(segmenting, checkpoint, classes).label

@@ -1,0 +1,96 @@
+"""TensorFlow's SAME padding with fixed numbers, for networks whose input is a multiple of cells.
+
+timm computes this padding from the size of each layer's input. Exported with a free size, it
+becomes arithmetic that takes the exporter minutes. At sides that are multiples of the network's
+stride, every layer's padding is one and the same for all sizes.
+"""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from typing_extensions import override
+
+__all__ = ["with_fixed_padding"]
+
+
+class _Padded(nn.Module):
+    """A convolution after fixed padding: left, right, top, bottom."""
+
+    def __init__(self, layer: nn.Conv2d, padding: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        plain = nn.Conv2d(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            layer.stride,
+            dilation=layer.dilation,
+            groups=layer.groups,
+            bias=layer.bias is not None,
+        )  # type: ignore[arg-type]  # pairs of int; fmt: skip
+        plain.weight, plain.bias = layer.weight, layer.bias
+        self.layer, self.padding = plain, padding
+
+    @override
+    def forward(self, image: Tensor) -> Tensor:
+        padded: Tensor = self.layer(F.pad(image, self.padding))
+        return padded
+
+
+def with_fixed_padding(net: nn.Module, multiple: int) -> nn.Module:
+    """Replace timm's convolutions with computed padding, where the padding is fixed.
+
+    Args:
+        net: in evaluation mode; changed in place.
+        multiple: sides of its input will be multiples of it.
+
+    Returns:
+        The same network. A layer whose padding depends on the size is left as it is.
+    """
+    same = {
+        name: layer for name, layer in net.named_modules() if type(layer).__name__ == "Conv2dSame"
+    }
+    if not same:
+        return net
+    least = -(-64 // multiple)
+    # Two sides in cells, one of them odd: padding that is equal for both is equal for all.
+    odd = least + 1 - least % 2
+    seen = [_sides(net, same.values(), multiple * cells) for cells in (odd, odd + 1)]
+    for name, layer in same.items():
+        padding = {
+            tuple(
+                itertools.chain.from_iterable(
+                    _both(side, layer, axis) for axis, side in ((1, w), (0, h))
+                )
+            )
+            for h, w in (sides[layer] for sides in seen)
+        }
+        if len(padding) == 1:
+            parent, _, own = name.rpartition(".")
+            setattr(net.get_submodule(parent), own, _Padded(layer, padding.pop()))  # type: ignore[arg-type]  # four
+    return net
+
+
+def _sides(net: nn.Module, layers: object, side: int) -> dict[nn.Module, tuple[int, int]]:
+    """Height and width of what each layer gets for a square image."""
+    found: dict[nn.Module, tuple[int, int]] = {}
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found[layer] = (inputs[0].shape[2], inputs[0].shape[3])
+
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]  # type: ignore[attr-defined]  # modules
+    try:
+        with torch.no_grad():
+            net(torch.zeros(1, 3, side, side))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _both(side: int, layer: nn.Conv2d, axis: int) -> tuple[int, int]:
+    """Padding before and after, as TensorFlow's SAME computes it."""
+    stride, reach = layer.stride[axis], (layer.kernel_size[axis] - 1) * layer.dilation[axis] + 1
+    total = max((-(-side // stride) - 1) * stride + reach - side, 0)
+    return total // 2, total - total // 2

@@ -1,0 +1,40 @@
+"""Fixed padding gives what timm's computed padding gives, at every multiple of the stride."""
+
+import pytest
+import torch
+from torch import nn
+
+from oaa_pl.prediction.export.padding import with_fixed_padding
+
+
+def network() -> nn.Module:
+    """Stride 8: kernels of 3 and 5, one dilated."""
+    layers = pytest.importorskip("timm.layers", reason="needs the extra 'timm'")
+    torch.manual_seed(0)
+    return nn.Sequential(
+        layers.Conv2dSame(3, 4, 3, stride=2, bias=False), nn.ReLU(),
+        layers.Conv2dSame(4, 4, 5, stride=2, groups=4), nn.ReLU(),
+        layers.Conv2dSame(4, 4, 3, stride=1, dilation=2),
+        layers.Conv2dSame(4, 2, 3, stride=2),
+    ).eval()  # fmt: skip
+
+
+@torch.no_grad()
+def test_fixed_padding_is_the_computed_one_at_every_multiple() -> None:
+    computed, fixed = network(), with_fixed_padding(network(), 8)
+    assert not any(type(layer).__name__ == "Conv2dSame" for layer in fixed.modules())
+    for height, width in ((8, 8), (16, 40), (72, 24), (64, 64), (88, 104)):
+        image = torch.randn(2, 3, height, width)
+        torch.testing.assert_close(fixed(image), computed(image), rtol=0, atol=1e-6)
+
+
+def test_padding_that_depends_on_the_size_stays_computed() -> None:
+    net = with_fixed_padding(network(), 4)  # the last layer sees odd and even sides
+    left = [type(layer).__name__ for layer in net.modules()].count("Conv2dSame")
+    assert left == 1
+
+
+def test_a_network_without_such_layers_stays_as_it_is() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 2, 3))
+    assert with_fixed_padding(net, 4) is net
+    assert [type(layer) for layer in net] == [nn.Conv2d]
