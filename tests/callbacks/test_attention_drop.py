@@ -265,6 +265,7 @@ def test_a_trainer_that_accumulates_nothing_is_refused_unless_it_may(tmp_path: P
         ({"rate": 1.5}, r"rate of the attention drop must be in \[0, 1\], got 1.5"),
         ({"threshold": -0.1}, r"threshold of the attention drop must be"),
         ({"rate": float("nan")}, r"rate of the attention drop"),
+        ({"rate": "often"}, r"rate of the attention drop must be in .* got 'often'"),
         ({"seed": -1}, r"seed of the attention drop"),
     ],
 )

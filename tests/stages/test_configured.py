@@ -105,5 +105,5 @@ def test_a_value_that_a_store_could_not_keep_is_refused(
     )
     monkeypatch.syspath_prepend(tmp_path)
     node = "+fusion.stores.oaa_half={_target_:half_fusion.Half,share:0.1}"
-    with pytest.raises(ConfigError, match=r"fusion.stores.oaa_half: add 'share' to .*parameters"):
+    with pytest.raises(ConfigError, match=r"oaa_half: 'share' is not among the param"):
         _ = Configured(composed(tiny_voc_once, node)).fusions

@@ -72,7 +72,7 @@ class Fusion(ABC):
 
     @property
     def label(self) -> str:
-        """The name with its parameters, as a store's header has it: `power_mean(exponent=3.0)`."""
+        """The name with its parameters, as a store's header has it: `power_mean(exponent=3)`."""
         values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.parameters)
         return f"{self.name}({values})" if values else self.name
 

@@ -60,8 +60,8 @@ class PowerMean(Fusion):
     """M_t = (mean of A_1^p ... A_t^p)^(1/p), the generalised mean of exponent p.
 
     p = 1 is the running mean; a larger p is nearer to the maximum. The state is a sum and a count
-    per cell, exact in any order, for up to 65,535 updates. One fused map
-    is read back within 0.00002; for p = 4 and more, only where it is above 0.0003 (p = 6: 0.007).
+    per cell, exact in any order, for up to 65,535 updates. One fused map is read back within
+    0.00002; for p = 4 and more, only where it is above 0.0003 (p = 6: 0.007).
 
     Args:
         exponent: p, a whole number from 1 to 6: its table is exact, and beyond 6 too coarse.

@@ -62,9 +62,10 @@ class AttentionDrop(Callback):
         *,
         only_with_accumulation: bool = False,
     ) -> None:
-        for name, value in (("rate", rate), ("threshold", threshold)):
-            if not 0 <= value <= 1:
-                raise ConfigError(f"{name} of the attention drop must be in [0, 1], got {value}")
+        given: dict[str, object] = {"rate": rate, "threshold": threshold}  # from a user's YAML
+        for name, value in given.items():
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise ConfigError(f"{name} of the attention drop must be in [0, 1], got {value!r}")
         if seed < 0:
             raise ConfigError(f"seed of the attention drop must be 0 or more, got {seed}")
         self.rate, self.threshold, self.seed = rate, threshold, seed
