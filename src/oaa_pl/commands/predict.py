@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from PIL import Image
@@ -15,6 +13,7 @@ from oaa_pl.callbacks.progress import bar
 from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.methods import chosen_method
 from oaa_pl.config.recipe import plain
+from oaa_pl.config.segmenter import named_keys
 from oaa_pl.data.images import read_photo
 from oaa_pl.errors import BadImageError, ConfigError, MissingImageError, MissingInputError
 from oaa_pl.files.home import expanded_path
@@ -124,7 +123,7 @@ def _predictor(cfg: DictConfig, checkpoint: Path) -> Predictor:
             f"{checkpoint} does not exist; first run 'oaa fit stage=segmenter', or say "
             "predict.checkpoint=<file>"
         )
-    allow, keys = plain(cfg.allow_targets), _named_keys()
+    allow, keys = plain(cfg.allow_targets), named_keys()
     if not isinstance(allow, list):
         raise ConfigError(f"allow_targets must be a list such as [mynet,timm], got {allow!r}")
     recorded, classes = recorded_segmenter(checkpoint, allow)
@@ -132,11 +131,3 @@ def _predictor(cfg: DictConfig, checkpoint: Path) -> Predictor:
     if not any(key == "crf" or key.startswith("crf.") for key in keys):
         require_known(found.crf, checkpoint.parent / "config.yaml", allow)
     return Predictor.of(found, checkpoint, classes)
-
-
-def _named_keys() -> list[str]:
-    """Keys and groups that the command line names, `crf` or `trainer.precision`; of this job."""
-    if not HydraConfig.initialized():
-        return []
-    words = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
-    return [str(word.key_or_group) for word in words if word.package is None]

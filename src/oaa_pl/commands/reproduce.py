@@ -38,7 +38,8 @@ def run(cfg: DictConfig) -> float | None:
         for source in parts.data.sources:
             if source is not None:
                 check_fit(source)
-        labels[0].cue()
+        if labels:  # none for methods=[masks]
+            labels[0].cue()
     announce(stages, CommandLine.of(parts.values))
     for number, stage in enumerate(stages, 1):
         log.info("[%d/%d] %s", number, len(stages), stage.title)

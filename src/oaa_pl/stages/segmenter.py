@@ -36,6 +36,7 @@ from oaa_pl.stages.pictures import ProxyPicture, watched_images
 from oaa_pl.stages.scores import how_scored, score_folder, write_scores
 from oaa_pl.stages.trained import Segmenting, label_photo, start_from
 from oaa_pl.stages.trained_stage import TrainedStage
+from oaa_pl.stages.true_masks import TrueMasks
 
 __all__ = ["SegmenterStage"]
 
@@ -47,7 +48,9 @@ class SegmenterStage(TrainedStage):
     """Train a segmentation network on a method's proxy labels.
 
     Attributes:
-        labels: the proxy labels.
+        labels: what it learns: proxy labels, or the true masks.
+        learns: which of the two label maps of a photo: "proxy", or "hard", the plain arg-max, of
+            which no pixel is ignored.
         segmenting: how the trained network looks at photos, to be scored.
         fraction: of the labelled images that it trains on, in (0, 1].
         init: "net" or "classifier_trunk": see `start_from`.
@@ -56,8 +59,9 @@ class SegmenterStage(TrainedStage):
     part: ClassVar[str] = "segmenter"
     noun: ClassVar[str] = "segmenter"
 
-    labels: LabelStage
+    labels: LabelStage | TrueMasks
     segmenting: Segmenting
+    learns: str = "proxy"
     fraction: float = 1.0
     init: str = "net"
 
@@ -85,6 +89,7 @@ class SegmenterStage(TrainedStage):
         # Its network has a place of its own in the key; validation changes nothing but what
         # callbacks see of it.
         own = {"net": None, "weights": None, "fraction": self.fraction, "init": self.init}
+        own |= self.learned_key
         if self.validation() and "callbacks" in self.trainer.key.get("trainer", {}):
             own["validate_every"] = self.validate_every
         transform = self.data.segmenter_transform or self.data.train_transform
@@ -93,6 +98,11 @@ class SegmenterStage(TrainedStage):
             "transform": transform.key,
             "labels": read_key(self.labels.folder),
         }
+
+    @property
+    def learned_key(self) -> dict[str, Any]:
+        """For the key: which label maps, where these are not the proxy labels."""
+        return {} if self.learns == "proxy" else {"learns": self.learns}
 
     @override
     def initial(self, net: nn.Module) -> nn.Module:
@@ -109,7 +119,7 @@ class SegmenterStage(TrainedStage):
 
     @cached_property
     def _proxy(self) -> "ProxyFolder":
-        return ProxyFolder(self.labels.folder / "proxy", self.photos.ids)
+        return ProxyFolder(self.labels.folder / self.learns, self.photos.ids)
 
     @override
     def loaders(self, *, trial: bool = False) -> OaaDataModule:
