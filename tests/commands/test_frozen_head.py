@@ -162,3 +162,16 @@ def test_masks_that_are_missing_are_named(empty: Path, tiny_voc: Path) -> None:
     words_of = (*words(tiny_voc), "data.tags=annotations", "data.val_tags=annotations")
     said = oaa("label", *words_of, "method=masks")
     require_refusal(said, "method=masks learns the true masks", "has none")
+
+
+def test_scores_by_photo_give_differences_with_intervals(again: Path, tiny_voc_once: Path) -> None:
+    own = (*words(tiny_voc_once), "methods=[cam,oaa_max]")
+    assert oaa("evaluate", *own).status == 0
+    assert not Path("runs/tiny/differences.csv").exists()
+    before = scores()
+    said = oaa("evaluate", *own, "evaluate.by_photo=true")
+    assert said.status == 0, said.err
+    with Path("runs/tiny/differences.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["difference"]) == pytest.approx(before["oaa_max"] - before["cam"], abs=0.006)
+    assert scores() == before

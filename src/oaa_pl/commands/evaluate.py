@@ -5,6 +5,7 @@ import logging
 from omegaconf import DictConfig
 
 from oaa_pl.errors import MissingInputError
+from oaa_pl.report.differences import write_differences
 from oaa_pl.report.results import collect
 from oaa_pl.stages.pipeline import Pipeline
 from oaa_pl.stages.submission import submit
@@ -35,4 +36,6 @@ def run(cfg: DictConfig) -> float | None:
     if scored:
         collect(run.home)
         log.info("%s: written", run.home / "results.csv")
+        if table := write_differences(run.home):
+            log.info("%s: written", table)
     return pipeline.metric(pipeline.scored())

@@ -8,6 +8,7 @@ from oaa_pl.commands.report import write_report
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.plan.command_line import CommandLine
 from oaa_pl.plan.estimate import announce
+from oaa_pl.report.differences import write_differences
 from oaa_pl.report.results import collect
 from oaa_pl.stages.label import LabelStage
 from oaa_pl.stages.pipeline import Pipeline
@@ -49,6 +50,8 @@ def run(cfg: DictConfig) -> float | None:
     if pipeline.score():
         collect(home)
         log.info("%s", home / "results.csv")
+        if table := write_differences(home):
+            log.info("%s", table)
     else:
         log.warning("no true masks and no validation split: nothing was scored")
     log.info("%s", write_report(cfg))

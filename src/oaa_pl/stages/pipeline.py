@@ -212,6 +212,7 @@ class Pipeline:
             **self._shared(parts), **parts.training("segmenter"), "labels": self.labels(method),
             "learns": self._method(method).labels, "segmenting": self.parts.segmenting,
             "fraction": parts.value("segmenter.fraction"),
+            "by_photo": bool(parts.value("evaluate").get("by_photo")),
         }  # fmt: skip
         if self.parts.value("segmenter").get("frozen_head") is None:
             return SegmenterStage(**shared, net=net, init=parts.value("segmenter.init"))

@@ -28,6 +28,7 @@ from oaa_pl.data.subset import Subset, draw_fraction
 from oaa_pl.metrics import SegmentationScore
 from oaa_pl.modules.segmenter import Segmenter
 from oaa_pl.proxy.palette import load_label, save_label
+from oaa_pl.report.differences import write_counts
 from oaa_pl.report.results import Row
 from oaa_pl.runs.inputs import digest_of
 from oaa_pl.runs.record import StageRecord, read_key
@@ -53,6 +54,7 @@ class SegmenterStage(TrainedStage):
             which no pixel is ignored.
         segmenting: how the trained network looks at photos, to be scored.
         fraction: of the labelled images that it trains on, in (0, 1].
+        by_photo: whether scores keep the confusion matrix of every photo, for intervals.
         init: "net" or "classifier_trunk": see `start_from`.
     """
 
@@ -63,6 +65,7 @@ class SegmenterStage(TrainedStage):
     segmenting: Segmenting
     learns: str = "proxy"
     fraction: float = 1.0
+    by_photo: bool = False
     init: str = "net"
 
     def __post_init__(self) -> None:
@@ -160,19 +163,26 @@ class SegmenterStage(TrainedStage):
         views = dict(self.segmenting.views)
         if not views["keep_shape"]:
             del views["keep_shape"]  # scores from before there was a choice stay valid
-        return {**views, "crf": self.segmenting.crf.key}
+        return {**views, "crf": self.segmenting.crf.key} | (
+            {"by_photo": True} if self.by_photo else {}
+        )
 
     @override
     def measure(self, truth: Source) -> list[Row]:
         """Predictions on the validation photos against masks, kept for the report."""
         segment = label_photo(self.segmenting, self.folder / LAST, len(truth.classes))
         score, folder = SegmentationScore(len(truth.classes) + 1), self.scored_folder
+        by_photo = []
         with bar(len(truth.ids), f"evaluate {self.name}") as progress:
             for index, image_id in enumerate(truth.ids):
                 predicted = segment(truth.photo(index))
+                before = score.confusion.clone()
                 score.update(torch.from_numpy(predicted), torch.from_numpy(truth.mask(index)))
+                by_photo.append((score.confusion - before).numpy())
                 save_label(folder / "predictions" / f"{image_id}.png", predicted)
                 progress.update(1)
+        if self.by_photo:
+            write_counts(folder, truth.ids, np.stack(by_photo))
         miou = 100 * float(score.compute()["miou"])
         # With the network, the share of images, the CRF, where these are not the run's own.
         return self.rows(truth, "segmenter", folder.name, segmentation__miou=miou)
