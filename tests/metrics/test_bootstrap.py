@@ -99,12 +99,11 @@ def test_a_spread_over_seeds_widens_the_interval() -> None:
 
 
 def test_a_class_without_pixels_is_left_out_as_in_the_scores() -> None:
-    found = np.zeros((1, 3, 3), np.int64)
-    found[0, 0, 0], found[0, 1, 0], found[0, 1, 1] = 5, 1, 4
+    truth, predicted = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([0, 0, 1, 1, 0])
     score = SegmentationScore(3)
-    score.confusion[:] = torch.from_numpy(found[0])
-    expected = 100 * float(score.compute()["miou"])
-    assert math.isclose(float(resampled({7: found}, 3)[0]), expected)
+    score.update(predicted, truth)
+    found = {7: score.confusion[None].numpy()}
+    assert math.isclose(float(resampled(found, 3)[0]), 100 * float(score.compute()["miou"]))
 
 
 def test_counts_that_do_not_belong_together_are_refused() -> None:

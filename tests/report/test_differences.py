@@ -61,5 +61,5 @@ def test_other_photos_and_damaged_counts_are_named(tmp_path: Path) -> None:
     with pytest.raises(RunMismatchError, match="has other photos"):
         write_differences(tmp_path)
     (folder / "confusion.npz").write_bytes(b"PK\3\4")
-    with pytest.raises(RunMismatchError, match="cannot be read .*scored.json"):
+    with pytest.raises(RunMismatchError, match=r"cannot be read .*scored\.json"):
         read_counts(folder)

@@ -74,7 +74,8 @@ def read_counts(folder: Path) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         RunMismatchError: if the file is damaged.
     """
     try:
-        with np.load(folder / _FILE, allow_pickle=False) as found:
+        content = io.BytesIO((folder / _FILE).read_bytes())
+        with np.load(content, allow_pickle=False) as found:
             return tuple(map(str, found["ids"])), found["confusion"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunMismatchError(
@@ -109,9 +110,7 @@ def write_differences(home: Path) -> Path | None:
         group = _Group(variant.removeprefix("."), how["split"], how["data"], suffix)
         ids, confusion = read_counts(path.parent)
         if photos.setdefault(group, ids) != ids:
-            raise RunMismatchError(
-                f"{path} has other photos than those of other seeds; score again"
-            )
+            raise RunMismatchError(f"{path} has other photos than other seeds have; score again")
         seed = int(re.sub("^seed-", "", run.name))
         groups.setdefault(group, {}).setdefault(method, {})[seed] = confusion
     rows = [row for group, methods in groups.items() for row in _rows(group, methods)]
