@@ -1,8 +1,7 @@
 """The scores of a run, taken again by other people's scorers: torchmetrics and the field's rule.
 
 That rule is that of the evaluation scripts that WSSS code shares (AffinityNet, IRNet, SEAM and what
-is
-built on them): a channel of 0.3 for the background in front of the maps, arg-max, one confusion
+is built on them): a channel of 0.3 for the background in front of the maps, arg-max, one confusion
 matrix over all photos, mean of hits / union.
 """
 
