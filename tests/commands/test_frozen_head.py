@@ -75,7 +75,7 @@ def test_a_head_is_trained_scored_and_asked_as_any_segmenter(
 
 def test_all_methods_of_a_run_share_the_features(again: Path, tiny_voc_once: Path) -> None:
     methods = "methods=[cam,cam_probability,tags_hard,masks]"
-    said = oaa("reproduce", *judge(tiny_voc_once), methods)
+    said = oaa("reproduce", *judge(tiny_voc_once), methods, "estimate=true")
     assert said.status == 0, said.err
     made = {f"{name}-frozen_head" for name in ("cam", "cam_probability", "tags_hard", "masks")}
     assert made < {*scores()}

@@ -63,7 +63,8 @@ def test_recorded_maps_are_fused_as_the_store_fuses(
 
 
 def test_trials_of_the_integral_model_are_scored_by_epoch(again: Path, tiny_voc_once: Path) -> None:
-    trials = [{"loss": "none", "layers": 3}, {"loss": "hybrid", "threshold": 0.1, "epochs": 1, "layers": 3}]
+    none, hybrid = {"loss": "none"}, {"loss": "hybrid", "threshold": 0.1, "epochs": 1}
+    trials = [{**one, "layers": 3} for one in (none, hybrid)]
     (again / "trials.txt").write_text("".join(f"{json.dumps(one)}\n" for one in trials))
     script("integral_trial", again, "trials.txt", "rows.csv", *words(tiny_voc_once))
     rows = table(again / "rows.csv")

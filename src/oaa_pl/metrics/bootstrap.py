@@ -79,7 +79,7 @@ def resampled(counts: Counts, replicates: int = 2000) -> NDArray[np.float64]:
         Per cent, (R,).
 
     Raises:
-        ShapeError: if the seeds have different numbers of photos, or there are none.
+        ShapeError: if the seeds have different numbers of photos, or no seed is given.
     """
     seeds = sorted(counts)
     sizes = {counts[seed].shape for seed in seeds}
