@@ -4,8 +4,8 @@ The maps that `recorded_maps.py` kept are fused as the store would: maximum (Eq.
 (Eq. 10). `last` is the last epoch's own map, the fair beginning for both: it was made in training,
 with the statistics of its batch, as all that was accumulated; `cam` is made by the finished model.
 
-    python experiments/table2_lite/accumulations.py <recorded> <rows.csv> <folder of labels> \
-        experiment=table2_lite data.root=<voc2012-320> [seed=1] [+fusions=[last]]
+    python experiments/table2_lite/accumulations.py <recorded> <rows.csv> \
+        experiment=table2_lite data.root=<voc2012-320> [seed=1]
 
 Shapes: E epochs, P (image, class) pairs of the tags, h x w cells.
 """
@@ -17,23 +17,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from numpy.typing import NDArray
-from oaa_pl.commands.compose import run_job
-from oaa_pl.labels.palette import save_label
-from oaa_pl.labels.proxy import make_labels
-from oaa_pl.labels.resize import to_photo
 from omegaconf import DictConfig
-from readings import COLUMNS, READINGS, Scores
+from readings import COLUMNS, READINGS, Scores, add_rows
 
-from oaa_pl.attention.view import undo_view
-from oaa_pl.commands import build
-from oaa_pl.metrics.threshold import cut
+from oaa_pl.config.compose import run_job
+from oaa_pl.stages.configured import Configured
 
 FIRST = (0, 1, 2, 4, 6)
 GATES = ("beats_absent_classes", "none")
-
-log = logging.getLogger(__name__)
+THRESHOLD = 0.3  # of evaluate.threshold
+EPOCHS = ("epoch", "accepted", "empty", "iou_with_before")
 
 
 class Recorded:
@@ -66,6 +60,18 @@ class Recorded:
         whole = part.max(0) if fusion == "maximum" else part.sum(0) / np.maximum(count, 1)
         return np.where(count > 0, whole, self.maps[-1]).astype(np.float32)
 
+    def wandering(self) -> list[list[float]]:
+        """Rows of `EPOCHS`: what the gate accepts, and how alike two epochs in a row are."""
+        rows: list[list[float]] = []
+        area = self.maps >= THRESHOLD
+        for epoch, passed in enumerate(self.passed):
+            row = [epoch, float(passed.mean()), float((~self.maps[epoch].any((1, 2))).mean())]
+            both = passed & self.passed[max(0, epoch - 1)]
+            now, before = area[epoch][both], area[max(0, epoch - 1)][both]
+            iou = (now & before).sum() / max(1, (now | before).sum())
+            rows.append([round(one, 3) for one in (*row, float(iou) if epoch else np.nan)])
+        return rows
+
 
 def trials() -> list[tuple[str, int, str]]:
     """Fusion, first epoch and gate of each line of the table."""
@@ -77,42 +83,27 @@ def trials() -> list[tuple[str, int, str]]:
 
 
 def run(cfg: DictConfig) -> None:
-    """Score every way of accumulating; the labels of `last` are kept."""
-    recorded, rows, folder = (Path(word) for word in sys.argv[1:4])
-    source, _ = build.sources(cfg)
-    cue, rule = instantiate(cfg.background), instantiate(cfg.proxy)
-    table = []
+    """Score every way of accumulating; overlap of epochs goes to `<rows>-epochs.csv`."""
+    recorded, rows = (Path(word) for word in sys.argv[1:3])
+    parts = Configured(cfg)
+    source = parts.data.train
     for reading in ("eq2", "probability"):
         found = Recorded(recorded, reading)
         for fusion, first, gate in trials() if reading == "eq2" else trials()[:3]:
-            if fusion not in cfg.get("fusions", [fusion]):
+            if first >= len(found.maps):
                 continue
-            maps, score = found.fused(fusion, first, gate), Scores(len(source.classes) + 1)
+            maps, score = found.fused(fusion, first, gate), Scores(parts)
             for index in range(len(source.ids)):
-                mask, photo = torch.from_numpy(source.mask(index)), source.photo(index)
-                own = torch.from_numpy(maps[found.index == index])
-                score.mean.append(float(own.mean()))
-                views = torch.eye(2, 3).repeat(len(own), 1, 1)
-                whole = undo_view(own, views, tuple(cfg.store.grid))[0].clamp(0, 1).numpy()
-                whole = to_photo(whole, (mask.shape[0], mask.shape[1]))
-                categories = source.labels[index].nonzero()[0]
-                shown = torch.from_numpy(whole), torch.from_numpy(categories)
-                score.curve.update(*shown, mask)
-                score.fixed.update(cut(*shown, cfg.evaluate.threshold), mask)
-                labels = make_labels(whole, categories, cue(source.ids[index], photo), rule)
-                score.hard.update(torch.from_numpy(labels.hard), mask)
-                score.proxy.update(torch.from_numpy(labels.proxy), mask)
-                if fusion == "last":
-                    of = f"{cfg.name}-{cfg.seed}-last-{reading}"
-                    save_label(folder / of / f"{source.ids[index]}.png", labels.proxy)
+                score.add(index, torch.from_numpy(maps[found.index == index]))
             way = fusion if fusion == "last" else f"{fusion}, first epoch {first}, gate {gate}"
-            table.append([cfg.name, cfg.seed, source.split, way, reading, *score.row()])
-            log.info("%s", table[-1])
-    with rows.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS[:-1], *table])
+            row = (cfg.name, cfg.seed, source.split, way, reading, *score.row())
+            add_rows(rows, COLUMNS[:-1], [row])
+    with rows.with_name(f"{rows.stem}-epochs.csv").open("w", newline="") as file:
+        table = Recorded(recorded, "eq2").wandering()
+        csv.writer(file, lineterminator="\n").writerows([EPOCHS, *table])
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    run_job(run, sys.argv[4:])
+    run_job(run, sys.argv[3:])

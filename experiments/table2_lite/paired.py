@@ -1,94 +1,45 @@
-"""Differences between methods of the frozen head, with 95 % intervals by a paired bootstrap.
+"""`paired.csv` of seeds whose heads were scored before `oaa evaluate` knew `evaluate.by_photo`.
 
-Every replicate draws seeds, and for each of them photos, with repeats; both methods of a
-difference are scored on the same draw. With one seed the interval is over photos alone.
+    python experiments/table2_lite/paired.py <folder of .npz> <table.csv> [<split>]
 
-    python experiments/table2_lite/paired.py <frozen_head-photos> <table.csv> [<split>]
-
-Shapes: R replicates, N photos, C + 1 classes.
+Each file `<experiment>-<seed>-<split>-<method>-<seed>.npz` has `confusion`, (N, C + 1, C + 1).
 """
 
 import csv
-import logging
 import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-REPLICATES = 2000
-PAIRS = (
-    ("oaa_max", "cam"),
-    ("oaa_mean", "cam"),
-    ("oaa_max", "oaa_mean"),
-    ("oaa_plus_hybrid", "oaa_max"),
-    ("oaa_plus_hybrid", "oaa_plus_mce"),
-    ("oaa_plus_hybrid", "cam"),
-    ("oaa_plus_hybrid", "tags"),
-    ("oaa_plus_hybrid", "tags_hard"),
-    ("cam", "tags_hard"),
-    ("cam_probability", "cam"),
-    ("oaa_plus_hybrid", "cam_probability"),
-    ("true_masks", "oaa_plus_hybrid"),
-)
+from oaa_pl.metrics.bootstrap import difference, resampled
+from oaa_pl.report.differences import PAIRS
+
 COLUMNS = ("method", "minus", "difference", "low", "high", "seeds", "by seed")
-
-log = logging.getLogger(__name__)
-
-
-def miou(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean IoU in per cent of confusion matrices (..., C + 1, C + 1)."""
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    union = confusion.sum(-1) + confusion.sum(-2) - hits
-    iou = np.divide(hits, union, out=np.full(hits.shape, np.nan), where=union > 0)
-    mean: NDArray[np.float64] = 100 * np.nanmean(iou, axis=-1)
-    return mean
+RENAMED = {"true_masks": "masks"}
+# The last epoch's own maps: made in training mode, as all that is accumulated.
+LAST = tuple((method, "last") for method in ("oaa_max", "oaa_mean", "cam"))
 
 
-def replicates(found: dict[str, NDArray[np.float64]], seeds: list[str]) -> NDArray[np.float64]:
-    """Mean mIoU over drawn seeds of one method, (R,): `found` is (N, C + 1, C + 1) by seed."""
-    generator = np.random.default_rng(0)  # the same draws for every method
-    photos = len(found[seeds[0]])
-    total = np.zeros(REPLICATES)
-    drawn = generator.integers(len(seeds), size=(REPLICATES, len(seeds)))
-    for place in range(len(seeds)):
-        weights = generator.multinomial(photos, np.full(photos, 1 / photos), size=REPLICATES)
-        for number, seed in enumerate(seeds):
-            at = drawn[:, place] == number
-            if at.any():
-                flat = found[seed].reshape(photos, -1)
-                summed = (weights[at] @ flat).reshape(-1, *found[seed].shape[1:])
-                total[at] += miou(summed)
-    return total / len(seeds)
-
-
-def main(folder: str, table: str, split: str) -> None:
+def main(folder: str, table: str, split: str = "val_dev") -> None:
     """Write the table of the pairs for which both methods are there."""
-    found: dict[str, dict[str, NDArray[np.float64]]] = {}
+    found: dict[str, dict[int, np.ndarray]] = {}
     for path in sorted(Path(folder).glob(f"*-{split}-*.npz")):
         before, _, after = path.stem.partition(f"-{split}-")
-        method, _, _ = after.rpartition("-")
+        method = after.rpartition("-")[0]
         with np.load(path) as saved:
-            found.setdefault(method, {})[before.rpartition("-")[2]] = saved["confusion"].astype(
-                float
-            )
+            counts = found.setdefault(RENAMED.get(method, method), {})
+            counts[int(before.rpartition("-")[2])] = saved["confusion"]
     rows = []
-    for method, minus in PAIRS:
-        seeds = sorted(found.get(method, {}).keys() & found.get(minus, {}).keys())
-        if not seeds:
-            continue
-        ours, theirs = found[method], found[minus]
-        by_seed = [float(miou(ours[one].sum(0)) - miou(theirs[one].sum(0))) for one in seeds]
-        draws = replicates(ours, seeds) - replicates(theirs, seeds)
-        low, high = np.percentile(draws, [2.5, 97.5])
-        shown = " ".join(f"{one:+.2f}" for one in by_seed)
-        numbers = [f"{one:+.2f}" for one in (np.mean(by_seed), low, high)]
-        rows.append((method, minus, *numbers, len(seeds), shown))
-        log.info("%s", rows[-1])
+    for pair in (*PAIRS, *LAST):
+        seeds = sorted({*found.get(pair[0], {})} & {*found.get(pair[1], {})})
+        if seeds:
+            ours, theirs = ({seed: found[name][seed] for seed in seeds} for name in pair)
+            one = difference(ours, theirs, (resampled(ours), resampled(theirs)))
+            shown = " ".join(f"{value:+.2f}" for value in one.by_seed.values())
+            rows.append((*pair, *(f"{value:+.2f}" for value in one[:3]), len(seeds), shown))
     with Path(table).open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "val_dev")
+    main(*sys.argv[1:])

@@ -1,9 +1,9 @@
-"""How a score map is read decides the proxy labels: every model of a run, read in three ways.
+"""How a score map becomes attention decides the proxy labels: every model of a run, in three ways.
 
-The control for OAA+: its maps are read as probabilities, a classifier's by Eq. (2). Here every
-model is read in every way; the labels made from each are kept, for `frozen_head.py`.
+The control for OAA+: its maps are converted by probability, a classifier's by Eq. (2). Here every
+model is converted in every way.
 
-    python experiments/table2_lite/readings.py <rows.csv> <folder of labels> \
+    python experiments/table2_lite/readings.py <rows.csv> \
         experiment=table2_lite data.root=<voc2012-320> [seed=1]
 
 Shapes: K tagged classes of a photo, h x w cells, H x W pixels.
@@ -12,26 +12,23 @@ Shapes: K tagged classes of a photo, h x w cells, H x W pixels.
 import csv
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from oaa_pl.commands.compose import run_job
-from oaa_pl.commands.folders import Run
-from oaa_pl.commands.trained import load_net
-from oaa_pl.labels.palette import save_label
-from oaa_pl.labels.proxy import make_labels
-from oaa_pl.labels.resize import to_photo
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from oaa_pl.attention.cam import class_attention, min_max_attention, probability_attention
 from oaa_pl.attention.view import undo_view
-from oaa_pl.commands import build
-from oaa_pl.data.source import Source
+from oaa_pl.config.compose import run_job
 from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
 from oaa_pl.metrics.threshold import cut
+from oaa_pl.proxy.resize import to_photo
+from oaa_pl.proxy.rule import make_labels
+from oaa_pl.stages.configured import Configured
+from oaa_pl.stages.pipeline import Pipeline
 
 READINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "eq2": class_attention,
@@ -48,12 +45,36 @@ log = logging.getLogger(__name__)
 
 
 class Scores:
-    """The scores of one model in one reading."""
+    """The scores of one way to make attention, as `oaa evaluate` takes them.
 
-    def __init__(self, classes: int) -> None:
-        self.curve, self.fixed = HeldOutThreshold(classes), SegmentationScore(classes)
-        self.hard, self.proxy = SegmentationScore(classes), SegmentationScore(classes)
+    Args:
+        parts: of the run: photos, background cue, rule of the labels, threshold.
+    """
+
+    def __init__(self, parts: Configured) -> None:
+        self.source, self.threshold = parts.data.train, parts.threshold
+        self.cue, self.rule = parts.recipe("background")(), parts.recipe("proxy")()
+        self.grid = tuple(parts.value("store.grid"))
+        ids = len(self.source.classes) + 1
+        self.curve, self.fixed = HeldOutThreshold(ids), SegmentationScore(ids)
+        self.hard, self.proxy = SegmentationScore(ids), SegmentationScore(ids)
         self.mean: list[float] = []
+
+    def add(self, index: int, attention: Tensor) -> None:
+        """Score the maps (K, h, w) in [0, 1] of a photo's tags, in the order of the classes."""
+        mask = torch.from_numpy(self.source.mask(index))
+        views = torch.eye(2, 3).repeat(len(attention), 1, 1)
+        whole = undo_view(attention, views, self.grid)[0].clamp(0, 1).numpy()  # type: ignore[arg-type]  # two numbers
+        whole = to_photo(whole, (mask.shape[0], mask.shape[1]))
+        categories = self.source.labels[index].nonzero()[0]
+        shown = torch.from_numpy(whole), torch.from_numpy(categories)
+        self.curve.update(*shown, mask)
+        self.fixed.update(cut(*shown, self.threshold), mask)
+        saliency = self.cue(self.source.ids[index], self.source.photo(index))
+        labels = make_labels(whole, categories, saliency, self.rule)
+        self.hard.update(torch.from_numpy(labels.hard), mask)
+        self.proxy.update(torch.from_numpy(labels.proxy), mask)
+        self.mean.append(float(attention.mean()))
 
     def row(self) -> list[float]:
         """In the order of `COLUMNS`, from `attention/miou` on; mIoU in per cent."""
@@ -66,67 +87,63 @@ class Scores:
         return [*shares[:4], float(curve.thresholds[best]), *shares[4:], round(mean, 3)]
 
 
-def score_maps(cfg: DictConfig, folder: Path, source: Source) -> list[Tensor]:
-    """Raw scores of every photo's tagged classes on its cells, (K, h, w) each."""
-    net = build.on_device(cfg, load_net(cfg, folder, len(source.classes)))
-    data = build.datamodule(cfg, source, None, cfg.loader.eval_batch_size)
-    found = []
-    with torch.no_grad():
-        for batch in data.predict_dataloader():
-            score_map = net(batch["image"])
-            found += [one[tags > 0] for one, tags in zip(score_map, batch["labels"], strict=True)]
-    return found
+@torch.no_grad()
+def score_maps(parts: Configured, net: nn.Module) -> Iterator[tuple[int, Tensor]]:
+    """Index and raw scores (K, h, w) of every photo's tagged classes."""
+    layout = torch.channels_last if parts.value("net.channels_last") else torch.contiguous_format
+    data = parts.data.loaders(parts.network("attention"), parts.data.train)
+    for batch in data.predict_dataloader():
+        found = net(batch["image"].to(memory_format=layout)).float().cpu()
+        tagged = (one[tags > 0] for one, tags in zip(found, batch["labels"], strict=True))
+        yield from zip(batch["index"].tolist(), tagged, strict=True)
+
+
+def read_in_every_way(
+    parts: Configured, maps: Iterator[tuple[int, Tensor]]
+) -> dict[str, list[float]]:
+    """The row of each reading, with the share of cells above zero."""
+    scores, positive = {reading: Scores(parts) for reading in READINGS}, []
+    for index, score_map in maps:
+        positive.append(float((score_map > 0).float().mean()))
+        for reading, read in READINGS.items():
+            scores[reading].add(index, read(score_map[None])[0])
+    share = round(sum(positive) / len(positive), 3)
+    return {reading: [*one.row(), share] for reading, one in scores.items()}
+
+
+def add_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Add rows to a table, which gets its columns first if it is new."""
+    fresh = not path.is_file()
+    with path.open("a", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows] if fresh else rows)
+    for row in rows:
+        log.info("%s", row)
+
+
+def known_rows(path: Path, *columns: str) -> set[tuple[str, ...]]:
+    """Values of some columns of every row of a table; none if it does not exist."""
+    if not path.is_file():
+        return set()
+    with path.open(newline="") as file:
+        return {tuple(row[name] for name in columns) for row in csv.DictReader(file)}
 
 
 def run(cfg: DictConfig) -> None:
     """Score the models that are finished and not in the table yet."""
-    rows, folder, home = Path(sys.argv[1]), Path(sys.argv[2]), Run.of(cfg)
-    known = set()
-    if rows.is_file():
-        with rows.open(newline="") as file:
-            known = {(one["experiment"], one["seed"], one["model"]) for one in csv.DictReader(file)}
-    source, _ = build.sources(cfg)
-    cue, rule = instantiate(cfg.background), instantiate(cfg.proxy)
-    models = {"classifier": home.classifier}
-    models |= {f"integral {loss}": home.integral(loss) for loss in ("hybrid", "cross_entropy")}
-    for model, trained in models.items():
-        done = (trained / "done.json").is_file()
-        if not done or (cfg.name, str(cfg.seed), model) in known:
+    rows, parts = Path(sys.argv[1]), Configured(cfg)
+    known = known_rows(rows, "experiment", "seed", "model")
+    models = {"classifier": Pipeline(parts).classifier()}
+    for loss in ("hybrid", "cross_entropy"):
+        models[f"integral {loss}"] = Pipeline(parts.with_loss(loss)).integral()  # type: ignore[assignment]  # both train
+    for model, stage in models.items():
+        if not stage.finished or (cfg.name, str(cfg.seed), model) in known:
             continue
-        scores = {reading: Scores(len(source.classes) + 1) for reading in READINGS}
-        positive = []
-        for index, score_map in enumerate(score_maps(cfg, trained, source)):
-            categories = source.labels[index].nonzero()[0]
-            mask, photo = torch.from_numpy(source.mask(index)), source.photo(index)
-            saliency = cue(source.ids[index], photo)
-            positive.append(float((score_map > 0).float().mean()))
-            for reading, read in READINGS.items():
-                attention = read(score_map[None])[0]
-                views = torch.eye(2, 3).repeat(len(categories), 1, 1)
-                whole = undo_view(attention, views, tuple(cfg.store.grid))[0].clamp(0, 1).numpy()
-                whole = to_photo(whole, (mask.shape[0], mask.shape[1]))
-                score = scores[reading]
-                score.mean.append(float(attention.mean()))
-                shown = torch.from_numpy(whole), torch.from_numpy(categories)
-                score.curve.update(*shown, mask)
-                score.fixed.update(cut(*shown, cfg.evaluate.threshold), mask)
-                labels = make_labels(whole, categories, saliency, rule)
-                score.hard.update(torch.from_numpy(labels.hard), mask)
-                score.proxy.update(torch.from_numpy(labels.proxy), mask)
-                of_model = f"{cfg.name}-{cfg.seed}-{model.replace(' ', '_')}-{reading}"
-                save_label(folder / of_model / f"{source.ids[index]}.png", labels.proxy)
-        share = round(sum(positive) / len(positive), 3)
-        fresh = not rows.is_file()
-        with rows.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([COLUMNS] if fresh else [])
-            for reading, score in scores.items():
-                row = [cfg.name, cfg.seed, source.split, model, reading, *score.row(), share]
-                writer.writerow(row)
-                log.info("%s", row)
+        found = read_in_every_way(parts, score_maps(parts, stage.trained()))
+        of = (cfg.name, cfg.seed, parts.data.train.split, model)
+        add_rows(rows, COLUMNS, [(*of, reading, *row) for reading, row in found.items()])
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    run_job(run, sys.argv[3:])
+    run_job(run, sys.argv[2:])

@@ -12,6 +12,7 @@ from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.files.home import expanded_path
 from oaa_pl.report.class_results import Scored, write_class_results
 from oaa_pl.report.curve_file import write_curve
+from oaa_pl.report.differences import write_differences
 from oaa_pl.report.results import Row, write_rows
 from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.dashboard import log_scores
@@ -51,6 +52,8 @@ def run(cfg: DictConfig) -> float | None:
         pipeline.collect()
         log_scores(pipeline)
         log.info("%s: written", run.home / "results.csv")
+        if table := write_differences(run.home):
+            log.info("%s: written", table)
     return pipeline.metric(pipeline.scored())
 
 

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.methods import chosen_method
 from oaa_pl.config.recipe import plain
+from oaa_pl.config.segmenter import named_keys
 from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.files.home import expanded_path
 from oaa_pl.prediction.predictor import Predictor
@@ -61,7 +60,7 @@ def _predictor(cfg: DictConfig, checkpoint: Path) -> tuple[Predictor, dict[str, 
             f"{checkpoint} does not exist; first run 'oaa fit stage=segmenter', or say "
             "predict.checkpoint=<file>"
         )
-    allow, keys = plain(cfg.allow_targets), _named_keys()
+    allow, keys = plain(cfg.allow_targets), named_keys()
     if not isinstance(allow, list):
         raise ConfigError(f"allow_targets must be a list such as [mynet,timm], got {allow!r}")
     recorded, classes = recorded_segmenter(checkpoint, allow)
@@ -73,11 +72,3 @@ def _predictor(cfg: DictConfig, checkpoint: Path) -> tuple[Predictor, dict[str, 
         found, checkpoint, classes, tile=tile, batch_size=plain(cfg.predict.batch_size)
     )
     return predictor, settings_of(found, checkpoint, tile)
-
-
-def _named_keys() -> list[str]:
-    """Keys and groups that the command line names, `crf` or `trainer.precision`; of this job."""
-    if not HydraConfig.initialized():
-        return []
-    words = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
-    return [str(word.key_or_group) for word in words if word.package is None]

@@ -10,6 +10,7 @@ from oaa_pl.commands.report import write_report
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.plan.command_line import CommandLine
 from oaa_pl.plan.estimate import announce
+from oaa_pl.report.differences import write_differences
 from oaa_pl.runs.shared import one_job_at_a_time
 from oaa_pl.stages.dashboard import log_scores
 from oaa_pl.stages.label import LabelStage
@@ -41,8 +42,9 @@ def run(cfg: DictConfig) -> float | None:
         for source in parts.data.sources:
             if source is not None:
                 check_fit(source)
-        labels[0].cue()
-        labels[0].refinement()
+        if labels:  # none for methods=[masks]
+            labels[0].cue()
+            labels[0].refinement()
     announce(stages, CommandLine.of(parts.values))
     for number, stage in enumerate(stages, 1):
         log.info("[%d/%d] %s", number, len(stages), stage.title)
@@ -50,6 +52,7 @@ def run(cfg: DictConfig) -> float | None:
     log.info("scores")
     if pipeline.score():
         pipeline.collect()
+        write_differences(parts.run.home)
     else:
         log.warning("no true masks and no validation split: nothing was scored")
     with one_job_at_a_time("report"):

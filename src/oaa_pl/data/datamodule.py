@@ -11,7 +11,7 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from oaa_pl.data.dataset import PhotoDataset, collate
+from oaa_pl.data.dataset import PhotoDataset, Samples, collate
 from oaa_pl.data.sampler import EpochSampler
 from oaa_pl.data.source import Source
 from oaa_pl.data.transforms import ViewTransform
@@ -90,7 +90,9 @@ class OaaDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.shuffle = shuffle
-        self.train_set = PhotoDataset(train, train_transform, seed, soft_labels, proxy_labels)
+        self.train_set: Samples = PhotoDataset(
+            train, train_transform, seed, soft_labels, proxy_labels
+        )
         self.val_set = (
             None
             if val is None
@@ -118,7 +120,7 @@ class OaaDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self._loader(self.predict_set, self.eval_batch_size, shuffle=False)
 
-    def _loader(self, dataset: PhotoDataset, batch_size: int, shuffle: bool) -> DataLoader[Batch]:
+    def _loader(self, dataset: Samples, batch_size: int, shuffle: bool) -> DataLoader[Batch]:
         rank = self.trainer.global_rank if self.trainer is not None else 0
         world_size = self.trainer.world_size if self.trainer is not None else 1
         sampler: Any = EpochSampler(len(dataset), self.seed, shuffle, rank, world_size)

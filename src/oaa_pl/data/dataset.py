@@ -16,10 +16,23 @@ from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.errors import ConfigError
 from oaa_pl.types import Batch, Draw
 
-__all__ = ["PhotoDataset", "collate"]
+__all__ = ["PhotoDataset", "Samples", "collate"]
 
 
-class PhotoDataset(Dataset[Batch]):
+class Samples(Dataset[Batch]):
+    """What a loader reads: one sample per draw, of the images of a source.
+
+    Attributes:
+        source: photos and tags.
+    """
+
+    source: Source
+
+    def __len__(self) -> int:
+        return len(self.source.ids)
+
+
+class PhotoDataset(Samples):
     """One sample per draw, a pure function of (seed, epoch, index).
 
     So a sample is the same in any worker process, after any resumption and on any rank. It never
@@ -54,9 +67,6 @@ class PhotoDataset(Dataset[Batch]):
         self.seed = seed
         self.soft_labels = soft_labels
         self.proxy_labels = proxy_labels
-
-    def __len__(self) -> int:
-        return len(self.source.ids)
 
     @override
     def __getitem__(self, item: Draw | int) -> Batch:

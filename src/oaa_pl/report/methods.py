@@ -19,9 +19,9 @@ from oaa_pl.files.installed import root_of
 
 __all__ = ["Method", "MethodSource", "method_of", "methods", "read_methods_from"]
 
-MethodSource = Literal["classifier", "store", "integral", "tags"]
+MethodSource = Literal["classifier", "store", "integral", "tags", "masks"]
 """What makes the maps: the classifier itself, a store that its training feeds, an integral model,
-or nothing but the tags."""
+or nothing but the tags. Of true masks there are no maps: they are the labels themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,9 @@ class Method:
         short: above pictures.
         source: what makes its maps.
         loss: option of `conf/loss` that trains its integral model; None for other sources.
+        attention: dotted path of the function that makes attention of the model's score maps; None
+            for the run's own.
+        labels: what segmenters learn from: "proxy" labels, or "hard" ones, the plain arg-max.
         figure: name in the paper's figures; None if it is not shown there.
         row: its row of the method table; None if it is shown only where it was measured.
         paper: the paper's segmentation mIoU on VOC val, in percent; None if it has none.
@@ -51,6 +54,8 @@ class Method:
     short: str
     source: MethodSource
     loss: str | None = None
+    attention: str | None = None
+    labels: Literal["proxy", "hard"] = "proxy"
     figure: str | None = None
     row: int | None = None
     paper: float | None = None
@@ -115,6 +120,8 @@ _FORMS = {
     "dark": r"#[0-9a-fA-F]{6}",
     "dash": r"[0-9.]+( [0-9.]+)*",
     "source": "|".join(get_args(MethodSource)),
+    "attention": r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+",
+    "labels": "proxy|hard",
     "row": r"[1-9][0-9]*",
     "paper": r"[0-9]+(\.[0-9]+)?",
     "width": r"[0-9]+(\.[0-9]+)?",

@@ -4,6 +4,7 @@
                                        integral/<loss>/
                                        attention/<method>/store/
                                        labels/<method>/{proxy,hard}/
+                                       features/<pixels>/
                                        segmenter/<method>[-<network>][-<share>][-crf]/
 
 What each of them keeps beside what it makes: `runs.record`.
@@ -113,6 +114,10 @@ class Run:
     def labels(self, method: str) -> Path:
         """Folder of the proxy labels made from a method's maps."""
         return self.root / "labels" / method
+
+    def features(self, size: int) -> Path:
+        """Folder of the frozen classifier's features of the training photos at that size."""
+        return self.root / "features" / str(size)
 
     def segmenter(self, method: str) -> Path:
         """Folder of the segmenter trained on a method's proxy labels."""

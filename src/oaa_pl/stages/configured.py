@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
 from oaa_pl.config.fusions import fusion_labels
 from oaa_pl.config.recipe import Recipe
+from oaa_pl.config.segmenter import changes_for_segmenters, network_of_segmenters
 from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
@@ -99,7 +100,7 @@ class Configured:
         Args:
             role: "attention" or "segmenter".
         """
-        own = ("weights", "mean", "std", "channels_last", "attention", "segmenter")
+        own = ("weights", "mean", "std", "channels_last", "attention", "segmenter", "layers")
         return Network(
             self.recipe(f"net.{role}"), self.value("net.mean"), self.value("net.std"), role,
             self.value("net.weights"), self.value("net.channels_last"),
@@ -162,28 +163,11 @@ class Configured:
     def of_segmenter(self) -> "Configured":
         """The same run with the segmenter's network in the place of the attention models'.
 
-        The paper's Table 1 trains two segmentation networks on the labels of one attention model.
-
         Raises:
-            ConfigError: if there is no such network, or its trunk is to come from the classifier.
+            ConfigError: as `changes_for_segmenters` does.
         """
-        # `get`: the record of an older run has neither.
-        own = self.value("segmenter")
-        name, weights = own.get("net"), own.get("weights")
-        if name is None and weights is None:
-            return self
-        changes: list[dict[str, Any]] = []
-        if name is not None:
-            if own["init"] != "net":
-                raise ConfigError(
-                    f"segmenter.init={own['init']} takes the classifier's trunk, which "
-                    f"segmenter.net={name} cannot take; say segmenter.init=net"
-                )
-            changes += [{"net": None}, {"net": compose_group("net", name)}]
-        if weights is not None:
-            changes += [{"net": {"weights": weights}}]
-        changes += [{"segmenter": {"net": None, "weights": None}}]
-        return Configured(overridden(self._cfg, *changes), self)
+        changes = changes_for_segmenters(self.values)
+        return Configured(overridden(self._cfg, *changes), self) if changes else self
 
     @property
     def views(self) -> dict[str, Any]:
@@ -206,8 +190,8 @@ class Configured:
     @cached_property
     def segmenting(self) -> Segmenting:
         """How a trained segmenter looks at photos."""
-        net = self.of_segmenter.network("segmenter")
-        return Segmenting(net, self.trainer, self.views, self.recipe("crf"))
+        parts = self.of_segmenter
+        return Segmenting(parts.network("segmenter"), self.trainer, parts.views, self.recipe("crf"))
 
     @property
     def metrics(self) -> AddedMetrics:
@@ -247,7 +231,8 @@ def run_of(values: Mapping[str, Any]) -> Run:
         ConfigError: if the seed is not a number that every generator takes.
     """
     segmenter, crf = values["segmenter"], str(values["crf"]["_target_"])
+    net = network_of_segmenters(segmenter)
     return Run.named(
         Path(values["runs"]), values["name"], values["seed"], variant=variant(),
-        net=segmenter["net"], share=segmenter["fraction"], crf=not crf.endswith(".no_crf"),
+        net=net, share=segmenter["fraction"], crf=not crf.endswith(".no_crf"),
     )  # fmt: skip

@@ -149,6 +149,7 @@ class Data:
         val: Source | None = None,
         batch_size: int | None = None,
         transform: Recipe | None = None,
+        eval_transform: Recipe | None = None,
         soft_labels: Callable[[int], NDArray[np.float32]] | None = None,
         proxy_labels: Callable[[int], NDArray[np.uint8]] | None = None,
         val_labels: Callable[[int], NDArray[np.uint8]] | None = None,
@@ -161,6 +162,7 @@ class Data:
             val: photos and tags to validate on, or None.
             batch_size: of training, per process; as where nothing is learned if None.
             transform: of training; `train_transform` if None.
+            eval_transform: of photos that nothing is learned from; the run's own if None.
             soft_labels: index to cumulative attention (C, h, w), for the integral model.
             proxy_labels: index to label map (H, W), for the segmenter.
             val_labels: index to label map (H, W), to validate a segmenter.
@@ -169,7 +171,7 @@ class Data:
             train,
             val,
             self._view(transform or self.train_transform, net),
-            self._view(self.eval_transform, net),
+            self._view(eval_transform or self.eval_transform, net),
             self.eval_batch_size if batch_size is None else batch_size,
             self.num_workers,
             self.seed,

@@ -15,12 +15,15 @@ from oaa_pl.runs.shared import one_job_at_a_time
 from oaa_pl.stages.attention import AttentionStage, Maps
 from oaa_pl.stages.classifier import ClassifierStage
 from oaa_pl.stages.configured import Configured
+from oaa_pl.stages.features import FeatureStage
+from oaa_pl.stages.frozen_head import FrozenHeadStage
 from oaa_pl.stages.integral import IntegralStage
 from oaa_pl.stages.label import LabelStage
 from oaa_pl.stages.parts import Config
 from oaa_pl.stages.segmenter import SegmenterStage
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained_stage import TrainedStage
+from oaa_pl.stages.true_masks import TrueMasks
 from oaa_pl.stages.views import MapViews
 
 __all__ = ["Pipeline"]
@@ -76,7 +79,7 @@ class Pipeline:
             loss = self._method(method).loss
             if loss is not None:
                 stages.append(Pipeline(self.parts.with_loss(loss)).integral())
-            if method not in fusions:
+            if method not in fusions and self._method(method).source != "masks":
                 stages.append(self.attention(method))
         stages += map(self.labels, methods)
         stages += map(self.segmenter, methods)
@@ -86,7 +89,8 @@ class Pipeline:
         """Every stage that can be scored; segmenters only where they are trained."""
         stages: list[Stage] = [self.classifier()]
         for method in self.methods:
-            stages += [self.maps(method), self.labels(method)]
+            has_maps = self._method(method).source != "masks"
+            stages += [*([self.maps(method)] if has_maps else []), self.labels(method)]
             # A segmenter that cannot be trained like this must not stop other scores.
             if (self.parts.run.segmenter(method) / "done.json").is_file():
                 stages.append(self.segmenter(method))
@@ -187,6 +191,8 @@ class Pipeline:
         to_attention = run.parts.recipe("attention")
         if one.source == "classifier":
             model = self.classifier()
+            if one.attention is not None:
+                to_attention = Recipe({"_target_": one.attention, "_partial_": True})
         elif one.loss is not None:
             model = run.integral()
             # The record of an older run has one conversion to attention for all.
@@ -196,15 +202,19 @@ class Pipeline:
                 f"method={method} has no model of its own: '{_BY_CLASSIFIER}' accumulates its "
                 "maps; say method=cam, or a method of an integral model"
             )
+        elif one.source == "masks":
+            raise ConfigError(f"method={method} has no maps: it is the true masks themselves")
         return AttentionStage(
             **run._shared(), method=method, threshold=self.parts.threshold, grid=self._grid,
             model=model, to_attention=to_attention if model else None,
             views=self.parts.map_views if model else MapViews(),
         )  # fmt: skip
 
-    def labels(self, method: str) -> LabelStage:
-        """The proxy labels of a method's maps."""
+    def labels(self, method: str) -> LabelStage | TrueMasks:
+        """The proxy labels of a method's maps; or the true masks, for the upper bound."""
         parts = self.parts
+        if self._method(method).source == "masks":
+            return TrueMasks(**self._shared(), method=method)
         return LabelStage(
             **self._shared(), maps=self.maps(method), background=parts.recipe("background"),
             rule=parts.recipe("proxy"), crf=parts.recipe("label.crf"),
@@ -216,8 +226,20 @@ class Pipeline:
     def segmenter(self, method: str) -> SegmenterStage:
         """Stage 3, on the proxy labels of a method."""
         parts = self.parts.of_segmenter
-        return SegmenterStage(
-            **self._shared(parts), **parts.training("segmenter"), net=parts.network("segmenter"),
-            labels=self.labels(method), segmenting=self.parts.segmenting,
-            fraction=parts.value("segmenter.fraction"), init=parts.value("segmenter.init"),
+        net = parts.network("segmenter")
+        shared = {
+            **self._shared(parts), **parts.training("segmenter"), "labels": self.labels(method),
+            "learns": self._method(method).labels, "segmenting": self.parts.segmenting,
+            "fraction": parts.value("segmenter.fraction"),
+            "by_photo": bool(parts.value("evaluate").get("by_photo")),
+        }  # fmt: skip
+        if self.parts.value("segmenter").get("frozen_head") is None:
+            return SegmenterStage(**shared, net=net, init=parts.value("segmenter.init"))
+        features = FeatureStage(
+            **self._shared(), net=net.unweighted, model=self.classifier(),
+            transform=parts.recipe("segmenter.transform"), size=parts.value("segmenter.size"),
+        )  # fmt: skip
+        return FrozenHeadStage(
+            **shared, net=net.unweighted, features=features,
+            target=parts.value("segmenter.target"),
         )  # fmt: skip

@@ -28,6 +28,7 @@ from oaa_pl.data.subset import Subset, draw_fraction
 from oaa_pl.metrics import SegmentationScore
 from oaa_pl.modules.segmenter import Segmenter
 from oaa_pl.proxy.palette import load_label, save_label
+from oaa_pl.report.differences import write_counts
 from oaa_pl.report.results import Row
 from oaa_pl.runs.inputs import digest_of
 from oaa_pl.runs.record import StageRecord, read_key
@@ -36,6 +37,7 @@ from oaa_pl.stages.pictures import ProxyPicture, watched_images
 from oaa_pl.stages.scores import score_folder, write_scores
 from oaa_pl.stages.trained import Segmenting, label_photo, start_from
 from oaa_pl.stages.trained_stage import TrainedStage
+from oaa_pl.stages.true_masks import TrueMasks
 
 __all__ = ["SegmenterStage"]
 
@@ -47,9 +49,12 @@ class SegmenterStage(TrainedStage):
     """Train a segmentation network on a method's proxy labels.
 
     Attributes:
-        labels: the proxy labels.
+        labels: what it learns: proxy labels, or the true masks.
+        learns: which of the two label maps of a photo: "proxy", or "hard", the plain arg-max, of
+            which no pixel is ignored.
         segmenting: how the trained network looks at photos, to be scored.
         fraction: of the labelled images that it trains on, in (0, 1].
+        by_photo: whether scores keep the confusion matrix of every photo, for intervals.
         init: "net" or "classifier_trunk": see `start_from`.
     """
 
@@ -57,9 +62,11 @@ class SegmenterStage(TrainedStage):
     noun: ClassVar[str] = "segmenter"
     result: ClassVar[str] = "segmentation"
 
-    labels: LabelStage
+    labels: LabelStage | TrueMasks
     segmenting: Segmenting
+    learns: str = "proxy"
     fraction: float = 1.0
+    by_photo: bool = False
     init: str = "net"
 
     def __post_init__(self) -> None:
@@ -87,6 +94,7 @@ class SegmenterStage(TrainedStage):
         # Its network has a place of its own in the key; validation changes nothing but what
         # callbacks see of it.
         own = {"net": None, "weights": None, "fraction": self.fraction, "init": self.init}
+        own |= self.learned_key
         if self.validation() and "callbacks" in self.trainer.key.get("trainer", {}):
             own["validate_every"] = self.validate_every
         transform = self.data.segmenter_transform or self.data.train_transform
@@ -95,6 +103,11 @@ class SegmenterStage(TrainedStage):
             "transform": transform.key,
             "labels": read_key(self.labels.folder),
         }
+
+    @property
+    def learned_key(self) -> dict[str, Any]:
+        """For the key: which label maps, where these are not the proxy labels."""
+        return {} if self.learns == "proxy" else {"learns": self.learns}
 
     @override
     def initial(self, net: nn.Module) -> nn.Module:
@@ -111,7 +124,7 @@ class SegmenterStage(TrainedStage):
 
     @cached_property
     def _proxy(self) -> "ProxyFolder":
-        return ProxyFolder(self.labels.folder / "proxy", self.photos.ids)
+        return ProxyFolder(self.labels.folder / self.learns, self.photos.ids)
 
     @override
     def loaders(self, *, trial: bool = False) -> OaaDataModule:
@@ -152,7 +165,9 @@ class SegmenterStage(TrainedStage):
         views = dict(self.segmenting.views)
         if not views["keep_shape"]:
             del views["keep_shape"]  # scores from before there was a choice stay valid
-        return {**views, "crf": self.segmenting.crf.key}
+        return {**views, "crf": self.segmenting.crf.key} | (
+            {"by_photo": True} if self.by_photo else {}
+        )
 
     @override
     def measure(self, truth: Source) -> list[Row]:
@@ -160,14 +175,19 @@ class SegmenterStage(TrainedStage):
         segment = label_photo(self.segmenting, self.folder / LAST, len(truth.classes))
         ids, folder = len(truth.classes) + 1, self.scored_folder
         score, added = SegmentationScore(ids), self.metrics.begin(self.result, ids)
+        by_photo = []
         with bar(len(truth.ids), f"evaluate {self.name}") as progress:
             for index, image_id in enumerate(truth.ids):
                 predicted = segment(truth.photo(index))
                 label, mask = torch.from_numpy(predicted), torch.from_numpy(truth.mask(index))
+                before = score.confusion.clone()
                 score.update(label, mask)
+                by_photo.append((score.confusion - before).numpy())
                 added.update(label.long(), mask.long())
                 save_label(folder / "predictions" / f"{image_id}.png", predicted)
                 progress.update(1)
+        if self.by_photo:
+            write_counts(folder, truth.ids, np.stack(by_photo))
         scores = {"segmentation__miou": 100 * float(score.compute()["miou"]), **added.scores()}
         self.write_classes(truth, "segmenter", folder.name, score.confusion)
         # With the network, the share of images, the CRF, where these are not the run's own.
