@@ -94,9 +94,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@test ! -d $(VENV) || find $(VENV) -name '*.dist-info' -type d ! -exec test -e {}/RECORD \; \
 		-prune -exec rm -rf {} +
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite,export]'
 	@touch $@
 
 $(NOTEBOOK_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite,notebooks]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite,export,notebooks]'
 	@touch $@

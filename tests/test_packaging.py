@@ -34,10 +34,10 @@ def pins() -> dict[str, str]:
 
 
 def requirements() -> list[Requirement]:
-    """Everything that `pip install -e '.[dev,lite,notebooks]'` asks for by name."""
+    """Everything that `pip install -e '.[dev,lite,export,notebooks]'` asks for by name."""
     extras = PROJECT["project"]["optional-dependencies"]
     lines = PROJECT["project"]["dependencies"]
-    lines = lines + extras["dev"] + extras["lite"] + extras["notebooks"]
+    lines = lines + extras["dev"] + extras["lite"] + extras["export"] + extras["notebooks"]
     return [Requirement(line) for line in lines]
 
 

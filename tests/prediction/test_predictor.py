@@ -1,5 +1,6 @@
 """A trained segmenter as a function, from its folder alone."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,3 +216,15 @@ def test_a_stranger_s_record_calls_no_code_but_ours(folder: Path, part: str) -> 
     with pytest.raises(ConfigError, match=r"'os\.mkdir', which is not a part of ours"):
         Predictor.load(folder)
     assert not Path("owned").exists()
+
+
+def test_the_example_of_the_docs_runs(folder: Path, photo: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/application.md").read_text("utf-8")
+    example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    for name in ("beach.jpg", "cat.jpg"):
+        shutil.copy(photo, name)
+    scope: dict[str, Any] = {"many_photos": iter([photo, photo])}
+    exec(example.replace("runs/photos/seed-0/segmenter/oaa_max", str(folder)), scope)
+    assert len(scope["masks"]) == 2
+    np.testing.assert_array_equal(scope["mask"], Predictor.load(folder)(photo))
+    assert scope["confidence"].shape == scope["mask"].shape

@@ -137,8 +137,7 @@ class SegmentPhoto:
         side = (self._side(base[1] * scale), self._side(base[0] * scale))  # (w, h)
         smaller = side[0] < width or side[1] < height
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR  # AREA: no aliasing
-        resized: NDArray[np.uint8] = cv2.resize(photo, side, interpolation=how)
-        return resized
+        return cv2.resize(photo, side, interpolation=how).astype(np.uint8, copy=False)
 
     def _base(self, height: int, width: int) -> tuple[float, float]:
         """Height and width of the resized photo at scale 1, before rounding."""

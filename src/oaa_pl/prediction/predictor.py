@@ -66,7 +66,7 @@ class Predictor:
     ) -> None:
         if batch_size is None:
             batch_size = _BATCH.get(segmenter.segment.device.type, _BATCH_OF_GPU)
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+        if type(batch_size) is not int or batch_size < 1:
             raise ConfigError(
                 f"batch_size must be a whole number of photos, 1 or more, or null for the "
                 f"device's own, got {batch_size!r}"

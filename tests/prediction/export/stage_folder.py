@@ -34,7 +34,10 @@ def stage_folder(folder: Path, kind: str, *words: str, classes: tuple[str, ...])
             layer.running_mean.normal_(std=0.1)
             layer.running_var.uniform_(0.5, 1.5)
     last = [one for one in net.modules() if isinstance(one, nn.Conv2d)][-1]
-    nn.init.normal_(last.weight, std=0.3)
+    nn.init.normal_(last.weight)
+    with torch.no_grad():
+        # Logits of a usual size: of random ones in the thousands, float32 keeps no probability.
+        last.weight *= 3 / net.eval()(torch.randn(1, 3, 64, 64)).std()
     folder.mkdir(parents=True)
     state = {f"net.{name}": value for name, value in net.state_dict().items()}
     torch.save({"state_dict": state}, folder / "last.ckpt")

@@ -85,8 +85,6 @@ def export(
 def _batches(photo: NDArray[np.uint8]) -> list[list[NDArray[np.uint8]]]:
     """The photo alone, and two others of another size and shape, as one batch."""
     height, width = photo.shape[:2]
-    other = cv2.resize(
-        photo, (max(1, height * 3 // 4), max(1, width * 3 // 5)), interpolation=cv2.INTER_AREA
-    )
-    turned = np.ascontiguousarray(other[::-1, ::-1])
-    return [[photo], [other.astype(np.uint8, copy=False), turned]]
+    side = max(1, width * 3 // 5), max(1, height * 3 // 4)
+    other = cv2.resize(photo, side, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return [[photo], [other, np.ascontiguousarray(other[::-1, ::-1])]]

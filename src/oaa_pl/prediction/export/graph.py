@@ -60,7 +60,8 @@ class SegmenterGraph(_Graph):
             probabilities: of each id, (B, C + 1, H, W) float32.
         """
         # Not int(...), which would fix the size at its value in the example.
-        height, width = size[0].item(), size[1].item()
+        height: int = size[0].item()  # type: ignore[assignment]  # of an int64 tensor
+        width: int = size[1].item()  # type: ignore[assignment]  # the same
         torch._check(height >= 1)
         torch._check(width >= 1)
         logits = F.interpolate(

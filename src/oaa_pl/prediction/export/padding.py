@@ -5,7 +5,7 @@ becomes arithmetic that takes the exporter minutes. At sides that are multiples 
 stride, every layer's padding is one and the same for all sizes.
 """
 
-import itertools
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -18,24 +18,23 @@ __all__ = ["with_fixed_padding"]
 class _Padded(nn.Module):
     """A convolution after fixed padding: left, right, top, bottom."""
 
-    def __init__(self, layer: nn.Conv2d, padding: tuple[int, int, int, int]) -> None:
+    def __init__(self, layer: nn.Conv2d, padding: tuple[int, ...]) -> None:
         super().__init__()
-        plain = nn.Conv2d(
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,
-            layer.stride,
-            dilation=layer.dilation,
-            groups=layer.groups,
-            bias=layer.bias is not None,
-        )  # type: ignore[arg-type]  # pairs of int; fmt: skip
-        plain.weight, plain.bias = layer.weight, layer.bias
-        self.layer, self.padding = plain, padding
+        self.layer, self.padding = layer, padding
 
     @override
     def forward(self, image: Tensor) -> Tensor:
-        padded: Tensor = self.layer(F.pad(image, self.padding))
-        return padded
+        one = self.layer
+        # Not `one(...)`, which computes the padding again.
+        return F.conv2d(
+            F.pad(image, self.padding),
+            one.weight,
+            one.bias,
+            one.stride,
+            0,
+            one.dilation,
+            one.groups,
+        )
 
 
 def with_fixed_padding(net: nn.Module, multiple: int) -> nn.Module:
@@ -59,27 +58,25 @@ def with_fixed_padding(net: nn.Module, multiple: int) -> nn.Module:
     seen = [_sides(net, same.values(), multiple * cells) for cells in (odd, odd + 1)]
     for name, layer in same.items():
         padding = {
-            tuple(
-                itertools.chain.from_iterable(
-                    _both(side, layer, axis) for axis, side in ((1, w), (0, h))
-                )
-            )
-            for h, w in (sides[layer] for sides in seen)
+            (*_both(width, layer, axis=1), *_both(height, layer, axis=0))
+            for height, width in (sides[layer] for sides in seen)
         }
         if len(padding) == 1:
             parent, _, own = name.rpartition(".")
-            setattr(net.get_submodule(parent), own, _Padded(layer, padding.pop()))  # type: ignore[arg-type]  # four
+            setattr(net.get_submodule(parent), own, _Padded(layer, padding.pop()))
     return net
 
 
-def _sides(net: nn.Module, layers: object, side: int) -> dict[nn.Module, tuple[int, int]]:
+def _sides(
+    net: nn.Module, layers: Iterable[nn.Module], side: int
+) -> dict[nn.Module, tuple[int, int]]:
     """Height and width of what each layer gets for a square image."""
     found: dict[nn.Module, tuple[int, int]] = {}
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         found[layer] = (inputs[0].shape[2], inputs[0].shape[3])
 
-    hooks = [layer.register_forward_pre_hook(note) for layer in layers]  # type: ignore[attr-defined]  # modules
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
     try:
         with torch.no_grad():
             net(torch.zeros(1, 3, side, side))
