@@ -38,7 +38,7 @@ def read(tiny_voc_once: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
         without_key(patch, folder)
         patch.setenv("WANDB_TAGS", "night,  voc ")
         said = oaa("reproduce", *words(tiny_voc_once), *LINE, "methods=[oaa_mean,oaa_max]",
-                   "segmenter.validate_every=1")  # fmt: skip
+                   "classifier.validate_every=1", "segmenter.validate_every=1")  # fmt: skip
     assert said.status == 0, said.err
     runs = runs_below(folder)
     found = {run.job_type: run for run in runs}
