@@ -5,10 +5,12 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.commands.killed import run_until
 from tests.commands.tiny import inside, oaa, words
 from tests.commands.wandb_file import ReadRun, runs_below
 
+ROOT = Path(__file__).parents[2]
 LINE = ("logger=wandb", "logger.wandb.artifacts=[report,store]", "logger.wandb.tags=[first]")
 VARIABLES = (
     "WANDB_MODE", "WANDB_API_KEY", "WANDB_DISABLED", "WANDB_PROJECT", "WANDB_ENTITY", "WANDB_NAME",
@@ -166,6 +168,30 @@ def test_under_an_agent_each_stage_has_its_own_id_and_the_scores_are_the_agents_
     assert runs["classifier"].name == "mine: tiny seed 0 classifier"
     assert {(run.group, run.project) for run in runs.values()} == {("night", "other")}
     assert not list((empty / "runs").rglob("*.wandb"))
+
+
+def test_the_file_for_wandb_sweep_makes_commands_that_compose(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+    spec = yaml.safe_load((ROOT / "docs/how-to/wandb-sweep.yaml").read_text("utf-8"))
+    monkeypatch.setenv("WANDB_RUN_ID", "abc123")
+    drawn = {
+        key: {
+            "value": one["value"] if "value" in one else one.get("min", one.get("values", [0])[0])
+        }
+        for key, one in spec["parameters"].items()
+    }
+    args = create_sweep_command_args({"args": drawn})["args_no_hyphens"]
+    program, *line = create_sweep_command(spec["command"])
+    assert (program, line.pop()) == ("oaa", "${args_no_hyphens}")
+    said = oaa(*line, *args, "--cfg", "job")
+    assert said.status == 0, said.err
+    composed = yaml.safe_load(said.out)
+    assert composed["name"] == "sweep-abc123"
+    assert composed["classifier"]["optimizer"]["lr"] == 0.003
+    assert composed["optimized_metric"] == spec["metric"]["name"]
 
 
 def test_another_word_for_offline_is_refused(
