@@ -5,10 +5,12 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.commands.killed import run_until
 from tests.commands.tiny import inside, oaa, words
 from tests.commands.wandb_file import ReadRun, runs_below
 
+ROOT = Path(__file__).parents[2]
 LINE = ("logger=wandb", "logger.wandb.artifacts=[report,store]", "logger.wandb.tags=[first]")
 VARIABLES = (
     "WANDB_MODE", "WANDB_API_KEY", "WANDB_DISABLED", "WANDB_PROJECT", "WANDB_ENTITY", "WANDB_NAME",
@@ -38,7 +40,7 @@ def read(tiny_voc_once: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
         without_key(patch, folder)
         patch.setenv("WANDB_TAGS", "night,  voc ")
         said = oaa("reproduce", *words(tiny_voc_once), *LINE, "methods=[oaa_mean,oaa_max]",
-                   "segmenter.validate_every=1")  # fmt: skip
+                   "classifier.validate_every=1", "segmenter.validate_every=1")  # fmt: skip
     assert said.status == 0, said.err
     runs = runs_below(folder)
     found = {run.job_type: run for run in runs}
@@ -137,7 +139,8 @@ def test_an_interrupted_run_is_recorded_as_failed_and_continued_under_its_id(
     first, second, scores = runs
     assert first.id == second.id == interrupted.id != scores.id
     assert second.exit_code == 0
-    assert max(first.values("trainer/global_step")) < max(second.values("trainer/global_step"))
+    epochs = [len(run.values("train/loss_epoch")) for run in (first, second)]
+    assert epochs == [1, 1]  # each epoch was sent once
 
 
 @pytest.mark.slow
@@ -166,6 +169,31 @@ def test_under_an_agent_each_stage_has_its_own_id_and_the_scores_are_the_agents_
     assert runs["classifier"].name == "mine: tiny seed 0 classifier"
     assert {(run.group, run.project) for run in runs.values()} == {("night", "other")}
     assert not list((empty / "runs").rglob("*.wandb"))
+
+
+def test_the_file_for_wandb_sweep_makes_commands_that_compose(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+    spec = yaml.safe_load((ROOT / "docs/how-to/wandb-sweep.yaml").read_text("utf-8"))
+    monkeypatch.setenv("WANDB_RUN_ID", "abc123")
+    values = {
+        "classifier.optimizer.lr": 0.003,
+        "classifier.optimizer.weight_decay": 0.0005,
+        "seed": 0,
+    }
+    assert values.keys() == spec["parameters"].keys()
+    drawn = {key: {"value": value} for key, value in values.items()}
+    args = create_sweep_command_args({"args": drawn})["args_no_hyphens"]
+    program, *line = create_sweep_command(spec["command"])
+    assert (program, line.pop()) == ("oaa", "${args_no_hyphens}")
+    said = oaa(*line, *args, "--cfg", "job")
+    assert said.status == 0, said.err
+    composed = yaml.safe_load(said.out)
+    assert composed["name"] == "sweep-abc123"
+    assert composed["classifier"]["optimizer"]["lr"] == 0.003
+    assert composed["optimized_metric"] == spec["metric"]["name"]
 
 
 def test_another_word_for_offline_is_refused(

@@ -56,13 +56,12 @@ def read_run(path: Path) -> ReadRun:
             found.id, found.name, found.project = run.run_id, run.display_name, run.project
             found.group, found.job_type, found.sweep = run.run_group, run.job_type, run.sweep_id
             found.tags = tuple(run.tags)
-            _update(found.config, run.config)
+            _update(found.config, run.config.update)
         elif kind == "config":
-            _update(found.config, record.config)
+            _update(found.config, record.config.update)
         elif kind == "history":
-            found.history.append(
-                {_key(item): json.loads(item.value_json) for item in record.history.item}
-            )
+            found.history.append({})
+            _update(found.history[-1], record.history.item)
         elif kind == "artifact":
             found.artifacts.append((record.artifact.type, record.artifact.name))
         elif kind == "request" and record.request.HasField("log_artifact"):
@@ -73,12 +72,13 @@ def read_run(path: Path) -> ReadRun:
     return found
 
 
-def _update(config: dict[str, Any], record: Any) -> None:
-    config.update({_key(item): json.loads(item.value_json) for item in record.update})
-
-
-def _key(item: Any) -> str:
-    return item.key or ".".join(item.nested_key)
+def _update(values: dict[str, Any], items: Any) -> None:
+    for item in items:
+        *outer, last = list(item.nested_key) or [item.key]
+        node = values
+        for name in outer:
+            node = node.setdefault(name, {})
+        node[last] = json.loads(item.value_json)
 
 
 def _records(content: bytes) -> Iterator[bytes]:

@@ -125,7 +125,8 @@ def wandb_logger(
         job_type == SCORES,
         artifacts or (),
         name=f"{env('WANDB_NAME')}: {name}" if env("WANDB_NAME") else name,
-        save_dir=env("WANDB_DIR") or folder,
+        # Absolute: W&B writes in a process of its own, which may have another current folder.
+        save_dir=Path(env("WANDB_DIR") or folder).absolute(),
         project=project or env("WANDB_PROJECT") or "oaa_pl",
         entity=entity or env("WANDB_ENTITY"),
         tags=list(dict.fromkeys([*map(str, tags or ()), *filter(None, own)])),

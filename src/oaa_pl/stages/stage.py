@@ -18,7 +18,7 @@ from oaa_pl.data.source import Source
 from oaa_pl.report.class_results import Scored, write_class_results
 from oaa_pl.report.results import Row
 from oaa_pl.runs.folders import Run
-from oaa_pl.runs.record import StageRecord, read_done, read_files
+from oaa_pl.runs.record import StageRecord, read_done, read_files, read_key
 from oaa_pl.runs.shared import copy_stage, one_job_at_a_time, twin_of
 from oaa_pl.stages.metrics import AddedMetrics
 from oaa_pl.stages.parts import Config, Data
@@ -144,7 +144,11 @@ class Stage(ABC):
         if twin is None:
             return False
         seed = twin.parents[len(own[-1].parts) - 1]
-        for place in own:
+        # A kill while copying leaves some of them; of another training they must not be replaced.
+        here = [place for place in own if (run.root / place / "done.json").is_file()]
+        if any(read_key(run.root / place) != read_key(seed / place) for place in here):
+            return False
+        for place in (place for place in own if place not in here):
             copy_stage(seed / place, run.root / place)
             log.info("%s: copied from %s", run.root / place, seed / place)
         return True
