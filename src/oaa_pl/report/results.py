@@ -235,19 +235,16 @@ def _readable(path: Path) -> list[Row]:
 
 
 def _parse(path: Path, line: int, record: Sequence[str]) -> Row:
+    where, cure = f"{path}, line {line}: expected", "repair the row"
     if len(record) != len(COLUMNS):
-        raise ConfigError(
-            f"{path}, line {line}: expected {len(COLUMNS)} fields, got {len(record)}; "
-            "repair the row"
-        )
+        raise ConfigError(f"{where} {len(COLUMNS)} fields, got {len(record)}; {cure}")
     experiment, seed, dataset, split, stage, method, metric, value = record
     try:
         row = Row(experiment, int(seed), dataset, split, stage, method, metric, float(value))
     except ValueError as error:
         raise ConfigError(
-            f"{path}, line {line}: expected an integer seed and a number as value, got {seed!r} "
-            f"and {value!r}; repair the row"
+            f"{where} an integer seed and a number as value, got {seed!r} and {value!r}; {cure}"
         ) from error
     if math.isinf(row.value):
-        raise ConfigError(f"{path}, line {line}: expected a finite value, got {value!r}")
+        raise ConfigError(f"{where} a finite value, got {value!r}")
     return row
