@@ -22,7 +22,7 @@ def content(fusion: str) -> tuple[np.ndarray, np.ndarray]:
     index, category = PAIRS.pairs.T
     for epoch in range(2):
         store.fuse(index, category, random_maps(ROWS, epoch), epoch=epoch)
-    return store.state, store.rows
+    return store.state.copy(), store.rows.copy()
 
 
 @pytest.fixture(params=list(FUSIONS))
