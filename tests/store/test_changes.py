@@ -36,7 +36,7 @@ def fuse(store: MemmapStore, *rows: int, seed: int = 0) -> None:
 
 
 def layers(store: Path, generation: int) -> list[str]:
-    return change_files(os.listdir(folder_of(store, generation)))
+    return change_files(file.name for file in folder_of(store, generation).iterdir())
 
 
 def content(store: Path, generation: int) -> tuple[bytes, bytes]:

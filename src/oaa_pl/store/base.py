@@ -62,7 +62,7 @@ class MapStore(ABC):
         self.state, self.rows = state.view(), rows.view()
         self.state.flags.writeable = self.rows.flags.writeable = False
 
-    def _changes(self, rows: Ints | slice) -> None:
+    def _changes(self, rows: Ints | slice) -> None:  # noqa: B027  # for who commits changes alone
         """Called with the rows that are about to change: (K,)."""
 
     def fuse(

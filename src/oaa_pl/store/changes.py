@@ -7,10 +7,10 @@
     <store>/generations/000009/rows.npy, seal.json   as in every generation
 
 Each generation has all that it needs in its own folder, so any of the others may be dropped. A copy
-of the folder without hard links is as good, only larger.
+of the folder without hard links is as good, and larger.
 
 What a reader has to put together stays bounded: a new file of changes replaces those before it
-that are not more than twice as large, and where more than a quarter of all rows would lie in such
+that are not more than twice as large, and where more than a quarter of all rows would be in such
 files, the state is written as a whole. So over many commits a changed row is written about
 log2(R) + 4 times at the most, and a commit writes 13 bytes of each other row: its record.
 
@@ -37,7 +37,7 @@ __all__ = ["Since", "change_type", "linked", "save_changes"]
 SMALLEST = 1 << 24
 """Bytes of the smallest state that is not written as a whole: below, that takes no time."""
 
-_LARGEST_PART = 4  # at most one in so many rows lies in files of changes
+_LARGEST_PART = 4  # at most one in so many rows is in files of changes
 
 Rows = NDArray[np.int64]
 
@@ -103,15 +103,15 @@ def linked(
         The seals of the linked files, and the rows that the newer generation must have in a file of
         its own, ascending. None if its state must be written as a whole.
     """
-    room = len(state) // _LARGEST_PART
-    if state.nbytes < SMALLEST or len(changed) > room:
+    most = len(state) // _LARGEST_PART
+    if state.nbytes < SMALLEST or len(changed) > most:
         return None
     try:
         seal = read_seal(older)
         layers = {name: _rows_in(older / name) for name in change_files(seal)}
         while layers and len(changed) and len(layers[list(layers)[-1]]) <= 2 * len(changed):
             changed = np.union1d(layers.popitem()[1], changed)
-        if sum(map(len, layers.values())) + len(changed) > room:
+        if sum(map(len, layers.values())) + len(changed) > most:
             return None
         kept = ["state.npy", *layers]
         for name in kept:
@@ -119,8 +119,8 @@ def linked(
         _announce(older.parent.parent)
     except StoreError:
         raise
-    except DAMAGE:  # the file system knows no links; or somebody has damaged the older generation
-        for name in ("state.npy", *change_files(os.listdir(newer))):
+    except DAMAGE:  # the file system knows no links, or the older generation is damaged
+        for name in ("state.npy", *change_files(one.name for one in newer.iterdir())):
             (newer / name).unlink(missing_ok=True)
         return None
     return {name: seal[name] for name in kept}, changed

@@ -7,7 +7,6 @@ Shapes: R rows (present pairs), h x w cells of the grid.
 """
 
 import io
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +67,7 @@ def examine(store: Path, generation: int, header: Header, count: int) -> Finding
     state = _salvaged(folder / "state.npy", header.rule.dtype, header.state_shape(count))
     rows = _salvaged(folder / "rows.npy", ROW, (count,))
     good = row_checksums(state, rows) == rows["checksum"]
-    for name in change_files(os.listdir(folder)):
+    for name in change_files(one.name for one in folder.iterdir()):
         _take_changes(folder / name, state, rows, good)
     damaged = np.flatnonzero(~good)
     state[damaged], rows[damaged] = 0, 0
@@ -119,9 +118,7 @@ def _salvaged(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -
     return array
 
 
-def _take_changes(
-    path: Path, state: np.ndarray, rows: np.ndarray, good: NDArray[np.bool_]
-) -> None:
+def _take_changes(path: Path, state: np.ndarray, rows: np.ndarray, good: NDArray[np.bool_]) -> None:
     """Set rows that are not good yet to what a file of changes has of them, if that is good.
 
     A row's checksum tells which of its states is the committed one. So a damaged file, or a damaged

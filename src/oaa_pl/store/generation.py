@@ -174,7 +174,7 @@ def open_generation(
         state = mapped(folder / "state.npy", dtype, shape, "c" if changes else "r")
         for change in changes:
             if len(change) and not 0 <= change["row"].min() <= change["row"].max() < count:
-                raise ValueError(f"changes of rows that are not in 0..{count - 1}")
+                raise StoreError(f"{folder} has changes of rows that are not in 0..{count - 1}")
             state[change["row"]] = change["state"]
         state.flags.writeable = False
         rows = np.array(mapped(folder / "rows.npy", ROW, (count,)))

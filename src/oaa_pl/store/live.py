@@ -44,7 +44,7 @@ def map_live(
 def save_shard(
     store: Path, rank: int, changed: NDArray[np.int64], state: np.ndarray, rows: np.ndarray
 ) -> None:
-    """Hand over what a process has changed since the last commit.
+    """Pass on what a process has changed since the last commit.
 
     Args:
         store: the store's folder.

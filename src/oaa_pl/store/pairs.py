@@ -80,7 +80,7 @@ class Pairs:
     @cached_property
     def first_row(self) -> NDArray[np.int64]:
         """First row of each image, and R at the end: (N + 1,)."""
-        # Not the row of each pair, present or not: (N, C) numbers are too many for a large data set.
+        # Not the row of each pair, present or not: (N, C) large numbers would fill a memory.
         return np.concatenate([[0], np.cumsum(self.labels.sum(axis=1))])
 
     def rows_of(self, index: NDArray[np.int64], category: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -93,11 +93,17 @@ class Pairs:
         Returns:
             Rows, (K,).
         """
-        earlier = np.arange(len(self.classes)) < category[:, None]
-        before = (self.labels[index] & earlier).sum(axis=1)
-        rows: NDArray[np.int64] = self.first_row[index] + before
-        rows[~self.labels[index, category]] = -1
+        place = self._places[index, category]
+        rows: NDArray[np.int64] = self.first_row[index] + place - 1
+        rows[place == 0] = -1
         return rows
+
+    @cached_property
+    def _places(self) -> NDArray[np.unsignedinteger[Any]]:
+        """Place of each class among those of its image, from 1; 0 where it is absent: (N, C)."""
+        counts = np.cumsum(self.labels, axis=1, dtype=np.min_scalar_type(len(self.classes)))
+        places: NDArray[np.unsignedinteger[Any]] = np.multiply(counts, self.labels, out=counts)
+        return places
 
     @cached_property
     def pairs(self) -> NDArray[np.int64]:
