@@ -74,8 +74,9 @@ smoke: export WANDB_MODE := offline
 smoke: $(STAMP) ## The whole pipeline at toy size, in seconds
 	$(BIN)/oaa reproduce experiment=smoke $(ARGS)
 
-bench: $(STAMP) ## Speed of data loading, training steps and the store
-	$(BIN)/python benchmarks/throughput.py $(ARGS)
+bench: $(STAMP) ## Speeds, and ratios of two ways to do the same work (docs/speed.md)
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/ratios.py $(ARGS)
 
 # Hide tqdm's advice to install widgets, which shows a path of this machine.
 notebooks: export PYTHONWARNINGS := ignore:IProgress not found

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oaa_pl.attention.fusion import Fusion, Maximum, RunningMean, fusion_named
+from oaa_pl.attention.fusion import FUSIONS, Fusion, Maximum, RunningMean, fusion_named
 from oaa_pl.attention.fusion_beyond_paper import ExponentialMean, NoisyOr, PowerMean
 from oaa_pl.errors import ConfigError
 
@@ -304,3 +304,54 @@ def test_a_mean_is_not_darkened_by_a_crop_that_did_not_show_the_cell() -> None:
     attention[1, 0, :, :2] = 0
     mean = RunningMean().cumulative(fused(RunningMean(), attention, inside))
     assert (mean == 0.5).all()
+
+
+@EVERY
+@pytest.mark.parametrize("kind", ["plain", "read-only", "by columns", "float64", "-0"])
+@pytest.mark.parametrize("shown", ["everything", "all cells", "some cells", "no cell"])
+def test_fusing_in_place_is_the_update_of_these_rows_alone(
+    rule: Fusion, kind: str, shown: str
+) -> None:
+    generator = np.random.default_rng(0)
+    attention = generator.random((3, 4, 5), np.float32)
+    attention = {
+        "plain": attention,
+        "read-only": np.broadcast_to(attention[:1], attention.shape),
+        "by columns": np.asfortranarray(attention),
+        "float64": generator.random((3, 4, 5)),
+        "-0": attention * (generator.random((3, 4, 5)) < 0.5) * np.float32(-0.0),
+    }[kind]
+    share = {"everything": 1.0, "all cells": 1.0, "some cells": 0.5, "no cell": 0.0}[shown]
+    inside = generator.random(attention.shape) < share
+    rows = np.array([6, 0, 3])
+    state = np.zeros((8, rule.planes, 4, 5), rule.dtype)
+    for _ in range(2):
+        expected = state.copy()
+        expected[rows] = rule.update(state[rows], attention, inside)
+        rule.update_rows(state, rows, attention, None if shown == "everything" else inside)
+        assert state.tobytes() == expected.tobytes()
+
+
+def test_every_attention_is_rounded_to_float16_as_numpy_rounds_it() -> None:
+    halves = np.arange(np.float16(1).view(np.uint16) + 1, dtype=np.uint16).view(np.float16)
+    between = (halves[1:].astype(np.float32) + halves[:-1].astype(np.float32)) / 2
+    near = [np.nextafter(between, np.float32(side)) for side in (0, 1)]
+    values = np.concatenate([halves.astype(np.float32), between, *near])
+    state = np.zeros((1, 1, 1, len(values)), np.float16)
+    Maximum().update_rows(state, np.array([0]), values[None, None], None)
+    assert state.tobytes() == values.astype(np.float16).tobytes()
+
+
+def test_a_rule_with_its_own_update_inherits_no_shortcut_of_another() -> None:
+    class Halved(Maximum):
+        name = "halved for a test"
+
+        def update(
+            self, state: np.ndarray, attention: np.ndarray, inside: np.ndarray
+        ) -> np.ndarray:
+            return super().update(state, attention / 2, inside)
+
+    rule = FUSIONS.pop("halved for a test")()
+    state = np.zeros((2, 1, 1, 1), np.float16)
+    rule.update_rows(state, np.array([1]), np.ones((1, 1, 1), np.float32), None)
+    assert state.ravel().tolist() == [0, 0.5]

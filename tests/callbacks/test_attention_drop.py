@@ -237,7 +237,8 @@ def test_a_strangers_module_hides_features_and_accumulates_what_is_left(tmp_path
     for index in range(7):
         categories, attention = strong.maps(index)
         hidden = attention.max(axis=0) > 0.5 + 1e-3
-        for row in strong.pairs.row_of[index, categories]:
+        images = np.full(len(categories), index)
+        for row in strong.pairs.rows_of(images, categories):
             assert len(set(second[row][hidden].tolist())) <= 1
             checked += int(hidden.sum())
     assert checked > 20

@@ -137,7 +137,7 @@ class Failing(Callback):
             fail(self.how)
         # Rank 0 has its second generation half written, the others are about to hand theirs over.
         place: Any = generation if self.rank == 0 else memmap
-        name = "seal_rows" if self.rank == 0 else "save_array"
+        name = "seal_rows" if self.rank == 0 else "save_shard"
         setattr(place, name, lambda *_: fail(self.how))
 
 

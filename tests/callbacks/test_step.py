@@ -85,7 +85,9 @@ def test_a_batch_that_read_batch_cannot_read_says_how_to_add_an_index(
         batch_fields([torch.ones(2, 3, 8, 8), torch.ones(2, 3)], read_batch)
 
 
-@pytest.mark.parametrize("labels", [["cat", "dog"], [[1, 0], [1]], object()], ids=str)
+@pytest.mark.parametrize(
+    "labels", [["cat", "dog"], [[1, 0], [1]], object()], ids=["texts", "ragged", "object"]
+)
 def test_a_field_that_is_not_numbers_is_named(labels: Any) -> None:
     with pytest.raises(ConfigError, match="a batch's 'labels' must be numbers, got"):
         batch_fields({"labels": labels, "index": [0, 1]})

@@ -9,10 +9,11 @@ from tests.store.contract import PAPERS
 
 from oaa_pl.errors import StoreError
 from oaa_pl.store.damage import Findings, examine
-from oaa_pl.store.generation import FILES, folder_of
+from oaa_pl.store.generation import folder_of
 from oaa_pl.store.layout import ROW, Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.store.reader import StoreReader, read_identity
+from oaa_pl.store.seal import FILES
 
 pytestmark = pytest.mark.reliability
 

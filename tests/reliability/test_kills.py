@@ -29,11 +29,12 @@ from tests.callbacks.tiny_run import EPOCHS, FUSIONS, train
 from oaa_pl.callbacks.checkpoint import AtomicCheckpointIO
 from oaa_pl.callbacks.generations import GENERATIONS
 from oaa_pl.callbacks.resumable import LAST
-from oaa_pl.store.generation import committed, row_checksums, seal_of
+from oaa_pl.store.generation import committed, seal_of
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.store.merge import merge_stores
 from oaa_pl.store.reader import StoreReader
+from oaa_pl.store.seal import row_checksums
 
 pytestmark = pytest.mark.reliability
 

@@ -21,7 +21,7 @@ def content(fusion: str) -> tuple[np.ndarray, np.ndarray]:
     index, category = PAIRS.pairs.T
     for epoch in range(2):
         store.fuse(index, category, random_maps(ROWS, epoch), epoch=epoch)
-    return store.state, store.rows
+    return store.state.copy(), store.rows.copy()
 
 
 @pytest.fixture(params=[*PAPERS, "exponential_mean(rate=0.25)"])
@@ -207,7 +207,7 @@ def test_rows_that_were_sealed_damaged_are_found(store: Path, fusion: str) -> No
 def write_with_checksums(store: Path, generation: int, state: np.ndarray, rows: np.ndarray) -> None:
     """Seal rows with the checksums that they bring."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("oaa_pl.store.generation.seal_rows", lambda state, rows: rows)
+        patch.setattr("oaa_pl.store.generation.seal_rows", lambda state, rows, *_: rows)
         write_generation(store, generation, state, rows)
 
 

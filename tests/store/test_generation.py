@@ -14,11 +14,11 @@ from oaa_pl.store.generation import (
     drop,
     folder_of,
     open_generation,
-    seal_rows,
     sweep,
     write_generation,
 )
 from oaa_pl.store.layout import ROW, Header
+from oaa_pl.store.seal import seal_rows
 
 HEADER: Header = header_of("running_mean")
 ROWS = len(PAIRS.pairs)

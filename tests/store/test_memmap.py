@@ -504,10 +504,10 @@ def test_a_damaged_or_short_file_is_refused(tmp_path: Path, name: str, damage: s
 def test_a_newer_store_is_refused_by_reader_and_writer(tmp_path: Path) -> None:
     filled(tmp_path)
     header = tmp_path / "header.json"
-    header.write_text(header.read_text().replace('"version": 1', '"version": 3'))
-    with pytest.raises(StoreError, match="has store version 3"):
+    header.write_text(header.read_text().replace('"version": 1', '"version": 5'))
+    with pytest.raises(StoreError, match="has store version 5"):
         StoreReader(tmp_path)
-    with pytest.raises(StoreError, match="has store version 3"):
+    with pytest.raises(StoreError, match="has store version 5"):
         MemmapStore(tmp_path, header_of(), PAIRS)
 
 

@@ -232,7 +232,7 @@ def test_labels_may_be_whatever_says_zero_or_one(labels: Any) -> None:
     pairs = Pairs(PAIRS.ids, PAIRS.classes, labels)
     assert pairs.fingerprint == PAIRS.fingerprint
     assert pairs.labels.dtype == bool
-    assert np.array_equal(pairs.row_of, PAIRS.row_of)
+    assert np.array_equal(pairs.labels, PAIRS.labels)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from hypothesis.stateful import (
 from tests.store.contract import GRID, PAIRS, PAPERS, batch, header_of, random_maps, snapshot
 
 from oaa_pl.errors import StoreError, StoreMismatchError, StoreNotEmptyError
+from oaa_pl.store import changes as changes_file
 from oaa_pl.store import generation as generation_file
 from oaa_pl.store import memmap as memmap_file
 from oaa_pl.store.base import MapStore
@@ -552,8 +553,13 @@ class StoreMachine(RuleBasedStateMachine):
             assert snapshot(reader) == bits
 
 
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[StoreMachine]:
+@pytest.fixture(params=["whole generations", "generations of changes"])
+def machine(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> type[StoreMachine]:
+    if request.param == "generations of changes":  # also of a small store, and as many as can be
+        monkeypatch.setattr(changes_file, "SMALLEST", 0)
+        monkeypatch.setattr(changes_file, "_LARGEST_PART", 1)
     # A kill is no power cut: the kernel keeps what was written, and waiting for the disk a hundred
     # thousand times would show nothing.
     monkeypatch.setattr(os, "fsync", lambda _: None)

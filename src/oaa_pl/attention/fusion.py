@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from typing_extensions import override
 
@@ -26,6 +27,7 @@ __all__ = ["FUSIONS", "Fusion", "Maximum", "RunningMean", "fusion_named"]
 
 Maps = NDArray[np.float32]
 Inside = NDArray[np.bool_]
+Rows = NDArray[np.int64]
 
 
 FUSIONS: dict[str, type["Fusion"]] = {}
@@ -62,6 +64,9 @@ class Fusion(ABC):
             ConfigError: if another rule has the name.
         """
         super().__init_subclass__()
+        if "update" in vars(cls) and "update_rows" not in vars(cls):
+            # An inherited shortcut is one of another rule.
+            cls.update_rows = Fusion.update_rows  # type: ignore[method-assign]
         known = FUSIONS.get(cls.name)
         if known is not None and _path(known) != _path(cls):
             raise ConfigError(
@@ -89,6 +94,22 @@ class Fusion(ABC):
             New state, (K, planes, h, w); the arguments are left alone.
         """
 
+    def update_rows(
+        self, state: np.ndarray, rows: Rows, attention: Maps, inside: Inside | None
+    ) -> None:
+        """Fuse maps into some rows of a store's state, in place: `update`, without its copies.
+
+        A rule overrides it where it can be faster. The outcome must be that of `update`.
+
+        Args:
+            state: of all R rows, (R, planes, h, w).
+            rows: the row of each map, 0..R-1, none twice, (K,).
+            attention: in [0, 1], (K, h, w).
+            inside: cells to fuse; the others keep their state, (K, h, w). All cells if None.
+        """
+        shown = np.ones(attention.shape, bool) if inside is None else inside
+        state[rows] = self.update(state[rows], attention, shown)
+
     @abstractmethod
     def merge(self, state: np.ndarray, other: np.ndarray) -> np.ndarray:
         """State of two shards accumulated apart: (..., planes, h, w) each.
@@ -113,6 +134,21 @@ class Maximum(Fusion):
         fresh = np.where(inside, attention, 0).astype(self.dtype)
         fused: np.ndarray = np.maximum(state, fresh[:, None])
         return fused
+
+    @override
+    def update_rows(
+        self, state: np.ndarray, rows: Rows, attention: Maps, inside: Inside | None
+    ) -> None:
+        # NumPy computes with float16 cell by cell. Numbers that are not negative have the order of
+        # their bits, which whole numbers compare many at a time; -0 has the smallest bits of all.
+        fresh = _half(attention).view(np.int16)
+        if inside is not None and not inside.all():
+            fresh *= inside
+        bits = state.view(np.int16)
+        kept = bits.take(rows, axis=0)
+        state_of_cells = kept[:, 0]
+        np.maximum(state_of_cells, fresh, out=state_of_cells)
+        bits[rows] = kept
 
     @override
     def merge(self, state: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -184,3 +220,17 @@ def _form(name: str) -> str:
     """How a rule is written, with a place for each parameter."""
     values = ", ".join(f"{one}=NUMBER" for one in FUSIONS[name].parameters)
     return f"{name}({values})" if values else name
+
+
+def _half(attention: Maps) -> NDArray[np.float16]:
+    """Attention as float16, rounded to the nearest: a new array, as `astype` makes it.
+
+    Torch has the processor's own instruction for it, NumPy has not: 2 against 100 microseconds for
+    64 maps of 32 x 32 cells.
+    """
+    if attention.dtype != np.float32 or not attention.flags.c_contiguous:
+        return attention.astype(np.float16)
+    if not attention.flags.writeable:  # torch warns of such memory
+        attention = attention.copy()
+    half: NDArray[np.float16] = torch.from_numpy(attention).half().numpy()
+    return half

@@ -160,7 +160,8 @@ class AttentionDrop(Callback):
         for place, image in enumerate(index.tolist()):
             if np.random.default_rng([_DROP, self.seed, epoch, image]).random() < self.rate:
                 categories, attention = maps.maps(image)
-                origin = maps.rows["origin"][maps.pairs.row_of[image, categories]]
+                images = np.full(len(categories), image)
+                origin = maps.rows["origin"][maps.pairs.rows_of(images, categories)]
                 accepted = attention[origin == ORIGIN_ACCEPTED]
                 strongest[place] = accepted.max(axis=0, initial=0)
         return strongest

@@ -62,7 +62,7 @@ def repair(path: Path, checkpoint: Path | None = None) -> Findings:
     # Before the store is opened: what is missing or foreign must not touch it.
     model = _model(path, header, pairs, checkpoint) if len(found.damaged) else None
     with MemmapStore(path, header, pairs, overwrite=True) as store:
-        store.state[:], store.rows[:] = found.state, found.rows
+        store.replace(found.state, found.rows)
         if model is not None:
             net, data, read = model
             export(net, [data], store, read, only=pairs.pairs[found.damaged], what="repair")

@@ -10,14 +10,17 @@ Shapes: K maps of h x w cells; R rows; C foreground classes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.errors import StoreError
+from oaa_pl.store.bits import surely_attention
+from oaa_pl.store.files import blocks
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
+from oaa_pl.store.order import require_later
+from oaa_pl.store.waves import waves
 
 __all__ = ["ImageMaps", "MapStore"]
 
@@ -42,14 +45,25 @@ class MapStore(ABC):
     Attributes:
         header: what the maps mean.
         pairs: which rows there are.
-        state: what the fusion rule keeps, (R, planes, h, w).
-        rows: a `layout.ROW` record per row, (R,).
+        state: what the fusion rule keeps, read-only, (R, planes, h, w).
+        rows: a `layout.ROW` record per row, read-only, (R,).
     """
 
     header: Header
     pairs: Pairs
     state: np.ndarray
     rows: np.ndarray
+
+    def _hold(self, state: np.ndarray, rows: np.ndarray) -> None:
+        """Keep the maps in these arrays: (R, planes, h, w) and (R,)."""
+        # Plain arrays: each look into a `numpy.memmap` makes one more of them, in microseconds.
+        self._state, self._rows = np.asarray(state), np.asarray(rows)
+        # Others only read: a row that changes without `_changes` would be missing in a commit.
+        self.state, self.rows = state.view(), rows.view()
+        self.state.flags.writeable = self.rows.flags.writeable = False
+
+    def _changes(self, rows: Ints | slice) -> None:  # noqa: B027  # for who commits changes alone
+        """Called with the rows that are about to change: (K,)."""
 
     def fuse(
         self,
@@ -74,18 +88,19 @@ class MapStore(ABC):
         """
         rows = self._rows_of(index, category)
         attention = self._checked(attention, len(rows))
-        inside = np.ones(attention.shape, bool) if inside is None else inside
-        if inside.shape != attention.shape:
+        if inside is not None and inside.shape != attention.shape:
             raise StoreError(f"inside must be {attention.shape} (K, h, w), got {inside.shape}")
-        for wave in _without_repeats(rows):
-            at = rows[wave]
-            old = self.state[at]
+        self._changes(rows)
+        for wave in waves(rows):
+            at, shown = rows[wave], None if inside is None else inside[wave]
             # A fallback was never accepted: the first accepted map starts from nothing.
-            old[self.rows["origin"][at] == ORIGIN_FALLBACK] = 0
-            self.state[at] = self.header.rule.update(old, attention[wave], inside[wave])
-            self.rows["updates"][at] += 1
-            self.rows["last_epoch"][at] = epoch
-            self.rows["origin"][at] = ORIGIN_ACCEPTED
+            fallback = at[self._rows["origin"][at] == ORIGIN_FALLBACK]
+            if len(fallback):
+                self._state[fallback] = 0
+            self.header.rule.update_rows(self._state, at, attention[wave], shown)
+            self._rows["updates"][at] += 1
+            self._rows["last_epoch"][at] = epoch
+            self._rows["origin"][at] = ORIGIN_ACCEPTED
 
     def fill(
         self, index: Ints, category: Ints, attention: NDArray[np.float32], epoch: int = 0
@@ -106,61 +121,66 @@ class MapStore(ABC):
         """
         rows = self._rows_of(index, category)
         attention = self._checked(attention, len(rows))
-        for wave in _without_repeats(rows):
-            never = wave[self.rows["origin"][rows[wave]] != ORIGIN_ACCEPTED]
-            at, fallback = rows[never], attention[never]
-            shown = np.ones(fallback.shape, bool)
-            empty = np.zeros_like(self.state[at])
-            self.state[at] = self.header.rule.update(empty, fallback, shown)
-            self.rows["last_epoch"][at] = epoch
-            self.rows["origin"][at] = ORIGIN_FALLBACK
+        for wave in waves(rows):
+            never = self._rows["origin"][rows[wave]] != ORIGIN_ACCEPTED
+            at, fallback = rows[wave][never], attention[wave][never]
+            self._changes(at)
+            self._state[at] = 0
+            self.header.rule.update_rows(self._state, at, fallback, None)
+            self._rows["last_epoch"][at] = epoch
+            self._rows["origin"][at] = ORIGIN_FALLBACK
 
     def absorb(
-        self, state: np.ndarray, rows: np.ndarray, earlier: NDArray[np.uint32] | None = None
+        self,
+        state: np.ndarray,
+        rows: np.ndarray,
+        at: Ints | None = None,
+        earlier: NDArray[np.uint32] | None = None,
     ) -> None:
         """Merge what another shard of the same store accumulated into this one.
 
         Args:
-            state: the other shard's state, (R, planes, h, w).
-            rows: its `layout.ROW` records, (R,).
-            earlier: how many updates of each row came before all those of the other shard, (R,);
-                None: not known. Only a rule that is `in_order` needs it.
+            state: the other shard's state, (K, planes, h, w).
+            rows: its `layout.ROW` records, (K,).
+            at: the rows that they belong to, none twice, (K,); all R rows if None.
+            earlier: how many updates of each of these rows came before all those of the other
+                shard, (K,); None: not known. Only a rule that is `in_order` needs it.
 
         Raises:
             StoreError: if both shards have maps of a pair, the rule needs to know which came later,
                 and that is not known. This store is then unchanged.
         """
+        mine = np.arange(len(rows)) if at is None else at
         if self.header.rule.in_order:
-            self._require_later(rows, earlier)
-        at = np.flatnonzero(rows["origin"] == ORIGIN_ACCEPTED)
-        # As in `fuse`: a fallback was never accepted, so what it was starts from nothing.
-        fallback = at[self.rows["origin"][at] == ORIGIN_FALLBACK]
-        self.state[fallback], self.rows[fallback] = 0, 0
-        self.state[at] = self.header.rule.merge(self.state[at], state[at])
-        self.rows["updates"][at] += rows["updates"][at]
-        self.rows["origin"][at] = ORIGIN_ACCEPTED
-        last = np.maximum(self.rows["last_epoch"], rows["last_epoch"])
-        self.rows["last_epoch"][at] = last[at]
-        filled = rows["origin"] == ORIGIN_FALLBACK
-        at = np.flatnonzero(filled & (self.rows["origin"] != ORIGIN_ACCEPTED))
-        self.state[at] = self.header.rule.merge(self.state[at], state[at])
-        self.rows["last_epoch"][at] = last[at]
-        self.rows["origin"][at] = ORIGIN_FALLBACK
+            require_later(self, rows, mine, earlier)
+        for part in blocks(len(rows), state[:1].nbytes):  # a store may be larger than the memory
+            self._absorb_block(np.asarray(state[part]), rows[part], mine[part])
 
-    def _require_later(self, rows: np.ndarray, earlier: NDArray[np.uint32] | None) -> None:
-        """Refuse to merge rows of which neither side is known to be the later one."""
-        mine, theirs = self.rows["origin"], rows["origin"]
-        known = np.zeros(len(rows), bool) if earlier is None else self.rows["updates"] == earlier
-        both = (mine == theirs) & (mine != ORIGIN_NONE)
-        unknown = both & ~(known & (mine == ORIGIN_ACCEPTED))
-        if unknown.any():
-            image, category = self.pairs.pairs[int(np.flatnonzero(unknown)[0])]
-            raise StoreError(
-                f"fusion {self.header.fusion} depends on the order of the maps, and for "
-                f"{int(unknown.sum())} pairs, first {self.pairs.ids[image]!r} "
-                f"{self.pairs.classes[category]!r}, it is not known which of two shards came "
-                "later; let one process see each image once per epoch, or use another fusion"
-            )
+    def _absorb_block(self, state: np.ndarray, rows: np.ndarray, at: Ints) -> None:
+        rule, origin = self.header.rule, self._rows["origin"]
+        accepted, filled = (rows["origin"] == kind for kind in (ORIGIN_ACCEPTED, ORIGIN_FALLBACK))
+        filled &= origin[at] != ORIGIN_ACCEPTED
+        self._changes(at[accepted | filled])
+        # As in `fuse`: a fallback was never accepted, so what it was starts from nothing.
+        fallback = at[accepted & (origin[at] == ORIGIN_FALLBACK)]
+        self._state[fallback], self._rows[fallback] = 0, 0
+        last = np.maximum(self._rows["last_epoch"][at], rows["last_epoch"])
+        for taken, kind in ((accepted, ORIGIN_ACCEPTED), (filled, ORIGIN_FALLBACK)):
+            mine = at[taken]
+            self._state[mine] = rule.merge(self._state[mine], state[taken])
+            self._rows["last_epoch"][mine] = last[taken]
+            origin[mine] = kind
+        self._rows["updates"][at[accepted]] += rows["updates"][accepted]
+
+    def replace(self, state: np.ndarray, rows: np.ndarray) -> None:
+        """Hold these maps and no others.
+
+        Args:
+            state: what the fusion rule keeps, (R, planes, h, w).
+            rows: a `layout.ROW` record per row, (R,).
+        """
+        self._changes(slice(None))
+        self._state[:], self._rows[:] = state, rows
 
     def missing(self) -> Ints:
         """Pairs (image, class) with neither an accepted nor a fallback map: (K, 2)."""
@@ -170,8 +190,9 @@ class MapStore(ABC):
     def maps(self, index: int) -> ImageMaps:
         """The cumulative maps of one image's present classes."""
         categories = np.flatnonzero(self.pairs.labels[index])
-        rows = self.pairs.row_of[index, categories]
-        return ImageMaps(categories, self.header.rule.cumulative(np.asarray(self.state[rows])))
+        start = int(self.pairs.first_row[index])
+        state = np.asarray(self.state[start : start + len(categories)])
+        return ImageMaps(categories, self.header.rule.cumulative(state))
 
     def dense(self, index: int) -> NDArray[np.float32]:
         """The cumulative maps of one image for every class, zero for absent ones: (C, h, w)."""
@@ -205,7 +226,7 @@ class MapStore(ABC):
                 f"index and category must be 1-d, of one length, below {images} and {classes}; "
                 f"got {index} and {category}"
             )
-        rows = self.pairs.row_of[index, category]
+        rows = self.pairs.rows_of(index, category)
         if (rows < 0).any():
             k = int(np.flatnonzero(rows < 0)[0])
             raise StoreError(
@@ -218,18 +239,9 @@ class MapStore(ABC):
         expected = (count, *self.header.grid)
         if attention.shape != expected:
             raise StoreError(f"attention must be {expected} (K, h, w), got {attention.shape}")
-        # Written so that NaN fails it too.
-        if count and not (attention.min() >= 0 and attention.max() <= 1):
-            raise StoreError(
-                f"attention must be in [0, 1], got {attention.min()} to {attention.max()}"
-            )
+        if count and not surely_attention(attention):
+            low, high = attention.min(), attention.max()
+            # Written so that NaN fails it too.
+            if not (low >= 0 and high <= 1):
+                raise StoreError(f"attention must be in [0, 1], got {low} to {high}")
         return attention
-
-
-def _without_repeats(rows: Ints) -> Iterator[Ints]:
-    """Split positions into waves in which no row repeats: fancy assignment keeps one of them."""
-    left = np.arange(len(rows))
-    while len(left):
-        _, first = np.unique(rows[left], return_index=True)
-        yield left[np.sort(first)]
-        left = np.delete(left, first)

@@ -5,9 +5,10 @@ from pathlib import Path
 from oaa_pl.errors import StoreError, StoreNotEmptyError
 from oaa_pl.files.lock import WriterLock
 from oaa_pl.store.files import write_text
-from oaa_pl.store.generation import DAMAGE, committed, folder_of, mapped, sweep
+from oaa_pl.store.generation import committed, folder_of, mapped, sweep
 from oaa_pl.store.layout import ORIGIN_NONE, ROW, Header, Pairs
 from oaa_pl.store.reader import read_identity
+from oaa_pl.store.seal import DAMAGE
 
 __all__ = ["claim", "require_no_maps"]
 

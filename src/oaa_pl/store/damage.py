@@ -15,17 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.errors import StoreError
-from oaa_pl.store.files import checksum
+from oaa_pl.store.changes import change_type
+from oaa_pl.store.files import blocks, checksum
 from oaa_pl.store.generation import (
-    DAMAGE,
-    FILES,
     committed,
     folder_of,
     open_generation,
-    read_seal,
-    row_checksums,
 )
 from oaa_pl.store.layout import ROW, Header
+from oaa_pl.store.seal import DAMAGE, change_files, read_seal, row_checksums
 
 __all__ = ["Findings", "examine"]
 
@@ -68,7 +66,10 @@ def examine(store: Path, generation: int, header: Header, count: int) -> Finding
     problems = _problems(folder)
     state = _salvaged(folder / "state.npy", header.rule.dtype, header.state_shape(count))
     rows = _salvaged(folder / "rows.npy", ROW, (count,))
-    damaged = np.flatnonzero(row_checksums(state, rows) != rows["checksum"])
+    good = row_checksums(state, rows) == rows["checksum"]
+    for name in change_files(one.name for one in folder.iterdir()):
+        _take_changes(folder / name, state, rows, good)
+    damaged = np.flatnonzero(~good)
     state[damaged], rows[damaged] = 0, 0
     if not problems:
         try:
@@ -89,7 +90,7 @@ def _problems(folder: Path) -> list[str]:
     except DAMAGE as error:
         return [f"{folder / 'seal.json'} is damaged ({error!r})"]
     found = []
-    for name in FILES:
+    for name in seal:
         path, size, crc = folder / name, seal[name]["bytes"], seal[name]["crc32"]
         try:
             if path.stat().st_size != size:
@@ -115,6 +116,28 @@ def _salvaged(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -
         file.seek(_header_size(dtype, shape))
         file.readinto(content.data)
     return array
+
+
+def _take_changes(path: Path, state: np.ndarray, rows: np.ndarray, good: NDArray[np.bool_]) -> None:
+    """Set rows that are not good yet to what a file of changes has of them, if that is good.
+
+    A row's checksum tells which of its states is the committed one. So a damaged file, or a damaged
+    place in it, never moves a state to another row.
+    """
+    kind = change_type(state.dtype, state.shape)
+    # The size of the header does not depend on the number of records: numpy leaves space for that.
+    start = _header_size(kind, rows.shape)
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(start)
+        for part in blocks(max(0, path.stat().st_size - start) // kind.itemsize, kind.itemsize):
+            content = file.read((part.stop - part.start) * kind.itemsize)
+            changes = np.frombuffer(content, kind, len(content) // kind.itemsize)
+            at = changes["row"]
+            open_to = (at >= 0) & (at < len(rows))
+            open_to[open_to] = ~good[at[open_to]]
+            at, cells = at[open_to], changes["state"][open_to]
+            right = row_checksums(cells, rows[at]) == rows["checksum"][at]
+            state[at[right]], good[at[right]] = cells[right], True
 
 
 def _header_size(dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> int:

@@ -66,10 +66,11 @@ def export_maps(
     written = 0
     with new_folder(folder) as making:
         (making / "images.txt").write_bytes(store.pairs.text().encode())
-        (making / "header.json").write_bytes(store.header.dump().encode())
+        header = replace(store.header, version=store.pairs.version)  # without generations
+        (making / "header.json").write_bytes(header.dump().encode())
         for index, name in enumerate(store.pairs.ids):
             categories, attention = store.maps(index)
-            rows = store.rows[store.pairs.row_of[index, categories]]
+            rows = store.rows[store.pairs.first_row[index] :][: len(categories)]
             made = rows["origin"] != ORIGIN_NONE
             path = making / f"{name}.{kind}"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import errno
 import os
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import numpy as np
 from oaa_pl.errors import StoreError
 from oaa_pl.files.atomic import write_whole
 
-__all__ = ["checksum", "preallocate", "save_array", "sync_folder", "write_text"]
+__all__ = ["blocks", "checksum", "preallocate", "save_array", "sync_folder", "write_text"]
 
 _CHUNK = 1 << 22
 
@@ -83,6 +84,17 @@ def _reserve(file: BinaryIO, size: int) -> None:
         file.write(zeros[: size - start])
     file.flush()
     os.fsync(file.fileno())  # a network file system says only now that its disk is full
+
+
+def blocks(count: int, row_bytes: int) -> Iterator[slice]:
+    """Slices of rows, a few MiB each: whatever a store's size, no more of it is in memory at once.
+
+    Args:
+        count: number of rows.
+        row_bytes: of one row.
+    """
+    step = max(1, _CHUNK // max(1, row_bytes))
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
 def checksum(path: Path) -> int:

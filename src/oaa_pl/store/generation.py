@@ -4,47 +4,34 @@
     <store>/generations/000007/rows.npy    a `layout.ROW` record per row, (R,)
     <store>/generations/000007/seal.json   sizes and checksums of the two
 
-The folder is filled under another name and renamed, so that it exists whole or not at all.
+The folder is filled under another name and renamed, so that it exists whole or not at all. A large
+store's generation may rest on an older one: see `store.changes`.
 """
 
-import json
 import os
 import shutil
-import zlib
 from math import prod
 from pathlib import Path
-from tokenize import TokenError
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oaa_pl.errors import StoreError
+from oaa_pl.store.changes import Since, change_type, linked, save_changes
 from oaa_pl.store.files import checksum, save_array, sync_folder, write_text
 from oaa_pl.store.layout import ROW, Header
+from oaa_pl.store.seal import DAMAGE, change_files, read_seal, seal_rows, seal_text
 
 __all__ = [
-    "DAMAGE",
-    "FILES",
     "committed",
     "drop",
     "folder_of",
     "mapped",
     "open_generation",
-    "read_seal",
-    "row_checksums",
     "seal_of",
-    "seal_rows",
     "sweep",
     "write_generation",
 ]
-
-FILES = ("state.npy", "rows.npy")
-
-# All that a damaged seal or array file makes json and numpy raise.
-DAMAGE = (
-    OSError, ValueError, LookupError, TypeError, EOFError, OverflowError, MemoryError,
-    RecursionError, SyntaxError, TokenError,
-)  # fmt: skip
 
 
 def folder_of(store: Path, generation: int) -> Path:
@@ -80,23 +67,6 @@ def sweep(store: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def row_checksums(state: np.ndarray, rows: np.ndarray) -> NDArray[np.uint32]:
-    """CRC-32 of each row's state and of its record up to the checksum: (R,)."""
-    known = ROW.fields["checksum"][1] if ROW.fields else 0
-    checksums = (
-        zlib.crc32(record.tobytes()[:known], zlib.crc32(row.tobytes()))
-        for row, record in zip(state, rows, strict=True)
-    )
-    return np.fromiter(checksums, np.uint32, len(rows))
-
-
-def seal_rows(state: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows' records with their checksums: (R,)."""
-    sealed = rows.copy()
-    sealed["checksum"] = row_checksums(state, rows)
-    return sealed
-
-
 def seal_of(store: Path, generation: int) -> str:
     """What tells a generation from any other: the checksum of its seal, eight hexadecimal digits.
 
@@ -111,29 +81,21 @@ def seal_of(store: Path, generation: int) -> str:
         ) from error
 
 
-def read_seal(folder: Path) -> dict[str, dict[str, int]]:
-    """Size and checksum of each file of a generation, as they were sealed.
+def write_generation(
+    store: Path, generation: int, state: np.ndarray, rows: np.ndarray, since: Since | None = None
+) -> np.ndarray:
+    """Commit a state.
 
     Args:
-        folder: of the generation.
+        store: the store's folder.
+        generation: its number.
+        state: what the fusion rule keeps, (R, planes, h, w).
+        rows: the records, (R,).
+        since: a sound generation that it may rest on, and the rows whose state, record or checksum
+            is another by now. It is written whole if None.
 
-    Raises:
-        OSError, ValueError, ...: any of `DAMAGE`, if the seal is not what was written.
-    """
-    text = (folder / "seal.json").read_bytes()
-    seal = json.loads(text)
-    sealed = {name: {key: int(seal[name][key]) for key in ("bytes", "crc32")} for name in FILES}
-    if text != _seal_text(sealed).encode():
-        raise ValueError("seal.json is not as it was written")
-    return sealed
-
-
-def _seal_text(seal: dict[str, dict[str, int]]) -> str:
-    return json.dumps(seal, indent=1) + "\n"
-
-
-def write_generation(store: Path, generation: int, state: np.ndarray, rows: np.ndarray) -> None:
-    """Commit a state: (R, planes, h, w) and the rows' records (R,).
+    Returns:
+        The records with their checksums, (R,).
 
     Raises:
         StoreError: if the disk is full or the folder cannot be written; nothing is committed.
@@ -143,13 +105,21 @@ def write_generation(store: Path, generation: int, state: np.ndarray, rows: np.n
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_array(partial / "state.npy", state)
-        save_array(partial / "rows.npy", seal_rows(state, rows))
-        seal = {
-            name: {"bytes": (partial / name).stat().st_size, "crc32": checksum(partial / name)}
-            for name in FILES
-        }
-        write_text(partial / "seal.json", _seal_text(seal))
+        rests = since and linked(folder_of(store, since.generation), partial, since.rows, state)
+        seal: dict[str, dict[str, int]] = {}
+        changed = None
+        if since is None or rests is None:
+            save_array(partial / "state.npy", state)
+        else:
+            (seal, at), changed = rests, since.rows
+            if len(at):
+                save_changes(partial / f"changes-{generation:06d}.npy", at, state)
+        sealed = seal_rows(state, rows, changed)
+        save_array(partial / "rows.npy", sealed)
+        for file in set(partial.iterdir()):
+            if file.name not in seal:
+                seal[file.name] = {"bytes": file.stat().st_size, "crc32": checksum(file)}
+        write_text(partial / "seal.json", seal_text(seal))
         sync_folder(partial)
         partial.rename(final)
         sync_folder(final.parent)
@@ -161,6 +131,7 @@ def write_generation(store: Path, generation: int, state: np.ndarray, rows: np.n
             f"{final} cannot be written ({error.strerror or error}); free disk space, or choose "
             "another folder"
         ) from error
+    return sealed
 
 
 def open_generation(
@@ -185,7 +156,7 @@ def open_generation(
         raise StoreError(f"{store} has no generation {generation}; it has {committed(store)}")
     try:
         seal = read_seal(folder)
-        for name in FILES:
+        for name in seal:
             size, expected = (folder / name).stat().st_size, seal[name]["bytes"]
             if size != expected:
                 raise StoreError(
@@ -197,7 +168,15 @@ def open_generation(
                     f"{folder / name} is damaged: its checksum is not the sealed one; "
                     f"'oaa store verify {store}' says what to do"
                 )
-        state = mapped(folder / "state.npy", header.rule.dtype, header.state_shape(count))
+        dtype, shape = header.rule.dtype, header.state_shape(count)
+        changes = [mapped(folder / name, change_type(dtype, shape)) for name in change_files(seal)]
+        # Changed rows are copied into memory; all others are the file's pages, as without changes.
+        state = mapped(folder / "state.npy", dtype, shape, "c" if changes else "r")
+        for change in changes:
+            if len(change) and not 0 <= change["row"].min() <= change["row"].max() < count:
+                raise StoreError(f"{folder} has changes of rows that are not in 0..{count - 1}")
+            state[change["row"]] = change["state"]
+        state.flags.writeable = False
         rows = np.array(mapped(folder / "rows.npy", ROW, (count,)))
     except StoreError:
         raise
@@ -208,13 +187,19 @@ def open_generation(
     return state, rows
 
 
-def mapped(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> np.ndarray:
-    """Map a `.npy` file of just that dtype and shape read-only.
+def mapped(
+    path: Path,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...] | None = None,
+    mode: Literal["r", "c"] = "r",
+) -> np.ndarray:
+    """Map a `.npy` file of just that dtype and shape.
 
     Args:
         path: the file.
         dtype: that it must have.
-        shape: that it must have.
+        shape: that it must have; a list of any length if None.
+        mode: "r": read-only; "c": what is written stays in memory.
 
     Raises:
         StoreError: if it holds another array, or is short or long.
@@ -228,6 +213,8 @@ def mapped(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> n
             raise ValueError(f"{path.name} is of .npy version {version}, expected (1, 0)")
         found, by_columns, kind = np.lib.format.read_array_header_1_0(file)
         start = file.tell()
+    if shape is None:
+        shape = found[:1]
     if (found, by_columns, kind) != (shape, False, dtype):
         order = " by columns" if by_columns else ""
         expected = f"{shape[0]} row records" if dtype == ROW else f"{dtype}{shape}"
@@ -237,4 +224,4 @@ def mapped(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> n
         raise StoreError(f"{path} has {size} bytes, expected {whole}; restore it")
     if 0 in shape:  # an empty array cannot be mapped
         return np.zeros(shape, dtype)
-    return np.memmap(path, dtype, "r", start, shape)
+    return np.memmap(path, dtype, mode, start, shape)

@@ -4,7 +4,8 @@
     <store>/images.txt             one image a line, rows follow this order: see `store.pairs`
     <store>/writer.lock            held by the one process that may commit
     <store>/live/rank-<r>.state    a rank's working maps since the last commit; never read back
-    <store>/generations/<g>/       one committed, immutable state: state.npy, rows.npy, seal.json
+    <store>/generations/<g>/       one committed, immutable state: state.npy, rows.npy, seal.json;
+                                   of a large store also files of changes: see `store.changes`
 
 Only a generation that was renamed into place exists, so a reader sees a whole one or none.
 
@@ -53,7 +54,7 @@ class Header:
         gate: name of the rule that accepts maps.
         first_epoch: first epoch that was accumulated.
         normalisation: name of the function that turns score maps into attention.
-        version: of the store's format, which its pairs decide: see `Pairs.version`.
+        version: of the store's format, which names and generations decide: see `store.pairs`.
 
     Raises:
         StoreError: if the fusion is unknown, or the grid or `first_epoch` is not valid.

@@ -16,14 +16,14 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
-from oaa_pl.attention.fusion import Fusion
 from oaa_pl.errors import StoreError, StoreMismatchError
 from oaa_pl.files.lock import WriterLock
 from oaa_pl.store.base import MapStore
+from oaa_pl.store.changes import Since
 from oaa_pl.store.claim import claim, require_no_maps
-from oaa_pl.store.files import preallocate, save_array
 from oaa_pl.store.generation import (
     committed,
     drop,
@@ -32,6 +32,7 @@ from oaa_pl.store.generation import (
     write_generation,
 )
 from oaa_pl.store.layout import ROW, Header, Pairs
+from oaa_pl.store.live import clear_live, load_shard, map_live, save_shard
 
 __all__ = ["MemmapStore"]
 
@@ -92,31 +93,35 @@ class MemmapStore(MapStore):
         self._lock: WriterLock | None = None
         self._process = os.getpid()
         count = len(pairs.pairs)
-        self.rows = np.zeros(count, ROW)
+        self._since = 0  # the generation that the live maps come from
+        self._changed = np.zeros(count, bool)  # rows that have changed since
         try:
             if rank == 0:
                 self._lock = claim(path, self.header, pairs)
             if not (resume or overwrite):
                 require_no_maps(path, count)  # on every rank, so that they refuse together
-            self.state = self._map_live(header.state_shape(count), header.rule)
+            live = map_live(path, rank, header.state_shape(count), header.rule.dtype)
+            self._hold(live, np.zeros(count, ROW))
             if resume:
                 self.opened_at = max(self.generations(), default=0)
             if rank == 0 and self.opened_at:
                 # What is committed is what the store holds: a commit must never lose it.
-                self.state[:], self.rows[:] = open_generation(path, self.opened_at, header, count)
-            self._earlier = self.rows["updates"].copy()  # as of the last commit
+                self.replace(*open_generation(path, self.opened_at, header, count))
+            self._begin_from(self.opened_at)
         except StoreError:
             self.close()
             raise
 
-    def _map_live(self, shape: tuple[int, ...], rule: Fusion) -> np.ndarray:
-        live = self.path / "live"
-        live.mkdir(parents=True, exist_ok=True)
-        file = live / f"rank-{self.rank}.state"
-        preallocate(file, int(np.prod(shape)) * rule.dtype.itemsize)
-        if 0 in shape:  # an empty file cannot be mapped
-            return np.zeros(shape, rule.dtype)
-        return np.memmap(file, dtype=rule.dtype, mode="r+", shape=shape)
+    @override
+    def _changes(self, rows: NDArray[np.int64] | slice) -> None:
+        self._changed[rows] = True
+
+    def _begin_from(self, generation: int) -> None:
+        self._since = generation
+        self._changed[:] = False
+        # A rule that is `in_order` has to know which of two shards came later.
+        ordered = self.header.rule.in_order
+        self._earlier = self.rows["updates"].copy() if ordered else None
 
     @override
     def commit(
@@ -140,32 +145,28 @@ class MemmapStore(MapStore):
         generation = max(self.generations(), default=0) + 1
         wait = barrier or (lambda: None)
         if self.rank > 0:
-            save_array(self._shard("state"), self.state)
-            save_array(self._shard("rows"), self.rows)
+            changed = np.flatnonzero(self._changed)
+            save_shard(self.path, self.rank, changed, self.state, self.rows)
         wait()  # every shard is on disk
         if self.rank == 0:
             for rank in range(1, self.world_size):
-                self._absorb(rank)
-            write_generation(self.path, generation, self.state, self.rows)
+                state, rows, at = load_shard(self.path, rank)
+                self.absorb(state, rows, at, None if self._earlier is None else self._earlier[at])
+            since = Since(self._since, np.flatnonzero(self._changed)) if self._since else None
+            sealed = write_generation(self.path, generation, self.state, self.rows, since)
+            self._rows["checksum"] = sealed["checksum"]
+            self._begin_from(generation)
             keep = 1 if self.replaces else self.keep
             for old in self.generations()[:-keep]:
                 if old not in needed:
                     drop(self.path, old)
-        self.replaces, self._earlier = False, self.rows["updates"].copy()
+        self.replaces = False
         wait()  # the generation is in place
         if self.rank > 0:
             # What this rank held now lives in rank 0: it starts again from nothing.
-            self.state[:], self.rows[:] = 0, 0
+            self._state[changed], self._rows[changed] = 0, 0
+            self._begin_from(0)
         return generation
-
-    def _shard(self, what: str, rank: int | None = None) -> Path:
-        return self.path / "live" / f"rank-{self.rank if rank is None else rank}.{what}.npy"
-
-    def _absorb(self, rank: int) -> None:
-        """Merge another rank's shard into this one's live maps."""
-        rows = np.load(self._shard("rows", rank), allow_pickle=False)
-        state = np.load(self._shard("state", rank), mmap_mode="r", allow_pickle=False)
-        self.absorb(state, rows, self._earlier)
 
     @override
     def roll_back(
@@ -192,14 +193,16 @@ class MemmapStore(MapStore):
                 "or start a new run"
             )
         if self.rank > 0 or generation == 0:
-            self.state[:], self.rows[:] = 0, 0
+            self._state[:], self._rows[:] = 0, 0
+            self._begin_from(0)
         else:
-            self.state[:], self.rows[:] = state, rows
+            self.replace(state, rows)
+            self._begin_from(generation)
         if self.rank == 0:
             for newer in self.generations():
                 if newer > generation and newer not in needed:
                     drop(self.path, newer)
-        self.replaces, self._earlier = False, self.rows["updates"].copy()
+        self.replaces = False
 
     def seal(self, generation: int) -> str:
         """What tells a committed generation from another of the same number; "" for the empty one.
@@ -215,11 +218,10 @@ class MemmapStore(MapStore):
 
     def close(self) -> None:
         """Give up the right to write, and the live maps; what was committed stays."""
-        self.state = np.zeros(0)
+        self._hold(np.zeros(0), np.zeros(0, ROW))
         if self._lock is not None and self._process == os.getpid():
             self._lock.release()
-            for file in (self.path / "live").iterdir():
-                file.unlink()
+            clear_live(self.path)
             self._lock = None
 
     def _require_own_process(self) -> None:

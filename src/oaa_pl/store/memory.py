@@ -23,8 +23,7 @@ class MemoryStore(MapStore):
     def __init__(self, header: Header, pairs: Pairs) -> None:
         self.header, self.pairs = replace(header, version=pairs.version), pairs
         count = len(pairs.pairs)
-        self.state = np.zeros(header.state_shape(count), header.rule.dtype)
-        self.rows = np.zeros(count, ROW)
+        self._hold(np.zeros(header.state_shape(count), header.rule.dtype), np.zeros(count, ROW))
         self._committed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     @override
@@ -36,9 +35,9 @@ class MemoryStore(MapStore):
     @override
     def roll_back(self, generation: int) -> None:
         if generation == 0:
-            self.state[:], self.rows[:] = 0, 0
+            self._state[:], self._rows[:] = 0, 0
         elif generation in self._committed:
-            self.state[:], self.rows[:] = self._committed[generation]
+            self.replace(*self._committed[generation])
         else:
             raise StoreError(
                 f"there is no generation {generation}; committed are {self.generations()}"

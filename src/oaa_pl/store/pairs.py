@@ -1,12 +1,15 @@
 r"""The present (image, class) pairs of a data set: which rows a store has, and `images.txt`.
 
-    version 1    a\b dog cat                      where no name has a blank, as of old
-    version 2    ["my photo", "dog", "my cat"]    JSON; where some name has one
+    version 1, 3    a\b dog cat                      where no name has a blank, as of old
+    version 2, 4    ["my photo", "dog", "my cat"]    JSON; where some name has one
+
+Versions 3 and 4 are of a store with a generation that rests on an older one: see `store.changes`.
 
 Shapes: N images, C foreground classes, R rows (present pairs).
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,10 +23,13 @@ from numpy.typing import NDArray
 from oaa_pl.errors import StoreError, StoreMismatchError
 from oaa_pl.names import name_fault
 
-__all__ = ["VERSION", "Pairs", "texts"]
+__all__ = ["CHANGES", "VERSION", "Pairs", "texts"]
 
-VERSION = 2
+VERSION = 4
 """The newest format of a store that this package writes and reads."""
+
+CHANGES = 2
+"""What the version of a store grows by with its first generation that rests on an older one."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,10 @@ class Pairs:
                 raise StoreError(f"image ids and class names must be names: {word!r} {fault}")
         for words in (self.ids, self.classes):
             if len(set(words)) < len(words):
-                twice = next(word for word in words if words.count(word) > 1)
+                twice = Counter(words).most_common(1)[0][0]
                 raise StoreError(f"image ids and class names must differ, got {twice!r} twice")
 
-    @property
+    @cached_property
     def version(self) -> int:
         """The store format that the names need: 2 if one of them has a blank, else 1."""
         return 1 if all(map(_version_1_holds, (*self.ids, *self.classes))) else 2
@@ -72,11 +78,32 @@ class Pairs:
         return {name: place for place, name in enumerate(self.ids)}
 
     @cached_property
-    def row_of(self) -> NDArray[np.int64]:
-        """Row of each pair, -1 where the class is absent: (N, C)."""
-        rows = np.full(self.labels.shape, -1, dtype=np.int64)
-        rows[self.labels] = np.arange(self.labels.sum())
+    def first_row(self) -> NDArray[np.int64]:
+        """First row of each image, and R at the end: (N + 1,)."""
+        # Not the row of each pair, present or not: (N, C) large numbers would fill a memory.
+        return np.concatenate([[0], np.cumsum(self.labels.sum(axis=1))])
+
+    def rows_of(self, index: NDArray[np.int64], category: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row of each pair, -1 where the class is absent.
+
+        Args:
+            index: images, 0..N-1, (K,).
+            category: classes, 0..C-1, (K,).
+
+        Returns:
+            Rows, (K,).
+        """
+        place = self._places[index, category]
+        rows: NDArray[np.int64] = self.first_row[index] + place - 1
+        rows[place == 0] = -1
         return rows
+
+    @cached_property
+    def _places(self) -> NDArray[np.unsignedinteger[Any]]:
+        """Place of each class among those of its image, from 1; 0 where it is absent: (N, C)."""
+        counts = np.cumsum(self.labels, axis=1, dtype=np.min_scalar_type(len(self.classes)))
+        places: NDArray[np.unsignedinteger[Any]] = np.multiply(counts, self.labels, out=counts)
+        return places
 
     @cached_property
     def pairs(self) -> NDArray[np.int64]:
@@ -112,6 +139,7 @@ class Pairs:
             StoreError: if a line names no id or an unknown class, then with file and line; or if
                 the pairs are not valid, or would have been written in another version.
         """
+        of_names = version - CHANGES if version > CHANGES else version
         place = {name: c for c, name in enumerate(classes)}
         lines = text.split("\n")
         if lines.pop():
@@ -119,7 +147,7 @@ class Pairs:
         labels = np.zeros((len(lines), len(classes)), dtype=bool)
         ids: list[str] = []
         for n, line in enumerate(lines):
-            name, *present = line.split(" ") if version == 1 else _json_words(line)
+            name, *present = _json_words(line) if of_names == 2 else line.split(" ")
             if not name or not all(word in place for word in present):
                 raise StoreError(f"{path}:{n + 1}: not an image id and known classes: {line!r}")
             ids.append(name)
@@ -128,9 +156,9 @@ class Pairs:
             pairs = cls(tuple(ids), classes, labels)
         except StoreError as error:
             raise StoreError(f"{path}: {error}") from error
-        if pairs.version != version:
+        if pairs.version != of_names:
             raise StoreError(
-                f"{path} is of version {version}, its names are of version {pairs.version}: it is "
+                f"{path} is of version {of_names}, its names are of version {pairs.version}: it is "
                 "not as it was written; restore it"
             )
         return pairs

@@ -87,7 +87,7 @@ class StoreReader(MapStore):
 
     def _open(self) -> None:
         count = len(self.pairs.pairs)
-        self.state, self.rows = open_generation(self.path, self.generation, self.header, count)
+        self._hold(*open_generation(self.path, self.generation, self.header, count))
 
     def require_complete(self) -> None:
         """Refuse a store in which pairs have neither an accepted nor a fallback map.

@@ -1,0 +1,146 @@
+"""How the store's costs grow with its rows: `python benchmarks/store_scale.py`.
+
+Each size runs in a process of its own. The table has microseconds of processor time a row, and
+megabytes of memory. Grids are small (8 x 8 cells), so what is measured is the cost of rows, not of
+cells. Writes store_scale.csv and store_scale.png beside this file.
+"""
+
+import argparse
+import csv
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from oaa_pl.store.damage import examine
+from oaa_pl.store.layout import Header, Pairs
+from oaa_pl.store.memmap import MemmapStore
+from oaa_pl.store.merge import merge_stores
+from oaa_pl.store.reader import StoreReader
+
+HERE = Path(__file__).parent
+ROWS = (15_555, 155_550, 1_555_500)
+CLASSES, GRID, BATCH = 20, (8, 8), 64
+READS = UPDATES = 20_000  # maps, of whatever size the store is
+FEW = 100  # one row in so many changes before the second commit
+
+
+class Stopwatch:
+    """Processor time of each step, a row that it works on."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, what: str, rows: int) -> Iterator[None]:
+        """Time the block."""
+        start = time.process_time()
+        yield
+        self.lines[what] = (time.process_time() - start) / rows * 1e6
+
+
+def one_tag_each(rows: int) -> Pairs:
+    """A data set of as many images, each with one class."""
+    labels = np.zeros((rows, CLASSES), bool)
+    labels[np.arange(rows), np.arange(rows) % CLASSES] = True
+    names = tuple(f"class-{c}" for c in range(CLASSES))
+    return Pairs(tuple(f"image-{n}" for n in range(rows)), names, labels)
+
+
+def fuse(store: MemmapStore, which: np.ndarray, rng: np.random.Generator) -> None:
+    """Fuse a random map into each of some rows, in batches."""
+    maps = rng.random((BATCH, *GRID), np.float32)
+    for start in range(0, len(which), BATCH):
+        index, category = store.pairs.pairs[which[start : start + BATCH]].T
+        store.fuse(index, category, maps[: len(index)])
+
+
+def measure(rows: int) -> dict[str, float]:
+    """Each step's microseconds a row, and the memory in MB, for a store of that many rows."""
+    rng, timed = np.random.default_rng(0), Stopwatch()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        with timed("pairs", rows):
+            pairs = one_tag_each(rows)
+            header = Header(pairs.classes, pairs.fingerprint, GRID, "maximum")
+        with timed("create", rows):
+            store = MemmapStore(path / "a", header, pairs)
+        _ = pairs.first_row, pairs.pairs
+        with timed("update", UPDATES):
+            fuse(store, rng.integers(0, rows, UPDATES), rng)
+        with timed("commit, whole", rows):
+            store.commit()
+        few = np.sort(rng.choice(rows, rows // FEW, replace=False))
+        fuse(store, few, rng)
+        with timed("commit, 1 % changed", len(few)):
+            store.commit()
+        with timed("go back", rows):
+            store.roll_back(1)
+        store.close()
+        with timed("open to read", rows):
+            reader = StoreReader(path / "a")
+        with timed("read", READS):
+            for index in rng.integers(0, rows, READS).tolist():
+                reader.maps(index)
+        with timed("verify", rows):
+            found = examine(path / "a", reader.generation, header, rows)
+        if found.problems:
+            raise SystemExit(found.problems)
+        with MemmapStore(path / "b", header, pairs) as other:
+            fuse(other, few, rng)
+            other.commit()
+        with timed("merge", rows):
+            merge_stores(path / "c", [path / "a", path / "b"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {**timed.lines, "peak memory, MB": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+
+
+def draw(table: dict[int, dict[str, float]]) -> None:
+    """A line for each step over the number of rows."""
+    figure, (times, memory) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    for what in next(iter(table.values())):
+        axes = memory if "MB" in what else times
+        axes.plot(list(table), [line[what] for line in table.values()], "o-", label=what)
+    for axes, title in ((times, "processor time a row, µs"), (memory, "peak memory, MB")):
+        axes.set(xscale="log", yscale="log", xlabel="rows", title=title)
+        axes.grid(alpha=0.3)
+    times.legend(fontsize=8)
+    figure.savefig(HERE / "store_scale.png", dpi=100)
+
+
+def main() -> None:
+    """Measure every size, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="*", default=list(ROWS))
+    parser.add_argument("--one", action="store_true", help="measure one size, print its values")
+    given = parser.parse_args()
+    if given.one:
+        for what, value in measure(given.rows[0]).items():
+            print(f"{what}\t{value:.4f}")
+        return
+    table = {}
+    for rows in given.rows:
+        command = [sys.executable, __file__, "--one", "--rows", str(rows)]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        table[rows] = {k: float(v) for k, v in (ln.split("\t") for ln in answer.splitlines())}
+        print(rows, table[rows], flush=True)
+    with (HERE / "store_scale.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["step", *table])
+        for what in next(iter(table.values())):
+            writer.writerow([what, *(f"{line[what]:.3g}" for line in table.values())])
+    draw(table)
+
+
+if __name__ == "__main__":
+    main()
