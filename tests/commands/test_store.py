@@ -606,7 +606,7 @@ def test_a_foreign_map_that_is_none_is_named_and_nothing_made(
         (("import", "runs"), ("paths must be FOLDER PATH",)),
         (("import", "nowhere", "new"), ("nowhere is not a folder",)),
         (("import", "runs", "new"), ("runs has no header.json", "experiment=...")),
-        (("import", "runs", "new", "data=nothing"), ("data/nothing",)),
+        (("import", "runs", "new", "data=nothing"), ("data must be one of",)),
         (("import", "STORE", "new", "data=voc12"), ("header.json names the data set", "data=")),
         (("info", "STORE", "generations=1"), ("'generations' is not known", "generation=...")),
         (("info", "STORE", "generation=x"), ("generation must be a whole number, got 'x'",)),
