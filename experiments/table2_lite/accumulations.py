@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 from readings import COLUMNS, READINGS, Scores, add_rows
 
-from oaa_pl.config.compose import run_job
+from oaa_pl.config.job import run_job
 from oaa_pl.stages.configured import Configured
 
 FIRST = (0, 1, 2, 4, 6)

@@ -25,7 +25,8 @@ from readings import COLUMNS, add_rows, read_in_every_way, score_maps
 from torch import Tensor
 
 from oaa_pl.attention.view import apply_view
-from oaa_pl.config.compose import overridden, run_job
+from oaa_pl.config.compose import overridden
+from oaa_pl.config.job import run_job
 from oaa_pl.config.sources import maps_of
 from oaa_pl.losses import hybrid_loss, pooled_hybrid_loss, soft_label_cross_entropy
 from oaa_pl.modules.optim import sgd, step_schedule

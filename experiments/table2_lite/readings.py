@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from oaa_pl.attention.cam import class_attention, min_max_attention, probability_attention
 from oaa_pl.attention.view import undo_view
-from oaa_pl.config.compose import run_job
+from oaa_pl.config.job import run_job
 from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
 from oaa_pl.metrics.threshold import cut
 from oaa_pl.proxy.resize import to_photo

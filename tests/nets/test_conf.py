@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.config.compose import register
+from oaa_pl.errors import WeightsError
 
 CONF = Path(__file__).parents[2] / "conf" / "net"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -48,8 +49,9 @@ def test_a_network_is_built_from_its_configuration(name: str, role: str) -> None
 def test_weights_are_one_value_that_no_network_ignores(name: str, role: str) -> None:
     config = net_config(name)
     config.weights = "absent.safetensors"
-    with pytest.raises(InstantiationException, match=r"absent.safetensors' does not exist"):
-        instantiate(config[role])
+    failed = (InstantiationException, WeightsError)
+    with pytest.raises(failed, match=r"absent.safetensors' does not exist"):
+        instantiate(config[role])(num_classes=5)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,7 +17,6 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from typing_extensions import override
 
@@ -230,6 +229,8 @@ def _half(attention: Maps) -> NDArray[np.float16]:
     """
     if attention.dtype != np.float32 or not attention.flags.c_contiguous:
         return attention.astype(np.float16)
+    import torch  # here, because a store is also read where torch is not
+
     if not attention.flags.writeable:  # torch warns of such memory
         attention = attention.copy()
     half: NDArray[np.float16] = torch.from_numpy(attention).half().numpy()

@@ -44,7 +44,7 @@ class AttentionAccumulation(Callback):
             size). Every process of the training opens them when it starts.
         gate: from scores and labels, both (B, C), to bool (B, C): which maps are trusted.
         to_attention: from score maps (B, C, h, w) to attention in [0, 1].
-        first_epoch: earlier epochs are not accumulated. Paper: none is left out; releases: 1.
+        first_epoch: earlier epochs are not accumulated. The authors' releases start at 1.
         keep_empty: whether a map with no positive value can be accepted. Release: it can.
         fill_in_epoch: in this epoch a map that is not accepted becomes the fallback of a pair that
             has no accepted map. None: in no epoch. Release, in PyTorch: the last.

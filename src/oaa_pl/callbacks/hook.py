@@ -149,7 +149,7 @@ class HookedScoreMap:
         tokens = isinstance(output, Tensor) and output.ndim == 3 and not self._knows_layout
         if not isinstance(output, Tensor) or output.ndim not in (3, 4) or tokens:
             got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            why = "; where a transformer's tokens lie is not known from a name" * tokens
+            why = "; which cell a transformer's token is of is not known from a name" * tokens
             raise ConfigError(
                 f"layer={self._name!r} must return one value for each cell, (B, D, h, w), got "
                 f"{got}{why}; give the path of another layer before the pooling, or layer='auto', "

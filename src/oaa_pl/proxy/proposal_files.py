@@ -75,7 +75,7 @@ class ProposalFolder:
             image_id: of the photo.
 
         Raises:
-            MissingInputError: if there are none.
+            MissingInputError: if the photo has no proposals.
             ConfigError: if there are two forms.
         """
         found = _places(self.folder, image_id)

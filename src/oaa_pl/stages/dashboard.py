@@ -51,6 +51,8 @@ def log_scores(pipeline: Pipeline) -> None:
         for name, one in parts.trainer.loggers.items()
         if one.name != HistoryLogger.__name__
     }
+    if recipes:
+        (run.root / SCORES).mkdir(parents=True, exist_ok=True)
     loggers = make_all(recipes, Logger, "logger")  # type: ignore[type-abstract]
     if not loggers:
         return

@@ -41,7 +41,7 @@ class LabelStage(Stage):
         background: what makes the background cue.
         rule: what makes the rule that joins maps and cue.
         crf: what makes the CRF of the labels.
-        refine: what makes the refinement before it; None: there is none, as in older records.
+        refine: what makes the refinement before it; None: no refinement, as in older records.
         workers: processes; one per core if None.
     """
 
