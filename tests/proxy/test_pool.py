@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import cv2
 import pytest
@@ -34,6 +35,15 @@ def test_a_worker_computes_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
     assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
+@pytest.fixture
+def stops_at_ctrl_c() -> Iterator[None]:
+    """Ctrl-C as a fresh process of Python has it: other tests may have changed that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("stops_at_ctrl_c")
 def test_ctrl_c_waits_until_the_processes_have_started() -> None:
     ended = []
 
