@@ -343,7 +343,10 @@ def test_a_wrong_name_is_refused_with_the_nearest(where: dict[str, str], message
     [
         ({"layer": "fc"}, r"'fc' must return one value for each cell.*got \(6, 3\).*layer='auto'"),
         ({"layer": "pair"}, r"'pair' must return one value for each cell.*got tuple"),
-        ({"layer": "tokens", "head": "fc"}, r"got \(6, 25, 8\); which cell a transformer's token is of"),
+        (
+            {"layer": "tokens", "head": "fc"},
+            r"got \(6, 25, 8\); which cell a transf",
+        ),
         (
             {"layer": "stem", "head": "fc"},
             r"cannot be applied to the cells of stem, \(6, 5, 7, 7\)",
