@@ -17,7 +17,8 @@ LAUNCHERS = {
 
 
 def require(package: str) -> None:
-    if importlib.util.find_spec(f"hydra_plugins.{package}") is None:
+    # Without any plug-in there is no package to look into.
+    if not all(map(importlib.util.find_spec, ("hydra_plugins", f"hydra_plugins.{package}"))):
         pytest.skip(f"hydra_plugins.{package} is not installed: see the extras in pyproject.toml")
 
 
