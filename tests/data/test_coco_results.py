@@ -1,4 +1,4 @@
-"""Our run-length encodings in pycocotools' own evaluation."""
+"""Our results in COCO's format in pycocotools' own evaluation."""
 
 import json
 from pathlib import Path

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from tests.proxy.test_rle import runs_by_loops
+from tests.files.test_rle import runs_by_loops
 
 from oaa_pl.errors import BadMaskError, ConfigError, MissingInputError
 from oaa_pl.proxy.proposal_files import ProposalFolder, files_of

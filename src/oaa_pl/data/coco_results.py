@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oaa_pl.data.coco_masks import mask_coder
 from oaa_pl.errors import BadMaskError
+from oaa_pl.files.rle import encode
 from oaa_pl.ids import IGNORED
 
 __all__ = ["coco_results"]
@@ -37,7 +37,6 @@ def coco_results(
 
     Raises:
         BadMaskError: if the label map has an unknown id.
-        ConfigError: if pycocotools is not installed.
     """
     present = [int(one) for one in np.unique(label) if one not in (0, IGNORED)]
     if present and present[-1] > len(categories):
@@ -45,16 +44,12 @@ def coco_results(
             f"label map has the id {present[-1]}, expected 0..{len(categories)} or {IGNORED}: give "
             "the category of every class"
         )
-    coder = mask_coder()
-    results = []
-    for one in present:
-        code = coder.encode(np.asfortranarray(label == one, dtype=np.uint8))
-        results.append(
-            {
-                "image_id": image,
-                "category_id": int(categories[one - 1]),
-                "segmentation": {"size": list(label.shape), "counts": code["counts"].decode()},
-                "score": 1.0 if scores is None else float(scores[one - 1]),
-            }
-        )
-    return results
+    return [
+        {
+            "image_id": image,
+            "category_id": int(categories[one - 1]),
+            "segmentation": encode(label == one),
+            "score": 1.0 if scores is None else float(scores[one - 1]),
+        }
+        for one in present
+    ]

@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from oaa_pl.files.rle import runs_of
+
 __all__ = ["is_box", "is_whole", "shape_faults"]
 
 _FAR = 0.05  # of a side: polygons that leave the image by more are of another size
@@ -73,22 +75,12 @@ def _rle_faults(shape: dict[str, Any], where: str, size: tuple[int, int]) -> Ite
 
 
 def _compressed_length(counts: str) -> int | None:
-    """Pixels of COCO's compressed RLE: 5 bits a character, from the third run on differences."""
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64:
-            return None
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    return None if shift or any(run < 0 for run in runs) else sum(runs)
+    """Pixels of COCO's compressed RLE; None if it cannot be read."""
+    try:
+        runs = runs_of(counts)
+    except ValueError:
+        return None
+    return None if any(run < 0 for run in runs) else sum(runs)
 
 
 def is_whole(value: object) -> bool:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
+from oaa_pl.data.coco_results import coco_results
 from oaa_pl.files.atomic import write_whole
 from oaa_pl.prediction.manifest import Entry
-from oaa_pl.prediction.rle import encode
 from oaa_pl.proxy.palette import load_label
 
 __all__ = ["COCO_NAME", "write_coco"]
@@ -49,7 +50,7 @@ def write_coco(folder: Path, entries: Sequence[Entry], classes: Sequence[str]) -
     def write(file: BinaryIO) -> None:
         head = json.dumps({"images": images, "categories": categories})
         file.write(head.removesuffix("}").encode() + b', "annotations": [')
-        for number, annotation in enumerate(_annotations(folder, entries), start=1):
+        for number, annotation in enumerate(_annotations(folder, entries, len(classes)), start=1):
             line = json.dumps({"id": number, **annotation}, allow_nan=False)
             file.write(b",\n"[number == 1 :] + line.encode())
         file.write(b"]}\n")
@@ -57,21 +58,21 @@ def write_coco(folder: Path, entries: Sequence[Entry], classes: Sequence[str]) -
     write_whole(folder / COCO_NAME, write)
 
 
-def _annotations(folder: Path, entries: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+def _annotations(folder: Path, entries: Sequence[Entry], classes: int) -> Iterator[dict[str, Any]]:
+    ids = range(1, classes + 1)
     for image, entry in enumerate(entries, start=1):
-        if not entry["classes"]:
+        known = {found["id"]: found["confidence"] for found in entry["classes"].values()}
+        if not known:
             continue
         label = load_label(folder / entry["files"]["mask"]["path"])
-        for found in entry["classes"].values():
-            mask = label == found["id"]
-            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-            left, top = int(columns[0]), int(rows[0])
-            yield {
-                "image_id": image,
-                "category_id": found["id"],
-                "segmentation": encode(mask),
-                "area": found["pixels"],
-                "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
-                "iscrowd": 0,
-                "score": found["confidence"],
-            }
+        scores = [known.get(one, 0.0) for one in ids]
+        for result in coco_results(label, image, ids, scores):
+            yield {**result, **_extent(label == result["category_id"]), "iscrowd": 0}
+
+
+def _extent(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Pixels and box (x, y, width, height) of a mask that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    left, top = int(columns[0]), int(rows[0])
+    box = [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top]
+    return {"area": int(mask.sum()), "bbox": box}

@@ -15,7 +15,7 @@ from PIL import Image
 
 from oaa_pl.errors import BadMaskError, ConfigError, MissingInputError, first_few
 from oaa_pl.files.home import expanded_path
-from oaa_pl.proxy.rle import mask_of
+from oaa_pl.files.rle import mask_of
 
 __all__ = ["ProposalFolder", "files_of"]
 
