@@ -16,6 +16,7 @@ __all__ = [
     "DownloadError",
     "EmptySplitError",
     "ExportError",
+    "InUseError",
     "IncompleteDataError",
     "JobFailedError",
     "JobsFailedError",
@@ -162,6 +163,10 @@ class ShapeError(OaaError, ValueError):
 
 class StoreError(OaaError, OSError):
     """An attention store cannot be opened, is damaged, or is in use."""
+
+
+class InUseError(StoreError):
+    """A folder is being written, by this process or by another."""
 
 
 class NoSuchMapError(OaaError, KeyError, IndexError):

@@ -4,11 +4,26 @@ Shapes: B images, C foreground classes, H x W pixels of the network's input, h x
 """
 
 from dataclasses import dataclass
+from enum import IntEnum, unique
 from typing import NotRequired, TypedDict
 
 from torch import Tensor
 
-__all__ = ["Batch", "Draw", "StepOutput"]
+__all__ = ["Batch", "Draw", "Purpose", "StepOutput"]
+
+
+@unique
+class Purpose(IntEnum):
+    """First number of every random generator's seed.
+
+    No two purposes share one. Otherwise the order of epoch e and the augmentation of image 0 in it,
+    for example, would use the same random stream.
+    """
+
+    ORDER = 1
+    AUGMENTATION = 2
+    MIRRORED_FEATURES = 3
+    ATTENTION_DROP = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,9 @@ from oaa_pl.callbacks.step import batch_fields
 from oaa_pl.errors import ConfigError
 from oaa_pl.store.layout import ORIGIN_ACCEPTED
 from oaa_pl.store.reader import StoreReader
+from oaa_pl.types import Purpose
 
 __all__ = ["AttentionDrop"]
-
-_DROP = 3  # see data/sampler.py: no two purposes share a seed
 
 
 class AttentionDrop(Callback):
@@ -158,7 +157,8 @@ class AttentionDrop(Callback):
         """Cumulative attention to any class of each drawn photo, 0 of the others: (B, h, w)."""
         strongest = np.zeros((len(index), *maps.header.grid), np.float32)
         for place, image in enumerate(index.tolist()):
-            if np.random.default_rng([_DROP, self.seed, epoch, image]).random() < self.rate:
+            seed = [Purpose.ATTENTION_DROP, self.seed, epoch, image]
+            if np.random.default_rng(seed).random() < self.rate:
                 categories, attention = maps.maps(image)
                 images = np.full(len(categories), image)
                 origin = maps.rows["origin"][maps.pairs.rows_of(images, categories)]

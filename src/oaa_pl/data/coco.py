@@ -35,6 +35,7 @@ __all__ = [
     "photos_of",
     "require_size",
     "validation_source",
+    "without_photo",
 ]
 
 log = logging.getLogger(__name__)
@@ -155,6 +156,21 @@ def require_size(annotations: Path, image: str, size: tuple[int, int], photo: Pa
         )
 
 
+def without_photo(annotations: Path, image: int, file: str, folder: Path) -> str:
+    """What is wrong with an image whose photo does not exist.
+
+    Args:
+        annotations: the annotation file.
+        image: its id in it.
+        file: the photo's name in it.
+        folder: of the photos.
+    """
+    return (
+        f"{annotations}: image {image}: no photo {file!r} in {folder}: add it, or take it off "
+        "`images`"
+    )
+
+
 def annotations_of(root: str | Path, split: str, given: str | Path | None) -> Path:
     """The annotation file of a split; arguments as of `CocoSource`."""
     own = expanded_path(root) / "annotations" / f"instances_{split}.json"
@@ -196,10 +212,7 @@ def _photos(
     for image in shown:
         found = files.find(coco.files[image])
         if found is None:
-            raise MissingImageError(
-                f"{path}: image {image}: no photo {coco.files[image]!r} in {folder}: add it, or "
-                "take it off `images`"
-            )
+            raise MissingImageError(without_photo(path, image, coco.files[image], folder))
         ids.append(image_id(found.name))
         paths.append(found.path)
     return ids, paths

@@ -23,13 +23,12 @@ from oaa_pl.data.source import Source
 from oaa_pl.errors import DivergedError, StoreError
 from oaa_pl.files.atomic import write_whole
 from oaa_pl.store.files import checksum
-from oaa_pl.types import Batch, Draw
+from oaa_pl.types import Batch, Draw, Purpose
 
 __all__ = ["FeatureDataset", "Features", "feature_data", "open_features", "write_features"]
 
 Features = NDArray[np.float16]
 
-_FLIP = 3  # first number of its seeds: order and augmentation have 1 and 2
 _WHOLE = np.eye(3)[:2]
 
 
@@ -140,7 +139,8 @@ class FeatureDataset(Samples):
             label = self.proxy_labels(index)
             self._targets[index] = warp_label(label, _WHOLE, (self.side, self.side))
         features, target, view = self.features[self.places[index]], self._targets[index], _WHOLE
-        if np.random.default_rng([_FLIP, self.seed, draw.epoch, index]).random() < 0.5:
+        seed = [Purpose.MIRRORED_FEATURES, self.seed, draw.epoch, index]
+        if np.random.default_rng(seed).random() < 0.5:
             features, target = features[:, :, ::-1], target[:, ::-1]
             view = _WHOLE * [[-1.0], [1.0]]
         return Batch(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.data.box_files import BoxFiles, NamedBox, box_faults
-from oaa_pl.data.coco import annotations_of, photos_of, require_size
+from oaa_pl.data.coco import annotations_of, photos_of, require_size, without_photo
 from oaa_pl.data.coco_json import Coco, examine, read_json
 from oaa_pl.data.coco_masks import draw_mask
 from oaa_pl.data.folder import find_mask
@@ -71,10 +71,7 @@ def of_coco(
         found = files.find(file)
         unused += not coco.objects[image]
         if found is None and coco.objects[image]:
-            listing.faults.append(
-                f"{path}: image {image}: no photo {file!r} in {folder}: add it, or take it off "
-                "`images`"
-            )
+            listing.faults.append(without_photo(path, image, file, folder))
         elif found is not None and coco.objects[image]:
             listing.images.append(_coco_image(coco, image, found, path, listing.classes))
         elif found is not None:

@@ -7,13 +7,9 @@ from torch.utils.data import Sampler
 from typing_extensions import override
 
 from oaa_pl.errors import ConfigError
-from oaa_pl.types import Draw
+from oaa_pl.types import Draw, Purpose
 
 __all__ = ["EpochSampler", "epoch_order"]
-
-# Each purpose has its own first number in the seed. Otherwise the order of epoch e and the
-# augmentation of image 0 in it would use the same random stream.
-_ORDER = 1
 
 
 def epoch_order(num_samples: int, seed: int, epoch: int) -> list[int]:
@@ -28,7 +24,7 @@ def epoch_order(num_samples: int, seed: int, epoch: int) -> list[int]:
         A permutation of 0..N-1, the same on every machine.
     """
     order: list[int] = (
-        np.random.default_rng([_ORDER, seed, epoch]).permutation(num_samples).tolist()
+        np.random.default_rng([Purpose.ORDER, seed, epoch]).permutation(num_samples).tolist()
     )
     return order
 

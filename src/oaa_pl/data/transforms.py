@@ -20,10 +20,10 @@ from typing_extensions import override
 from oaa_pl.data.geometry import MOVES, STAYS, Matrix, warp_label
 from oaa_pl.errors import ConfigError, NonAffineTransformError
 from oaa_pl.ids import IGNORED
+from oaa_pl.types import Purpose
 
 __all__ = ["View", "ViewTransform"]
 
-_AUGMENTATION = 2  # see sampler.py: no two purposes share a seed
 _LOG = "drawn_moves"
 _COMPOSITIONS = (A.Compose, A.Sequential, A.OneOf, A.SomeOf, A.RandomOrder, A.OneOrOther)
 _NORMALISERS = (A.Normalize, A.ToFloat, A.FromFloat, A.ToTensorV2)
@@ -93,7 +93,7 @@ class ViewTransform:
             The augmented photo (h, w, 3) in the same dtype, its view (3, 3) float64, and whether a
             pixel is photo (not padding), (h, w) bool.
         """
-        generator = np.random.default_rng([_AUGMENTATION, *seed])
+        generator = np.random.default_rng([Purpose.AUGMENTATION, *seed])
         # By default albumentations seeds all transforms equally, and draws would be correlated.
         self._pipeline.set_random_state(generator, random.Random(int(generator.integers(2**63))))
         log = _Log()

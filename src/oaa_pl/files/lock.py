@@ -13,7 +13,7 @@ import socket
 import weakref
 from pathlib import Path
 
-from oaa_pl.errors import StoreError
+from oaa_pl.errors import InUseError, StoreError
 
 __all__ = ["WriterLock"]
 
@@ -30,14 +30,15 @@ class WriterLock:
         path: the lock file; made if absent, left behind when released.
 
     Raises:
-        StoreError: if it is held, by this process or by another (then the message has its pid and
-            host), or if the file system knows no locks.
+        InUseError: if it is held, by this process or by another (then the message has its pid and
+            host).
+        StoreError: if the file system knows no locks.
     """
 
     def __init__(self, path: Path) -> None:
         key = os.getpid(), path.resolve()
         if key in _held:
-            raise StoreError(f"{path.parent} is being written by this very process; close it first")
+            raise InUseError(f"{path.parent} is being written by this very process; close it first")
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +50,7 @@ class WriterLock:
                     f"{path} cannot be locked ({error.strerror}); choose a folder on a file system "
                     "that has POSIX locks"
                 ) from error
-            raise StoreError(
+            raise InUseError(
                 f"{path.parent} is being written by another process ({holder}); wait for it, "
                 "or stop it"
             ) from error

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from oaa_pl.files.atomic import write_whole
+from oaa_pl.files.csv_text import csv_text
 from oaa_pl.metrics import activation, class_scores
 
 __all__ = ["Scored", "collect_class_results", "write_class_results"]
@@ -102,8 +103,4 @@ def _header(columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _write(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(_header(_TABLES[path.name]))
-    writer.writerows(rows)
-    write_whole(path, table.getvalue().encode())
+    write_whole(path, csv_text(_header(_TABLES[path.name]), rows).encode())

@@ -3,7 +3,6 @@
 Shapes: T thresholds.
 """
 
-import csv
 import io
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from oaa_pl.files.atomic import write_whole
+from oaa_pl.files.csv_text import csv_text
 from oaa_pl.metrics import Curve
 
 __all__ = ["write_curve"]
@@ -27,12 +27,11 @@ def write_curve(folder: Path, curve: Curve, title: str) -> None:
     Raises:
         OutputError: if a file cannot be written.
     """
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(curve._fields)
-    for threshold, *scores in zip(*curve, strict=True):
-        writer.writerow([f"{threshold:.4f}", *(f"{100 * score:.4f}" for score in scores)])
-    text = table.getvalue().replace("thresholds", "threshold", 1)
+    rows = [
+        (f"{threshold:.4f}", *(f"{100 * score:.4f}" for score in scores))
+        for threshold, *scores in zip(*curve, strict=True)
+    ]
+    text = csv_text(("threshold", "miou", "precision", "recall"), rows)
     write_whole(folder / "curve.csv", text.encode())
     figure = Figure(figsize=(6, 4), dpi=120)
     axes = figure.subplots()

@@ -6,7 +6,6 @@ Its rows are the paper's effects (section 4.3), and those of our controls. They 
 Shapes: N photos, C foreground classes.
 """
 
-import csv
 import io
 import json
 import re
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from oaa_pl.errors import RunMismatchError
 from oaa_pl.files.atomic import write_whole
+from oaa_pl.files.csv_text import csv_text
 from oaa_pl.metrics.bootstrap import difference, resampled
 from oaa_pl.report.paper import EFFECTS
 
@@ -116,9 +116,7 @@ def write_differences(home: Path) -> Path | None:
     rows = [row for group, methods in groups.items() for row in _rows(group, methods)]
     if not rows:
         return None
-    table = io.StringIO(newline="")
-    csv.writer(table, lineterminator="\n").writerows([COLUMNS, *rows])
-    write_whole(home / "differences.csv", table.getvalue().encode())
+    write_whole(home / "differences.csv", csv_text(COLUMNS, rows).encode())
     return home / "differences.csv"
 
 

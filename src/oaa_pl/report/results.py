@@ -18,6 +18,7 @@ import numpy as np
 
 from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.files.atomic import write_whole
+from oaa_pl.files.csv_text import csv_text
 from oaa_pl.report.class_results import collect_class_results
 
 log = logging.getLogger(__name__)
@@ -156,15 +157,12 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
                 f"rows: expected one value per measurement, got {before.value} and {row.value} for "
                 f"{', '.join(map(str, astuple(row)[:-1]))}; remove one of the two stages"
             )
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
     for row in ordered:
         if math.isinf(row.value):
             raise ConfigError(f"rows: expected a finite {row.metric}, got {row.value}")
-        # + 0.0 turns a negative zero into the zero it would be read back as.
-        writer.writerow((*astuple(row)[:-1], f"{round(row.value, 4) + 0.0:.4f}"))
-    write_whole(path, table.getvalue().encode())
+    # + 0.0 turns a negative zero into the zero it would be read back as.
+    texts = [(*astuple(row)[:-1], f"{round(row.value, 4) + 0.0:.4f}") for row in ordered]
+    write_whole(path, csv_text(COLUMNS, texts).encode())
 
 
 def collect(run_root: Path) -> list[Row]:

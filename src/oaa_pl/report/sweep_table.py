@@ -3,13 +3,12 @@
 Differences are paired by seed: what a seed does to both jobs cancels out.
 """
 
-import csv
-import io
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from oaa_pl.files.csv_text import csv_text
 from oaa_pl.report.cell import deviation_text, mean_text, signed
 from oaa_pl.report.markdown import METRICS
 from oaa_pl.report.results import Estimate, Row
@@ -77,18 +76,14 @@ def lines_of(rows: Iterable[Row]) -> list[Line]:
 
 def sweep_csv(lines: Sequence[Line]) -> str:
     """The lines as CSV: percentages in [0, 100], thresholds in [0, 1], four decimals."""
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows = []
     for line in lines:
-        writer.writerow(
-            (
-                line.experiment, line.dataset, line.split, line.method, line.metric,
-                *_numbers(line.score), line.highest, *_numbers(line.difference)[1:],
-                _numbers(line.difference)[0],
-            )
-        )  # fmt: skip
-    return table.getvalue()
+        pairs, difference, deviation = _numbers(line.difference)
+        rows.append((
+            line.experiment, line.dataset, line.split, line.method, line.metric,
+            *_numbers(line.score), line.highest, difference, deviation, pairs,
+        ))  # fmt: skip
+    return csv_text(_COLUMNS, rows)
 
 
 def sweep_markdown(lines: Sequence[Line]) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oaa_pl.config.sweep import running
-from oaa_pl.errors import RunMismatchError, StoreError
+from oaa_pl.errors import InUseError, RunMismatchError
 from oaa_pl.files.lock import WriterLock
 from oaa_pl.runs.record import StageRecord
 from oaa_pl.runs.stage_folder import clear, read_json, write_json, writing
@@ -38,9 +38,7 @@ def one_job_at_a_time(what: str) -> Iterator[None]:
         try:
             lock = WriterLock(path)
             break
-        except StoreError as error:
-            if "being written" not in str(error):
-                raise
+        except InUseError:
             time.sleep(_SECONDS)
     try:
         yield

@@ -182,7 +182,8 @@ class SegmenterStage(TrainedStage):
                 label, mask = torch.from_numpy(predicted), torch.from_numpy(truth.mask(index))
                 before = score.confusion.clone()
                 score.update(label, mask)
-                by_photo.append((score.confusion - before).numpy())
+                if self.by_photo:
+                    by_photo.append((score.confusion - before).numpy())
                 added.update(label.long(), mask.long())
                 save_label(folder / "predictions" / f"{image_id}.png", predicted)
                 progress.update(1)

@@ -85,8 +85,10 @@ def map_views_of(cfg: DictConfig) -> MapViews:
     flip = _switch(asked.get("flip", False), "attend.flip")
     side: Any = cfg.data.get("input_size")
     views = MapViews(tuple(map(float, scales)), flip, side, lambda side: _transform_at(cfg, side))
+    if views.single:
+        return views
     resizable = isinstance(side, int) and _transform_at(cfg, side) != _transform_at(cfg, side + 1)
-    if not views.single and not resizable:
+    if not resizable:
         raise ConfigError(
             "attend.scales and attend.flip need a data.eval_transform that resizes to "
             "${data.input_size}, and this data set has another; leave them out, or change it"
