@@ -114,7 +114,7 @@ def draw(table: dict[int, dict[str, float]]) -> None:
     for axes, title in ((times, "processor time a row, µs"), (memory, "peak memory, MB")):
         axes.set(xscale="log", yscale="log", xlabel="rows", title=title)
         axes.grid(alpha=0.3)
-    times.legend(fontsize=8)
+    times.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(HERE / "store_scale.png", dpi=100)
 
 
