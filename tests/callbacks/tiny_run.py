@@ -4,7 +4,6 @@
 """
 
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from oaa_pl.callbacks.throughput import Throughput
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.modules.classifier import Classifier
+from oaa_pl.store.fresh import clear_maps
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
 
@@ -116,7 +116,7 @@ def train(
     """
     torch.manual_seed(int.from_bytes(os.urandom(4)))  # nothing may depend on it
     if not (folder / LAST).is_file():
-        shutil.rmtree(folder / "stores", ignore_errors=True)
+        clear_maps(folder / "stores")
     accumulate = accumulation(folder)
     history = HistoryLogger(folder)
     trainer = quiet_trainer(

@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import chdir
-from fnmatch import fnmatch
 from functools import partial, wraps
 from pathlib import Path
 from shutil import copytree
@@ -95,13 +94,16 @@ class Torn(io.RawIOBase):
         die()
 
 
-def die_in_file(names: str, number: int, written: int) -> None:
-    """Die when the k-th file of such a name that is being written has that many bytes."""
+def die_in_file(folder: Path | None, number: int, written: int) -> None:
+    """Die when the k-th file that is being written in a folder, or anywhere, has so many bytes.
+
+    A file that is written as a whole has another name meanwhile, so that names tell nothing.
+    """
     real, numbers = Path.open, itertools.count(1)
 
     def opened(self: Path, *arguments: Any, **named: Any) -> Any:
         file = real(self, *arguments, **named)
-        written_to = "wb" in arguments and fnmatch(self.name, names)
+        written_to = "wb" in arguments and folder in (None, self.parent)
         return Torn(file, written) if written_to and next(numbers) == number else file
 
     Path.open = opened  # type: ignore[method-assign]
@@ -150,9 +152,9 @@ def drawn_call(calls: dict[str, int], random: np.random.Generator) -> Arm:
     return partial(die_in_call, target, call + 1, bool(after))
 
 
-def drawn_file(names: str, count: int, size: int, random: np.random.Generator) -> Arm:
+def drawn_file(folder: Path | None, count: int, size: int, random: np.random.Generator) -> Arm:
     number, written = random.integers(1, (count, size), endpoint=True).tolist()
-    return partial(die_in_file, names, number, written)
+    return partial(die_in_file, folder, number, written)
 
 
 def in_child(log: Path, arm: Arm | None, work: Callable[[], object]) -> None:
@@ -303,7 +305,7 @@ def on_disk(run: Path) -> str:
 
 
 def drawn_kill(
-    random: np.random.Generator, epochs: int, reference: Reference
+    run: Path, random: np.random.Generator, epochs: int, reference: Reference
 ) -> tuple[Arm | None, float | None]:
     """An exact moment, or a delay within what the run has still to do."""
     way = random.integers(11)
@@ -311,9 +313,11 @@ def drawn_kill(
         left = reference.seconds * (EPOCHS + 1 - epochs) / (EPOCHS + 1)
         return None, float(random.uniform(0, left))
     if way == 6:
-        return drawn_file(f"*{LAST}*", 2, (reference.run / LAST).stat().st_size, random), None
+        # The checkpoint, twice: its file is the only one that is written like this in the run's own
+        # folder.
+        return drawn_file(run, 2, (reference.run / LAST).stat().st_size, random), None
     if way == 7:  # either store has a live file, and three files in each epoch
-        return drawn_file("*", 14, 3000, random), None
+        return drawn_file(None, 14, 3000, random), None
     return drawn_call((TRAINING, COMMIT, CHECKPOINT)[way - 8], random), None
 
 
@@ -327,7 +331,7 @@ def test_a_training_killed_again_and_again_ends_as_if_it_had_lived(
         run, random = tmp_path / str(number), np.random.default_rng([17, number])
         epochs, kills, planned = 0, 0, random.integers(3, 7)
         while kills < planned:
-            arm, delay = drawn_kill(random, epochs, never_killed)
+            arm, delay = drawn_kill(run, random, epochs, never_killed)
             if not live(run, partial(train, run), arm, delay).killed:
                 break
             kills += 1
@@ -410,4 +414,4 @@ def drawn_merge_kill(
     if way < 2:
         return None, float(random.uniform(0, seconds))
     # The header, the list of images, the live maps, and a generation's three files.
-    return drawn_file("*", 6, 100_000, random) if way == 2 else drawn_call(MERGE, random), None
+    return drawn_file(None, 6, 100_000, random) if way == 2 else drawn_call(MERGE, random), None

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from oaa_pl.errors import StoreError
-from oaa_pl.store.fresh import new_folder
+from oaa_pl.store.fresh import clear_maps, new_folder
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,25 @@ def test_a_new_folder_may_be_a_link_to_an_empty_one(tmp_path: Path) -> None:
         (folder / "file").write_text("whole")
     assert (tmp_path / "disk" / "place" / "file").read_text() == "whole"
     assert (tmp_path / "link").is_symlink()
+
+
+def test_a_kill_while_maps_are_removed_leaves_no_half_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def killed(folder: Path, **_: object) -> None:
+        if folder.exists():
+            raise KilledError
+
+    maps = tmp_path / "attention" / "oaa_max"
+    (maps / "store").mkdir(parents=True)
+    (maps / "store" / "header.json").write_text("{}")
+    monkeypatch.setattr("oaa_pl.store.fresh.shutil.rmtree", killed)
+    with pytest.raises(KilledError):
+        clear_maps(maps)
+    assert not maps.exists()
+    monkeypatch.undo()
+    clear_maps(maps)
+    assert list(maps.parent.iterdir()) == []

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from oaa_pl.errors import OaaError, StoreError
@@ -75,9 +75,16 @@ def _explained(path: Path, error: OSError) -> str:
 def clear_maps(folder: Path) -> None:
     """Remove what a classifier accumulated that never came to a checkpoint.
 
+    Args:
+        folder: of the maps. It is renamed first, so that a kill cannot leave half a store in it.
+
     Raises:
         StoreError: if another process is writing it.
     """
     if (lock := folder / "store" / "writer.lock").is_file():
         WriterLock(lock).release()
-    shutil.rmtree(folder, ignore_errors=True)
+    doomed = folder.with_name(f".{folder.name}.dropped")
+    shutil.rmtree(doomed, ignore_errors=True)  # of a killed process
+    with suppress(FileNotFoundError):
+        folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
