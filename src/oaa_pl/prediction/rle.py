@@ -34,7 +34,7 @@ def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     Args:
         mask: (H, W).
 
-    Example:
+    Examples:
         >>> run_lengths(np.array([[False, True], [True, True]]))
         [1, 3]
         >>> run_lengths(np.array([[True, False]]))
@@ -53,7 +53,7 @@ def encode(mask: NDArray[np.bool_]) -> RunLengths:
     Args:
         mask: (H, W).
 
-    Example:
+    Examples:
         >>> encode(np.array([[False, True], [True, True]]))
         {'size': [2, 2], 'counts': '13'}
     """

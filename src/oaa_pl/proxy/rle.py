@@ -26,7 +26,7 @@ def runs_of(text: str) -> list[int]:
     Args:
         text: letters of ASCII 48..111.
 
-    Example:
+    Examples:
         >>> runs_of("05i1")
         [0, 5, 57]
     """
