@@ -23,6 +23,7 @@ from oaa_pl.report.results import read_results
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+SITE = {DOCS, ROOT / "experiments"}  # what the site has: docs/site/pages.py
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
@@ -170,8 +171,8 @@ def test_links_lead_to_files_and_headings(name: str) -> None:
         target = (folder / path).resolve() if path else ROOT / name
         if not target.exists():
             wrong.append(f"{link}: no such file")
-        elif name.startswith("docs/") and DOCS not in target.parents:
-            wrong.append(f"{link}: leads out of docs/, where a site would not find it")
+        elif name.startswith("docs/") and not SITE & {*target.parents}:
+            wrong.append(f"{link}: leads to what the site does not have")
         elif anchor and anchor not in heading_anchors(target.read_text("utf-8")):
             wrong.append(f"{link}: no such heading")
     assert wrong == []
@@ -214,6 +215,11 @@ def test_the_layers_of_the_docs_are_those_that_the_imports_keep() -> None:
     for number, names in rows:
         layers[int(number) - 1] |= set(re.findall(r"`(\w+)(?:/|\.py)`", names))
     assert layers == [*LAYERS[:-1]]
+
+
+def test_every_extra_of_a_user_is_on_the_page_about_installing() -> None:
+    extras = {*PROJECT["project"]["optional-dependencies"]} - {"dev", "notebooks", "docs"}
+    assert {*re.findall(r"'oaa_pl\[(\w+)\]'", PAGES["docs/install.md"])} == extras
 
 
 def test_the_readme_is_short_and_its_picture_small() -> None:

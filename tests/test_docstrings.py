@@ -116,7 +116,17 @@ def too_long(source: str) -> list[str]:
     return [f"{lines}: longer than {LONGEST} lines, split it"] if lines > LONGEST else []
 
 
-CHECKS = [missing_shapes, undocumented_errors, vague_errors, too_long]
+def hidden_examples(source: str) -> list[str]:
+    """Examples that the site would show as running text: its section is `Examples:`."""
+    lines = enumerate(source.splitlines(), 1)
+    return [
+        f"{number}: Example: write Examples:"
+        for number, line in lines
+        if line.strip() == "Example:"
+    ]
+
+
+CHECKS = [missing_shapes, undocumented_errors, vague_errors, too_long, hidden_examples]
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -138,6 +148,10 @@ RAISES = 'def f(x: int) -> None:\n    """Sum."""\n    raise ConfigError("no")'
         (missing_shapes, 'def f(x: Tensor) -> None:\n    """Sum (see there)."""'),
         (missing_shapes, 'class A:\n    """A."""\n    def f(self, x: NDArray[int]): ...'),
         (undocumented_errors, RAISES),
+        (
+            hidden_examples,
+            'def f() -> None:\n    """Sum.\n\n    Example:\n        >>> f()\n    """',
+        ),
         (undocumented_errors, 'class A:\n    """A."""\n    def __init__(self): raise KeyError(1)'),
         (vague_errors, "def _f():\n    if 1:\n        raise RuntimeError('no')"),
         (too_long, "\n" * 251),

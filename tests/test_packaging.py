@@ -34,10 +34,13 @@ def pins() -> dict[str, str]:
 
 
 def requirements() -> list[Requirement]:
-    """Everything that `pip install -e '.[dev,lite,export,notebooks]'` asks for by name."""
+    """Everything that `pip install -e '.[dev,lite,export,notebooks,docs]'` asks for by name."""
     extras = PROJECT["project"]["optional-dependencies"]
-    lines = PROJECT["project"]["dependencies"]
-    lines = lines + extras["dev"] + extras["lite"] + extras["export"] + extras["notebooks"]
+    pinned = ("dev", "lite", "export", "notebooks", "docs")
+    lines = [
+        *PROJECT["project"]["dependencies"],
+        *(line for name in pinned for line in extras[name]),
+    ]
     return [Requirement(line) for line in lines]
 
 

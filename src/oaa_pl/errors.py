@@ -191,7 +191,7 @@ class StoreNotEmptyError(StoreError, FileExistsError):
 def first_few(names: Sequence[str], most: int = 5) -> str:
     """The first names of a list, for a message.
 
-    Example:
+    Examples:
         >>> first_few(["a", "b", "c"], most=2)
         'a, b, ...'
     """

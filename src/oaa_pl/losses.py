@@ -81,7 +81,7 @@ def hybrid_loss(score_map: Tensor, soft_label: Tensor) -> Tensor:
     Raises:
         ValueError: if the two shapes differ.
 
-    Example:
+    Examples:
         >>> import torch
         >>> soft_label = torch.tensor([[[[0.5, 0.0]], [[0.0, 0.0]]]])
         >>> hybrid_loss(torch.zeros(1, 2, 1, 2), soft_label)  # 2.5 * ln 2

@@ -35,7 +35,7 @@ _VARIANTS = range(0xFE00, 0xFE10)  # variation selectors, such as U+FE0F: "show 
 def name_fault(name: object) -> str:
     r"""Why a value cannot name a class or an image; empty if it can.
 
-    Example:
+    Examples:
         >>> name_fault("coffee maker"), name_fault("two\nlines")
         ('', 'has the control character U+000A')
     """
@@ -50,7 +50,7 @@ def name_fault(name: object) -> str:
 def look(name: str) -> str:
     """A name without case, blanks and encoding of accents, to find names that look alike.
 
-    Example:
+    Examples:
         >>> look("Coffee Maker") == look("coffeemaker")
         True
     """
@@ -113,7 +113,7 @@ def class_fault(classes: Sequence[str]) -> str:
 def file_fault(name: str) -> str:
     """Why an id cannot be a file name (of maps, labels, predictions); empty if it can.
 
-    Example:
+    Examples:
         >>> file_fault("CON"), file_fault("../x")
         ('', "has a '/'")
     """

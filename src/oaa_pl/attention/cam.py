@@ -25,7 +25,7 @@ def class_attention(score_map: Tensor, epsilon: float = 0.0, levels: int | None 
         Attention in [0, 1], (B, C, H, W), float32. A map with no positive score is all zero: the
         paper's quotient is undefined there. Such a map is not accumulated, unless `keep_empty`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> class_attention(torch.tensor([[[[-1.0, 2.0, 4.0]], [[-3.0, -2.0, -1.0]]]])).tolist()
         [[[[0.0, 0.5, 1.0]], [[0.0, 0.0, 0.0]]]]
@@ -66,7 +66,7 @@ def probability_attention(score_map: Tensor) -> Tensor:
     Returns:
         Attention in [0, 1], (B, C, H, W), float32.
 
-    Example:
+    Examples:
         >>> import torch
         >>> probability_attention(torch.tensor([[[[0.0, 100.0, -100.0]]]])).tolist()
         [[[[0.5, 1.0, 0.0]]]]

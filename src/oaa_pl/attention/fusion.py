@@ -197,7 +197,7 @@ def fusion_named(label: str) -> Fusion:
     Raises:
         ConfigError: if there is no such rule, or its parameters are missing or out of range.
 
-    Example:
+    Examples:
         >>> fusion_named("maximum").label
         'maximum'
     """

@@ -23,7 +23,7 @@ def beats_absent_classes(scores: Tensor, labels: Tensor) -> Tensor:
         Bool, (B, C); never true for an absent class or for a score that is not a number. All
         present classes are trusted in an image that has every class.
 
-    Example:
+    Examples:
         >>> scores = torch.tensor([[3.0, 1.0, 2.0]])
         >>> beats_absent_classes(scores, torch.tensor([[True, True, False]])).tolist()
         [[True, False, False]]
@@ -45,7 +45,7 @@ def top_k(scores: Tensor, labels: Tensor) -> Tensor:
     Returns:
         Bool, (B, C); never true for an absent class or for a score that is not a number.
 
-    Example:
+    Examples:
         >>> scores = torch.tensor([[3.0, 1.0, 2.0]])
         >>> top_k(scores, torch.tensor([[True, True, False]])).tolist()
         [[True, False, False]]

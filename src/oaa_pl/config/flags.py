@@ -49,7 +49,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
         ConfigError: if a flag is not known, lacks its value or takes another, or the folder of
             `--config-dir` is not one.
 
-    Example:
+    Examples:
         >>> split(["seed=0", "--cfg", "job"])
         (['--cfg', 'job'], ['seed=0'])
     """

@@ -20,7 +20,7 @@ class Recipe:
         function: what is called; None: what `key` names, by Hydra.
         values: its arguments, which may be recipes themselves; those of `key` if None.
 
-    Example:
+    Examples:
         >>> from fractions import Fraction
         >>> Recipe({"_target_": "fractions.Fraction", "numerator": 2})(denominator=4)
         Fraction(1, 2)

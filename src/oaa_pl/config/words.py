@@ -47,7 +47,7 @@ def as_hydra_reads(words: Sequence[str], sweep: bool = False) -> list[str]:
 def quoted(word: str) -> str | None:
     """A `KEY=VALUE` with its value, or each item of its list, in quotes; None if that fails.
 
-    Example:
+    Examples:
         >>> quoted("name=photos (1)"), quoted("data.classes=[Höhle, cat]")
         ('name="photos (1)"', 'data.classes=["Höhle","cat"]')
     """

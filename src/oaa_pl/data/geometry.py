@@ -57,7 +57,7 @@ def warp_label(label: NDArray[np.uint8], view: Matrix, size: tuple[int, int]) ->
     Returns:
         (h, w) uint8; 255 where the view shows no part of the photo.
 
-    Example:
+    Examples:
         >>> right_half = np.array([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
         >>> warp_label(np.array([[1, 2, 3, 4]], dtype=np.uint8), right_half, (1, 4))
         array([[3, 3, 4, 4]], dtype=uint8)

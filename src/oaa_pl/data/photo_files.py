@@ -149,7 +149,7 @@ def image_id(name: str) -> str:
     Returns:
         The id; folders are joined by `__`.
 
-    Example:
+    Examples:
         >>> image_id("cats/one.v2.JPG"), image_id("2007_000032")
         ('cats__one.v2', '2007_000032')
     """

@@ -77,7 +77,7 @@ def split_image(line: str) -> tuple[str, str]:
 
     The image ends at a tab; or after the first word with a photo's suffix; or after the first word.
 
-    Example:
+    Examples:
         >>> split_image("my photo.jpg dog cat"), split_image("2007_000032 dog")
         (('my photo.jpg', 'dog cat'), ('2007_000032', 'dog'))
     """

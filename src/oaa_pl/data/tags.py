@@ -115,7 +115,7 @@ def to_labels(tags: Sequence[Sequence[str]], classes: Sequence[str]) -> NDArray[
     Returns:
         (N, C) uint8 in {0, 1}.
 
-    Example:
+    Examples:
         >>> to_labels([["dog"], ["dog", "cat", "dog"]], ["cat", "dog"])
         array([[0, 1],
                [1, 1]], dtype=uint8)

@@ -14,7 +14,7 @@ def csv_text(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
         header: names of the columns.
         rows: their values.
 
-    Example:
+    Examples:
         >>> csv_text(("name", "score"), [("a, b", 1)]).splitlines()
         ['name,score', '"a, b",1']
     """

@@ -9,7 +9,7 @@ __all__ = ["expanded", "expanded_path"]
 def expanded(text: str) -> str:
     """A path with `~` and variables such as `$HOME` replaced; unknown ones are left as they are.
 
-    Example:
+    Examples:
         >>> expanded("photos/$NO_SUCH_VARIABLE"), expanded("~no-such-user/photos")
         ('photos/$NO_SUCH_VARIABLE', '~no-such-user/photos')
     """

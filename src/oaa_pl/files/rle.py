@@ -39,7 +39,7 @@ def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     Args:
         mask: (H, W).
 
-    Example:
+    Examples:
         >>> run_lengths(np.array([[False, True], [True, True]]))
         [1, 3]
         >>> run_lengths(np.array([[True, False]]))
@@ -58,7 +58,7 @@ def encode(mask: NDArray[np.bool_]) -> RunLengths:
     Args:
         mask: (H, W).
 
-    Example:
+    Examples:
         >>> encode(np.array([[False, True], [True, True]]))
         {'size': [2, 2], 'counts': '13'}
     """
@@ -86,7 +86,7 @@ def runs_of(text: str) -> list[int]:
     Raises:
         ValueError: if it has another letter, or ends inside of a number.
 
-    Example:
+    Examples:
         >>> runs_of("05i1")
         [0, 5, 57]
     """

@@ -34,7 +34,7 @@ def box_iou(one: Boxes, other: Boxes) -> NDArray[np.float64]:
     Raises:
         ShapeError: if an array is not a list of boxes, or a box ends before it begins.
 
-    Example:
+    Examples:
         >>> box_iou(np.array([[1, 2, 5, 6]]), np.array([[3, 1, 4, 5]])).round(4)  # 8 / 27
         array([[0.2963]])
     """
@@ -58,7 +58,7 @@ def resized_box(
         size: pixels (H, W) of its image.
         target: pixels (H, W) of the scaled image.
 
-    Example:
+    Examples:
         >>> resized_box((1, 2, 4, 3), (20, 10), (10, 35))
         (3, 1, 14, 1)
     """
@@ -83,7 +83,7 @@ def boxes_at(attention: NDArray[np.float32], thresholds: Sequence[float]) -> lis
     Raises:
         ConfigError: if the map is not in [0, 1], or NaN.
 
-    Example:
+    Examples:
         >>> boxes_at(np.zeros((3, 3)), [0.0, 0.5])
         [array([[0, 0, 0, 0]]), array([[0, 0, 0, 0]])]
     """

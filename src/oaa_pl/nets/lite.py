@@ -124,7 +124,7 @@ def timm_names(state: Mapping[str, Tensor], repeats: list[int]) -> dict[str, Ten
             reports them.
         repeats: number of blocks of each stage; the packages' files count blocks across stages.
 
-    Example:
+    Examples:
         >>> list(timm_names({"_blocks.2._bn0.bias": Tensor()}, [1, 2]))
         ['blocks.1.1.bn1.bias']
     """

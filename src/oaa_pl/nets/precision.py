@@ -90,7 +90,7 @@ def precision_of(asked: object) -> Precision:
     Raises:
         ConfigError: if the precision is unknown or not supported.
 
-    Example:
+    Examples:
         >>> precision_of(16).name
         '16-mixed'
     """

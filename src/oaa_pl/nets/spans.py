@@ -35,7 +35,7 @@ def spans(side: int, tile: int, multiple: int) -> list[Span]:
         tile: longest side of a tile in pixels; rounded down to the multiple, at least one of it.
         multiple: every border is at a multiple of this.
 
-    Example:
+    Examples:
         >>> spans(20, 8, 2)
         [Span(start=0, end=8, first=0, last=6), Span(start=6, end=14, first=6, last=12),
          Span(start=12, end=20, first=12, last=20)]

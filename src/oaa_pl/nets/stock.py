@@ -37,7 +37,7 @@ def score_map_of(model: nn.Module, image: Tensor | None = None) -> "ScoreMapOf":
     Raises:
         UnfitNetworkError: if the network cannot be run, or no cell of it has a score.
 
-    Example:
+    Examples:
         >>> net = nn.Sequential(
         ...     nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)
         ... )

@@ -50,7 +50,7 @@ class Predictor:
     Raises:
         ConfigError: if `batch_size` is not a positive whole number.
 
-    Example:
+    Examples:
         >>> predictor = Predictor.load("runs/photos/seed-0/segmenter/oaa_max")  # doctest: +SKIP
         >>> mask = predictor("beach.jpg")  # doctest: +SKIP
         >>> predictor.classes[mask.max() - 1]  # doctest: +SKIP

@@ -29,7 +29,7 @@ def voc_palette() -> NDArray[np.uint8]:
     Returns:
         RGB, (256, 3).
 
-    Example:
+    Examples:
         >>> voc_palette()[15].tolist()  # person
         [192, 128, 128]
     """

@@ -65,7 +65,7 @@ def snap(evidence: Evidence, masks: Iterable[NDArray[np.bool_]], minimum: float)
     Raises:
         BadMaskError: if a mask has another size.
 
-    Example:
+    Examples:
         >>> evidence = np.array([[[0.2, 0.2, 0.2]], [[0.8, 0.6, 0.0]]], np.float32)
         >>> snap(evidence, [np.array([[False, True, True]])], 0.25)[1].round(2).tolist()
         [[0.800..., 0.300..., 0.300...]]

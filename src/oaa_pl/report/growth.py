@@ -28,7 +28,7 @@ def growth_caption(cumulative: Maps, attention: Maps, threshold: float) -> str:
     Returns:
         One or two sentences in plain text.
 
-    Example:
+    Examples:
         >>> left, right = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
         >>> growth_caption({1: left, 2: left + right}, {}, 0.3)
         'At 0.3 or above: 50 % of the photo after epoch 1 and 100 % after epoch 2.'

@@ -36,7 +36,7 @@ def title_of(method: str) -> str:
     Returns:
         Its name, or the method itself where it has none.
 
-    Example:
+    Examples:
         >>> title_of("oaa_max-resnet101-20pc-crf")
         'OAA, maximum (resnet101, 20 %, CRF)'
     """
@@ -99,7 +99,7 @@ def paper_number(method: str) -> float | None:
     Returns:
         Per cent; None if the paper has none.
 
-    Example:
+    Examples:
         >>> paper_number("oaa_max"), paper_number("oaa_max-resnet101-crf"), paper_number("tags")
         (58.6, 63.9, None)
     """

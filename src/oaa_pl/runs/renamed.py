@@ -21,7 +21,7 @@ def today(node: Any) -> Any:
     Args:
         node: plain values: mappings, lists, texts, numbers.
 
-    Example:
+    Examples:
         >>> today({"crf": {"_target_": "oaa_pl.labels.crf.no_crf", "n": [1]}})
         {'crf': {'_target_': 'oaa_pl.proxy.crf.no_crf', 'n': [1]}}
     """

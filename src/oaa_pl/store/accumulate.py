@@ -72,7 +72,7 @@ def accumulate(
             neither `resume` nor `overwrite`. Nothing is lost.
         StoreError: if an image or class is not in a store, or a folder cannot be written.
 
-    Example:
+    Examples:
         >>> from tempfile import mkdtemp
         >>> store = AttentionStore(mkdtemp(), ["a", "b"], ["cat", "dog"], [[1, 0], [1, 1]])
         >>> score_map, labels = torch.ones(1, 2, 8, 8), torch.tensor([[1, 1]])

@@ -53,7 +53,7 @@ class AttentionStore(NamedMaps):
             fusion is not one, the folder is damaged, or both `resume` and `overwrite` are given.
         StoreMismatchError: if the folder holds the store of another data set, grid or fusion.
 
-    Example:
+    Examples:
         >>> store = AttentionStore("maps", ["a", "b"], ["cat", "dog"], [[1, 0], [1, 1]])
         >>> len(store), list(store), store.grid
         (2, ['a', 'b'], (32, 32))

@@ -40,7 +40,7 @@ class Material:
 def hue(degrees: float, saturation: float, value: float) -> Colour:
     """RGB of a colour given by hue in degrees, saturation and value in [0, 1].
 
-    Example:
+    Examples:
         >>> hue(0, 1, 1), hue(120, 0.5, 1)
         ((1.0, 0.0, 0.0), (0.5, 1.0, 0.5))
     """

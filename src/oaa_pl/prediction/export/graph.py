@@ -55,9 +55,8 @@ class SegmenterGraph(_Graph):
             size: (H, W) of the masks, the photos' own, (2,) int64.
 
         Returns:
-            mask: ids 0..C, (B, H, W) uint8.
-            confidence: probability of each pixel's id, (B, H, W) float32.
-            probabilities: of each id, (B, C + 1, H, W) float32.
+            `mask`, ids 0..C, (B, H, W) uint8; `confidence`, the probability of each pixel's id,
+            (B, H, W) float32; `probabilities`, of each id, (B, C + 1, H, W) float32.
         """
         # Not int(...), which would fix the size at its value in the example.
         height: int = size[0].item()  # type: ignore[assignment]  # of an int64 tensor
@@ -99,10 +98,8 @@ class AttentionGraph(_Graph):
             image: RGB, (B, h, w, 3) uint8.
 
         Returns:
-            scores: raw, GAP(F), (B, C).
-            probabilities: sigmoid of the scores, Eq. (1), (B, C).
-            score_map: raw, F, (B, C, h', w').
-            attention: in [0, 1], Eq. (2), (B, C, h', w').
+            `scores`, raw, GAP(F), (B, C); `probabilities`, sigmoid of the scores, Eq. (1), (B, C);
+            `score_map`, raw, F, (B, C, h', w'); `attention` in [0, 1], Eq. (2), (B, C, h', w').
         """
         score_map = self.maps(image)
         scores = image_scores(score_map)
