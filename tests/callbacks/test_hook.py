@@ -416,6 +416,25 @@ def test_a_layer_and_a_head_with_a_mean_between_them_fit(step: nn.Module) -> Non
     assert hook.read().shape == (len(IMAGES), C, 5, 5)
 
 
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+def test_a_head_that_the_network_applies_to_each_cell_fits(last: bool) -> None:
+    class Cells(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc: nn.Module = nn.Linear(8, C) if last else nn.Conv2d(8, C, 1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            cells = self.layer4(self.stem(image))
+            if last:
+                return self.fc(cells.movedim(1, 3)).mean((1, 2))
+            return self.fc(cells).mean((2, 3))
+
+    net = Cells()
+    hook = in_training(net, layer="layer4", head="fc")
+    scores = net(IMAGES)
+    torch.testing.assert_close(hook.read().mean((2, 3)), scores.detach())
+
+
 def test_a_layer_and_a_head_are_not_compared_where_no_probe_can_be_run() -> None:
     class Needy(Between):
         def forward(self, image: Tensor, more: Tensor | None = None) -> Tensor:

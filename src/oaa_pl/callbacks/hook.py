@@ -26,7 +26,9 @@ from oaa_pl.nets.stock import map_from
 
 __all__ = ["HookedScoreMap"]
 
-_LEAST = 1e-3  # relative difference of a map's mean and the score that rounding does not explain
+# Relative differences of a map's mean and the score that rounding does not explain: in float32, and
+# where a multiplication may round to fewer bits.
+_LEAST, _LEAST_ROUNDED = 1e-3, 3e-2
 
 
 class HookedScoreMap:
@@ -151,10 +153,13 @@ class HookedScoreMap:
         # Also of the head: its batch norm and dropout as in the probe.
         with evaluating(self._module), torch.autocast(probed[0].device.type, enabled=False):
             mean = self._score_map(probed[0]).mean((2, 3))
-        scores = probed[1]
+        scores = probed[1] if probed[1].shape[1] == mean.shape[1] else probed[1].movedim(-1, 1)
+        if scores.ndim > 2:
+            scores = scores.flatten(2).mean(2)  # a head that the network itself applies to cells
         if not bool(mean.isfinite().all() & scores.isfinite().all()):
             return  # a training that has failed already, or statistics that are not trained yet
-        least = max(_LEAST, 16 * torch.finfo(scores.dtype).eps)  # half precision
+        exact = scores.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
+        least = max(_LEAST if exact else _LEAST_ROUNDED, 16 * torch.finfo(scores.dtype).eps)
         if mean.shape != scores.shape or (mean - scores).abs().max() > least * scores.abs().max():
             row = ", ".join(f"{value:.4g}" for value in mean[0, :3].tolist())
             other = ", ".join(f"{value:.4g}" for value in scores.flatten(1)[0, :3].tolist())

@@ -91,10 +91,11 @@ def probe_named(module: nn.Module, layer: str, head: str) -> tuple[Tensor, Tenso
         head: path of what comes after the pooling.
 
     Returns:
-        The layer's output, (B, D, h, w) or (B, h, w, D), and the class scores (B, C); None if no
-        part can be run on images, or one of the two does not run there exactly once.
+        The output of the layer, (B, D, h, w) or (B, h, w, D), and of the head, (B, C) or one value
+        for each cell; None if no part can be run on images, or one of the two does not run there
+        exactly once.
     """
-    cells, scores = layer_of(module, layer), layer_of(module, head)
+    cells, last = layer_of(module, layer), layer_of(module, head)
     paths = [path.replace(_COMPILED, "").split(".") for path in (layer, head)]
     parts = [uncompiled(module)]
     for name, other in zip(*paths, strict=False):
@@ -107,9 +108,8 @@ def probe_named(module: nn.Module, layer: str, head: str) -> tuple[Tensor, Tenso
         except UnfitNetworkError:
             continue
         seen = {call.module: call.output for call in calls}
-        if cells in seen and scores in seen:
-            output = seen[scores]
-            return seen[cells], output.flatten(2).mean(2) if output.ndim > 2 else output
+        if cells in seen and last in seen:
+            return seen[cells], seen[last]
     return None
 
 
