@@ -1,6 +1,7 @@
 """The page's charts as Vega-Lite: drawn once as SVG, and again by the page's script for hovering.
 
-Data fields have fixed names, never those of classes or methods: Vega-Lite reads dots and brackets in a field as a path.
+Data fields have fixed names, never those of classes or methods: Vega-Lite reads dots and brackets
+in a field as a path.
 """
 
 import math
@@ -23,7 +24,7 @@ def curve_chart(
     Args:
         curves: method -> curve.
         peaks: of the curves that have a value.
-        fixed_threshold: marked by a vertical line, if it lies among the thresholds.
+        fixed_threshold: marked by a vertical line, if the curves reach it.
 
     Returns:
         The chart; None if no curve has a value.

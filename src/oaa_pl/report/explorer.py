@@ -30,7 +30,7 @@ class ExploredPhoto:
         size: (H, W) of the photo, in pixels.
         photo: the photo.
         layers: one of `LAYERS` -> method -> picture; what was not made is left out.
-        truth: the true mask; None: there is none.
+        truth: the true mask, or None.
         epochs: (epoch, cumulative map after it), ascending; empty for a photo that the training
             did not watch.
         scores: one of `LAYERS` -> method -> mIoU of this photo, in percent or NaN.

@@ -45,8 +45,8 @@ def explored_photos(
 
     Args:
         run: whose finished stages are shown.
-        train: the training photos: with maps and proxy labels. Those that the training watched
-            are always among them.
+        train: the training photos: with maps and proxy labels. The photos that the training
+            watched are always among them.
         val: the validation photos: with predictions; half of the photos at most.
         threshold: attention from which a pixel belongs to its class, for the maps' scores.
         wanted: number of photos, or more if as many were watched or predicted.
