@@ -28,3 +28,7 @@ def test_an_undefined_score_is_left_out_so_that_the_data_are_json() -> None:
 
 def test_without_photos_there_is_no_explorer() -> None:
     assert explorer_data([], ["boat"], {}) is None
+
+
+def test_photos_of_which_nothing_was_made_yet_are_nothing_to_look_around_in() -> None:
+    assert explorer_data([replace(explored(0), layers={"proxy": {}})], ["boat"], {}) is None

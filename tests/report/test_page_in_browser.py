@@ -104,6 +104,12 @@ def test_photos_are_sorted_by_the_difference_of_two_methods(page: Any) -> None:
     assert row == ["50.0", "60.0", "+10.0"]
 
 
+def test_the_layer_that_is_scored_is_the_one_that_is_seen(page: Any) -> None:
+    choose(page, "layer", "proxy")
+    assert len(sources(page, "b", "proxy")) == 1
+    assert sources(page, "b", "map") == []
+
+
 def test_photos_without_the_score_are_counted(page: Any) -> None:
     choose(page, "layer", "prediction")
     assert "8 without this score" in page.locator("[data-output=count]").text_content()
@@ -213,4 +219,16 @@ def test_a_printed_page_has_no_controls(browser: Any, path: Path) -> None:
     assert page.locator("[data-part=stage]").is_visible()
     for hidden in (".controls", ".gallery", ".opacity", ".steps"):
         assert not page.locator(hidden).is_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_audit_of_accessibility_finds_nothing(browser: Any, path: Path, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
+    # The audit is a script of its own, which the page's policy would forbid.
+    page = browser.new_page(bypass_csp=True, color_scheme=scheme)
+    page.goto(path.as_uri())
+    page.wait_for_selector(".vega-embed svg")
+    found = axe.Axe().run(page).response["violations"]
+    assert [(one["id"], one["impact"], one["nodes"][0]["html"]) for one in found] == []
     page.close()

@@ -38,7 +38,8 @@ def curve_chart(
         for t, v, d in curves[method].points()
     ]
     deviating = [point for point in points if point["high"] > point["low"]]
-    threshold = {"field": "t", "type": "quantitative", "title": "threshold on the attention"}
+    threshold: Spec = {"field": "t", "type": "quantitative", "title": "threshold on the attention"}
+    threshold["axis"] = {"tickCount": 10}
     miou = {"type": "quantitative", "title": "mIoU, %", "scale": {"zero": False}}
     colour = {**_colour(order), "legend": None}
     band = {
@@ -159,7 +160,8 @@ def accepted_chart(accepted: Mapping[int, Sequence[float]]) -> Chart | None:
                 "field": "t",
                 "type": "quantitative",
                 "title": "epoch",
-                "axis": {"tickMinStep": 1},
+                "axis": {"tickMinStep": 1, "tickCount": 12},
+                "scale": {"zero": False, "nice": False},
             },
         },
     }

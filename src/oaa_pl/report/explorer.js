@@ -159,6 +159,11 @@
     find(".scores tbody").replaceChildren(...rows);
   }
 
+  /** Show one layer of the methods alone. @param {string} shown */
+  function reveal(shown) {
+    for (const layer of layers) find(`[data-opacity="${layer}"]`).value = layer === shown ? "65" : "0";
+  }
+
   /** Stop playing. */
   function stop() {
     clearInterval(timer);
@@ -182,6 +187,7 @@
     const { dataset } = /** @type {HTMLElement} */ (event.target);
     if (dataset.control === "divider") return stage.style.setProperty("--cut", `${control("divider").value}%`);
     if (dataset.control && dataset.control !== "epoch") list();
+    if (dataset.control === "layer") reveal(control("layer").value);
     // An order is asked for to see its first photo.
     if (dataset.control === "order" && shown.length) return show(shown[0]);
     if (dataset.control === "epoch") stop();

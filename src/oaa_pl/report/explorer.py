@@ -58,11 +58,11 @@ def explorer_data(
         sizes: split -> number of images, of which `photos` may be a part.
 
     Returns:
-        Numbers, text, lists and mappings without NaN; None without photos.
+        Numbers, text, lists and mappings without NaN; None without photos or without a method.
     """
-    if not photos:
-        return None
     present = {name for one in photos for by in one.layers.values() for name in by}
+    if not present:
+        return None
     ordered = [name for name in methods() if name in present]
     ordered += sorted(present - {*ordered})
     palette = voc_palette()

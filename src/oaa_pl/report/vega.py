@@ -19,7 +19,7 @@ _AXIS = {
     "labelColor": "var(--soft)", "titleColor": "var(--soft)", "gridColor": "var(--rule)",
     "domainColor": "var(--strong)", "tickColor": "var(--strong)", "titleFontWeight": "normal",
     "labelFontSize": 12, "titleFontSize": 13, "titlePadding": 10, "labelOverlap": True,
-    "labelSeparation": 6,
+    "labelSeparation": 6, "labelFlush": False,
 }  # fmt: skip
 _LEGEND = {"labelColor": "var(--ink)", "titleColor": "var(--soft)", "labelFontSize": 13}
 COMMON: Spec = {
