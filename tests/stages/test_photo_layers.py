@@ -10,10 +10,13 @@ import pytest
 from tests.commands.tiny import METHODS
 
 from oaa_pl.data.voc import VocSource
+from oaa_pl.errors import ConfigError
 from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.resize import to_photo
+from oaa_pl.runs.folders import Run
 from oaa_pl.stages.figures import image_miou
-from oaa_pl.stages.photo_layers import _strongest
+from oaa_pl.stages.photo_layers import Predicted, _strongest, explored_photos
+from oaa_pl.stages.pictures import growth_epochs, watched_in
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,29 @@ def test_the_watched_photos_have_a_map_of_every_epoch(photos: list[dict[str, Any
     watched = [one for one in photos if one["epochs"]]
     assert 1 <= len(watched) <= 4
     assert all([epoch for epoch, _ in one["epochs"]] == [1, 2] for one in watched)
+
+
+@pytest.mark.parametrize("wanted", [-1, 2.5, "many", None])
+def test_a_number_of_photos_that_is_none_is_refused(
+    tmp_path: Path, tiny_voc_once: Path, wanted: Any
+) -> None:
+    train, run = VocSource(tiny_voc_once, "train"), Run(tmp_path, "x", tmp_path)
+    with pytest.raises(ConfigError, match=r"report\.photos: expected a whole number, 0 or more"):
+        explored_photos(run, train, None, 0.3, wanted, Predicted("", {}))
+
+
+def test_fewer_photos_are_evenly_spread_and_those_predicted_are_always_shown(
+    tmp_path: Path, finished: Path, tiny_voc_once: Path
+) -> None:
+    train = VocSource(tiny_voc_once, "train")
+    run = Run.named(finished / "runs", "tiny", 0)
+    watched = set(watched_in(growth_epochs(run.classifier)))
+    label = np.zeros(train.mask(1).shape, np.uint8)
+    photos = explored_photos(run, train, None, 0.3, 2, Predicted("oaa_max", {1: label}))
+    shown = {0, 1, len(train.ids) - 1} | watched
+    assert [one.image_id for one in photos] == [train.ids[index] for index in sorted(shown)]
+    (one,) = (one for one in photos if one.image_id == train.ids[1])
+    assert {*one.layers["prediction"]} == {"oaa_max"}
 
 
 def test_scores_are_those_of_the_figures(

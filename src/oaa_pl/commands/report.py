@@ -1,7 +1,7 @@
 """`oaa report`: the tables, curves and pictures of a run on one page."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from oaa_pl.runs.record import write_text
 from oaa_pl.runs.stage_folder import read_json
 from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.figures import write_figures
-from oaa_pl.stages.photo_layers import explored_photos
+from oaa_pl.stages.photo_layers import Predicted, explored_photos
 from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
 from oaa_pl.stages.seeds import accepted_by_seed, mean_curves
 from oaa_pl.stages.trained import segment_photo
@@ -142,20 +142,18 @@ def _facts(parts: Configured, cfg: DictConfig, train: Source, sizes: dict[str, i
     )
 
 
-def _predicted(parts: Configured, train: Source) -> dict[int, Picture]:
-    """Places of the training images shown -> prediction of the last method's segmenter."""
+def _predicted(parts: Configured, train: Source) -> Predicted:
+    """Predictions of the training images shown, by the last method's segmenter."""
     trained = _last_finished(parts.value("methods"), parts.run.segmenter)
     if trained is None:
-        return {}
+        return Predicted("", {})
     checkpoint = parts.run.segmenter(trained) / LAST
     segment = segment_photo(parts.segmenting, checkpoint, len(train.classes))
     places = spread(len(train.ids), parts.value("report.images"))
-    return {index: segment.label(train.photo(index)) for index in places}
+    return Predicted(trained, {one: segment.label(train.photo(one)) for one in places})
 
 
-def _training_rows(
-    parts: Configured, train: Source, predicted: Mapping[int, Picture]
-) -> Iterator[GridRow]:
+def _training_rows(parts: Configured, train: Source, predicted: Predicted) -> Iterator[GridRow]:
     """Training images: maps, proxy label and prediction, beside the truth if there is one."""
     run, compared = parts.run, parts.value("methods")
     readers = {
@@ -174,8 +172,8 @@ def _training_rows(
         if last is not None:
             proxy = load_label(run.labels(last) / "proxy" / f"{train.ids[index]}.png")
             panels["proxy"] = label_overlay(photo, proxy)
-        if index in predicted:
-            panels["prediction"] = label_overlay(photo, predicted[index])
+        if index in predicted.labels:
+            panels["prediction"] = label_overlay(photo, predicted.labels[index])
         if train.has_masks:
             panels["truth"] = label_overlay(photo, train.mask(index))
         yield GridRow(_name(train, index), _tags(train, index), panels)

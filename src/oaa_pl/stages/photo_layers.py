@@ -6,12 +6,14 @@ Shapes: K classes of an image; H x W pixels of the photo; h x w cells of a map.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from oaa_pl.data.source import Source
+from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import SegmentationScore
 from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.resize import each_to_photo
@@ -23,7 +25,7 @@ from oaa_pl.runs.folders import Run
 from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
 from oaa_pl.store.reader import StoreReader
 
-__all__ = ["explored_photos"]
+__all__ = ["Predicted", "explored_photos"]
 
 Label = NDArray[np.uint8]
 
@@ -33,13 +35,25 @@ _QUALITY = 78
 _SIDES = ((120, 320), (250, 256), (500, 200))
 
 
+class Predicted(NamedTuple):
+    """Predictions of some training photos, which no stage keeps.
+
+    Attributes:
+        method: whose segmenter made them.
+        labels: place of a photo -> label map, (H, W) uint8.
+    """
+
+    method: str
+    labels: Mapping[int, Label]
+
+
 def explored_photos(
     run: Run,
     train: Source,
     val: Source | None,
     threshold: float,
-    wanted: int,
-    predicted: Mapping[int, Label],
+    wanted: Any,
+    predicted: Predicted,
 ) -> list[ExploredPhoto]:
     """Read the layers of photos that are evenly spread over both splits.
 
@@ -50,21 +64,24 @@ def explored_photos(
         val: the validation photos: with predictions; half of the photos at most.
         threshold: attention from which a pixel belongs to its class, for the maps' scores.
         wanted: number of photos, or more if as many were watched or predicted.
-        predicted: place of a training photo -> prediction of the last method's segmenter.
+        predicted: predictions of training photos.
 
     Returns:
         The photos in the order of the data set, training photos first.
 
     Raises:
+        ConfigError: if `wanted` is not a number of photos.
         StoreError: if a store cannot be read.
         BadMaskError: if a label map or mask cannot be read.
     """
+    if type(wanted) is not int or wanted < 0:
+        raise ConfigError(f"report.photos: expected a whole number, 0 or more, got {wanted!r}")
     shown = [name for name in methods() if (run.attention(name) / "done.json").is_file()]
     scored = [name for name in methods() if (run.segmentations(name) / "metrics.csv").is_file()]
     of_val = min(len(val.ids), wanted // 2) if val is not None and scored else 0
     files = growth_epochs(run.classifier)
     watched = watched_in(files)
-    places = {*spread(len(train.ids), max(wanted - of_val, 0)), *watched, *predicted}
+    places = {*spread(len(train.ids), max(wanted - of_val, 0)), *watched, *predicted.labels}
     side = next((side for most, side in _SIDES if len(places) + of_val <= most), _SIDES[-1][1])
     reader = _Layers(side, threshold)
     photos = [
@@ -127,11 +144,10 @@ def _training(
     train: Source,
     shown: Sequence[str],
     places: Sequence[int],
-    predicted: Mapping[int, Label],
+    predicted: Predicted,
 ) -> Iterator[tuple[int, ExploredPhoto]]:
     stores = {name: StoreReader(run.attention(name) / "store") for name in shown}
     labelled = [name for name in methods() if (run.labels(name) / "proxy").is_dir()]
-    trained = [name for name in methods() if (run.segmenter(name) / "done.json").is_file()]
     for index in places:
         labels = {
             "proxy": {
@@ -139,8 +155,8 @@ def _training(
                 for name in labelled
             }
         }
-        if index in predicted:
-            labels["prediction"] = {trained[-1]: predicted[index]}
+        if index in predicted.labels:
+            labels["prediction"] = {predicted.method: predicted.labels[index]}
         yield index, reader.photo(train, index, stores, labels)
 
 
