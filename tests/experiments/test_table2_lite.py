@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,15 @@ def test_heads_scored_by_older_code_are_compared(tmp_path: Path) -> None:
     (row,) = table(tmp_path / "paired.csv")
     assert (row["method"], row["minus"]) == ("masks", "oaa_plus_hybrid")
     assert float(row["difference"]) > 0
+
+
+def test_the_quoted_tables_are_those_of_the_committed_files() -> None:
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "tables.py"], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for page in ("README.md", "docs/results.md"):
+        text = (SCRIPTS.parents[1] / page).read_text("utf-8")
+        (quoted,) = re.findall(
+            r"experiments/table2_lite/tables.py -->\n(.*?)<!-- end -->", text, re.S
+        )
+        assert quoted.strip() == done.stdout.strip(), page
