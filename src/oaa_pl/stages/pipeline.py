@@ -155,6 +155,8 @@ class Pipeline:
             **self._shared(), **parts.training("classifier"), net=parts.network("attention"),
             gate=parts.recipe("gate"), attention=parts.recipe("attention"),
             fusions=self.parts.fusions, grid=self._grid, threshold=parts.threshold,
+            # The record of an older run has none; nothing is trained from it.
+            watched=parts.values["report"].get("watched", 0),
             **{name: parts.value(f"classifier.{name}") for name in own},
         )  # fmt: skip
 
