@@ -57,7 +57,8 @@
     const button = element("button", { type: "button" });
     button.append(element("img", { src: photo.photo, alt: "", loading: "lazy", decoding: "async" }));
     button.append(element("span", {}, photo.id));
-    button.append(element("span", { class: "note" }, `${photo.tags.join(", ")} · ${scores(photo)}`));
+    button.append(element("span", { class: "note" }, photo.tags.join(", ")));
+    button.append(element("span", { class: "note" }, scores(photo)));
     button.addEventListener("click", () => show(photo));
     const place = element("li", {});
     place.append(button);
@@ -140,9 +141,13 @@
       one.disabled = !picture(one.dataset.opacity, "a") && !picture(one.dataset.opacity, "b");
     }
     output("epoch").textContent = epoch();
-    output("caption").textContent =
-      `${current.id} (${current.split}; ${current.tags.join(", ")}). ` +
-      `Left: ${name("a")}. Right: ${name("b")}.`;
+    // A name that is written from right to left turns no other word around.
+    const [id, tags, ...both] = [current.id, current.tags.join(", "), name("a"), name("b")].map(
+      (text) => element("bdi", {}, text),
+    );
+    output("caption").replaceChildren(
+      id, ` (${current.split}; `, tags, "). Left: ", both[0], ". Right: ", both[1], ".",
+    );
     table();
   }
 

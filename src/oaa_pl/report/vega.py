@@ -79,7 +79,7 @@ def values_of(
     """The points of lines as a table.
 
     Args:
-        points: `t` across, `v` up, and the name of the line.
+        points: `t` across, `v` up, the name of the line, and `high`, a deviation above `v`, if any.
         by: field of that name.
         across: title of `t` and its number format.
         titles: name of each line -> its title.
@@ -89,12 +89,17 @@ def values_of(
         >>> values_of(points, "m", ("threshold", ".2f"), {"cam": "CAM"}).rows
         [('0.10', '5.0'), ('0.20', '9.0')]
     """
-    found = {(point["t"], point[by]): format(point["v"], ".1f") for point in points}
+    found = {(point["t"], point[by]): _number(point) for point in points}
     rows = [
         (format(place, across[1]), *(found.get((place, name), "–") for name in titles))
         for place in sorted({place for place, _ in found})
     ]
     return Values((across[0], *titles.values()), rows)
+
+
+def _number(point: Spec) -> str:
+    deviation = point.get("high", point["v"]) - point["v"]
+    return f"{point['v']:.1f}" + (f" ± {deviation:.1f}" if deviation else "")
 
 
 def hover_line(

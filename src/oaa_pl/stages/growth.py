@@ -98,7 +98,8 @@ def kept_maps(file: Path, kind: str) -> dict[int, NDArray[np.float32]]:
         RunMismatchError: if the file is damaged.
     """
     try:
-        with np.load(file) as maps:
+        # Opened here: NumPy leaves a damaged file open.
+        with file.open("rb") as stream, np.load(stream) as maps:
             named = ((re.fullmatch(rf"{kind}-(\d+)", name), name) for name in maps.files)
             return {int(m[1]): maps[name].astype(np.float32) for m, name in named if m}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:

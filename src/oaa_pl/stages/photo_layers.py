@@ -28,8 +28,9 @@ __all__ = ["Predicted", "explored_photos"]
 Label = NDArray[np.uint8]
 
 _QUALITY = 78
-# Pixels of a photo's long side by the number of photos: 500 photos of VOC stay below 20 MB.
-_SIDES = ((120, 320), (250, 256), (500, 200))
+# Pixels of a photo's long side by the number of photos, twice for two runs: 500 photos of VOC stay
+# below 20 MB.
+_SIDES = ((140, 320), (280, 256), (600, 200), (1200, 144))
 
 
 class Predicted(NamedTuple):

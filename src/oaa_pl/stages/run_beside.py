@@ -75,10 +75,10 @@ def short_names(one: Path, other: Path) -> tuple[str, str]:
         ('seed-0', 'seed-1')
     """
     first, second = list(one.resolve().parts), list(other.resolve().parts)
-    while len(first) > 1 and len(second) > 1 and first[0] == second[0]:
-        first, second = first[1:], second[1:]
     while len(first) > 1 and len(second) > 1 and first[-1] == second[-1]:
         first, second = first[:-1], second[:-1]
+    while len(first) > 1 and len(second) > 1 and first[0] == second[0]:
+        first, second = first[1:], second[1:]
     return "/".join(first), "/".join(second)
 
 
