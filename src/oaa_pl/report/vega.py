@@ -39,7 +39,7 @@ class Values(NamedTuple):
 
     Attributes:
         names: of the columns, M + 1 of them.
-        rows: each a place along the chart and M numbers as text, a dash where there is none.
+        rows: each a place along the chart and M numbers as text, a dash where one is missing.
     """
 
     names: Sequence[str]

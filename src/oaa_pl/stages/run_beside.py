@@ -38,8 +38,8 @@ def beside_of(run: Run, folder: Any) -> Run | None:
             no second run.
 
     Raises:
-        ConfigError: if it is no path, is this run itself, or has several seeds.
-        MissingInputError: if it is no folder, or has no finished stage.
+        ConfigError: if it is not a path, is this run itself, or has several seeds.
+        MissingInputError: if it is not a folder, or has no finished stage.
     """
     if folder is None:
         return None

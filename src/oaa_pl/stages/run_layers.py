@@ -48,7 +48,7 @@ class RunLayers:
         run: its folders.
         ids: of its training photos, in the order of its data set; None: as its stores have them.
         read: called with a folder and with what reads something below it; returns what was read,
-            or None to go on without it.
+            or None to continue without it.
 
     Attributes:
         run: as above.
