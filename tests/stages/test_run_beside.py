@@ -134,6 +134,16 @@ def test_other_classes_are_refused_and_the_first_one_is_named(
         RunBeside(other, NAMES, train, val)
 
 
+def test_classes_that_nothing_names_are_refused(
+    other: Run, train: VocSource, val: VocSource
+) -> None:
+    shutil.rmtree(other.root / "attention")
+    for record in other.root.rglob("stage.json"):
+        record.write_text("{")
+    with pytest.raises(RunMismatchError, match=r"no stage of .*seed-1 names its classes"):
+        RunBeside(other, NAMES, train, val)
+
+
 def test_a_run_of_other_photos_is_refused(other: Run, train: VocSource, val: VocSource) -> None:
     others = renamed(train, *(f"other-{one}" for one in train.ids))
     with pytest.raises(RunMismatchError, match="of none of this run's photos"):

@@ -1,7 +1,8 @@
 """A second run beside the first: where it is, what it is called, which photos are in both."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
@@ -100,14 +101,14 @@ class RunBeside:
         val: places in `val` of the photos that are in both.
 
     Raises:
-        RunMismatchError: if it has other classes, or not one photo of the first run.
+        RunMismatchError: if it has other or unknown classes, or not one photo of the first run.
     """
 
     def __init__(self, run: Run, names: tuple[str, str], train: Source, val: Source | None) -> None:
         self.names = names
         self._unreadable: dict[Path, int] = {}
-        _require_classes(run.root, train.classes)
         self.layers = RunLayers(run, None, self._read)
+        _require_classes(self.layers, tuple(train.classes))
         self.train = [one for one in range(len(train.ids)) if self._trained_on(train, one)]
         self.val: list[int] = []
         if val is not None:
@@ -133,7 +134,7 @@ class RunBeside:
     def _read(self, folder: Path, make: Callable[[], Value]) -> Value | None:
         try:
             return make()
-        except OaaError as error:
+        except (OaaError, OSError) as error:
             count = self._unreadable[folder] = self._unreadable.get(folder, 0) + 1
             if count == 1:
                 log.warning("skipped: %s", error)
@@ -163,26 +164,26 @@ def _of(source: Source) -> tuple[str, str]:
     return source.name, source.split
 
 
-def _require_classes(root: Path, classes: Sequence[str]) -> None:
+def _require_classes(run: RunLayers, classes: tuple[str, ...]) -> None:
     """Refuse a run of other classes: their ids would mean other things.
 
     Raises:
-        RunMismatchError: if one stage was made with other classes.
+        RunMismatchError: if something was made with other classes, or nothing names its classes.
     """
+    root = run.run.root
+    named = {store.path: store.pairs.classes for store in run.stores.values()}
     for done in _finished(root):
-        try:
-            others = recorded_classes(done.parent)
-        except MissingInputError:  # labels and exported maps have no record of their classes
-            continue
-        if others != tuple(classes):
-            pairs = zip_longest(others, classes, fillvalue="none")
-            place, (other, own) = next(
-                (place, pair) for place, pair in enumerate(pairs, 1) if pair[0] != pair[1]
-            )
-            raise RunMismatchError(
-                f"{_KEY}: {done.parent} has other classes: class {place} is {other!r} there and "
-                f"{own!r} in this run; give a run of the same classes"
-            )
+        with suppress(MissingInputError):  # exported maps have no record of their classes
+            named[done.parent] = recorded_classes(done.parent)
+    if not named:
+        raise RunMismatchError(f"{_KEY}: no stage of {root} names its classes; give another run")
+    for path, others in named.items():
+        for place, (other, own) in enumerate(zip_longest(others, classes, fillvalue="none"), 1):
+            if other != own:
+                raise RunMismatchError(
+                    f"{_KEY}: {path} has other classes: class {place} is {other!r} there and "
+                    f"{own!r} in this run; give a run of the same classes"
+                )
 
 
 def _finished(root: Path) -> Iterator[Path]:
