@@ -74,7 +74,7 @@ def _score_folder(cfg: DictConfig, folder: Path) -> None:
             f"{image}_0.png, {image}.npz or {image}.npy, label maps like {image}.png"
         )
     for source in found:
-        scores = score_given(folder, source, parts.threshold)
+        scores = score_given(folder, source, parts.threshold, parts.fan_out)
         output = parts.run.home / "maps" / folder.name / source.split
         _write(output, parts, source, folder, scores)
         _say(folder, source, scores, parts.threshold)

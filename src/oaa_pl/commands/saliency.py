@@ -1,6 +1,7 @@
 """`oaa saliency`: saliency maps of photos by a salient-object network, for background=folder."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -11,6 +12,7 @@ from oaa_pl.data.images import read_photo
 from oaa_pl.data.photo_files import image_id
 from oaa_pl.errors import BadImageError, ConfigError, MissingInputError
 from oaa_pl.files.home import expanded_path
+from oaa_pl.parallel.fan_out import FanOut, require_visible
 from oaa_pl.proxy.kept_maps import to_levels
 from oaa_pl.proxy.png import save_png
 from oaa_pl.proxy.saliency_model import SaliencyModel
@@ -49,24 +51,42 @@ def run(cfg: DictConfig) -> None:
         )
     settings = cfg.saliency
     model = SaliencyModel(settings.model, settings.size, settings.mean, settings.std)
+    fan_out = FanOut(**cfg.parallel)
     waiting = {name: path for name, path in photos.items() if not _map(output, name).is_file()}
     before = len(photos) - len(waiting)
-    made = 0
-    with bar(len(photos), "saliency", initial=before) as progress:
-        for name, path in waiting.items():
-            try:
-                photo = read_photo(path)
-            except BadImageError as error:
-                log.warning("skipped: %s", error)
-            else:
-                save_png(_map(output, name), Image.fromarray(to_levels(model(photo))))
-                made += 1
+    made = set(waiting)
+    with (
+        fan_out.results(_Maker(model, output), list(waiting.items()), usual=1) as skipped,
+        bar(len(photos), "saliency", initial=before) as progress,
+    ):
+        for name, reason in zip(waiting, skipped, strict=True):
+            if reason:
+                log.warning("skipped: %s", reason)
+                made.remove(name)
             progress.update(1)
-    if not before + made:
+    require_visible((_map(output, name) for name in made), "saliency maps")
+    done = before + len(made)
+    if not done:
         first = next(iter(photos.values()))
         raise BadImageError(f"none of {len(photos)} files could be read as a photo, as {first}")
-    done = before + made
     log.info("%s: saliency of %d of %d files (%d before)", output, done, len(photos), before)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Writes the saliency map of one photo, or gives the reason why it is not a photo."""
+
+    model: SaliencyModel
+    output: Path
+
+    def __call__(self, photo: tuple[str, Path]) -> str | None:
+        name, path = photo
+        try:
+            pixels = read_photo(path)
+        except BadImageError as error:
+            return str(error)
+        save_png(_map(self.output, name), Image.fromarray(to_levels(self.model(pixels))))
+        return None
 
 
 def _map(output: Path, name: str) -> Path:

@@ -17,6 +17,7 @@ from oaa_pl.config.segmenter import changes_for_segmenters, network_of_segmenter
 from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
+from oaa_pl.parallel.fan_out import FanOut
 from oaa_pl.runs.folders import Run
 from oaa_pl.stages.integral import Loss
 from oaa_pl.stages.metrics import AddedMetrics
@@ -136,6 +137,15 @@ class Configured:
             "validate_every": own.get("validate_every"),
             "trainer": self.trainer,
         }
+
+    @property
+    def fan_out(self) -> FanOut:
+        """Where work is done that is the same for every photo.
+
+        Raises:
+            ConfigError: if a value is out of range, or a package is not installed.
+        """
+        return FanOut(**self.values.get("parallel", {}))  # the record of an older run has none
 
     @property
     def fusions(self) -> dict[str, str]:

@@ -144,7 +144,7 @@ class Pipeline:
         parts = parts or self.parts
         return {
             "run_folders": self.parts.run, "data": parts.data, "config": Config(parts.values),
-            "metrics": self.parts.metrics,
+            "metrics": self.parts.metrics, "fan_out": self.parts.fan_out,
         }  # fmt: skip
 
     def classifier(self) -> ClassifierStage:

@@ -15,7 +15,7 @@ Shapes: K maps of h x w cells; C foreground classes.
 import io
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -25,6 +25,7 @@ from PIL import Image
 
 from oaa_pl.errors import StoreError
 from oaa_pl.files.atomic import LONGEST_NAME
+from oaa_pl.parallel.fan_out import FanOut
 from oaa_pl.proxy.resize import to_photo
 from oaa_pl.store.archives import Found, npy_bytes, npz_bytes, read_npy, read_npz
 from oaa_pl.store.base import MapStore
@@ -43,6 +44,7 @@ def export_maps(
     kind: str = "png",
     done: Callable[[int], object] = lambda _: None,
     size_of: Callable[[str], tuple[int, int]] | None = None,
+    fan_out: FanOut | None = None,
 ) -> int:
     """Write every map of a store to files of its own.
 
@@ -52,6 +54,8 @@ def export_maps(
         kind: one of `FORMATS`.
         done: called with the number of images written, one at a time, for a progress bar.
         size_of: image id to the pixels (H, W) of its photo; with it, npy files have `high_res`.
+        fan_out: where the files are made; None: in this process. Otherwise store and `size_of` are
+            pickled.
 
     Returns:
         How many maps were written.
@@ -68,25 +72,42 @@ def export_maps(
         (making / "images.txt").write_bytes(store.pairs.text().encode())
         header = replace(store.header, version=store.pairs.version)  # without generations
         (making / "header.json").write_bytes(header.dump().encode())
-        for index, name in enumerate(store.pairs.ids):
-            categories, attention = store.maps(index)
-            rows = store.rows[store.pairs.first_row[index] :][: len(categories)]
-            made = rows["origin"] != ORIGIN_NONE
-            path = making / f"{name}.{kind}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if kind == "png":
-                for category, one in zip(categories[made], attention[made], strict=True):
-                    path.with_name(f"{path.stem}_{category}.png").write_bytes(_png(one))
-            elif made.any():
-                held = categories[made], attention[made], rows[made]
-                if kind == "npz":
-                    path.write_bytes(npz_bytes(*held))
-                else:
-                    fine = None if size_of is None else to_photo(held[1], size_of(name))
-                    path.write_bytes(npy_bytes(*held, fine))
-            written += int(made.sum())
-            done(1)
+        export = _Export(store, making, kind, size_of)
+        images = range(len(store.pairs.ids))
+        with (fan_out or FanOut(workers=1)).results(export, images, usual=1) as counts:
+            for count in counts:
+                written += count
+                done(1)
     return written
+
+
+@dataclass(frozen=True)
+class _Export:
+    """Writes the maps of one image, by its index, and counts them."""
+
+    store: MapStore
+    folder: Path
+    kind: str
+    size_of: Callable[[str], tuple[int, int]] | None
+
+    def __call__(self, index: int) -> int:
+        name = self.store.pairs.ids[index]
+        categories, attention = self.store.maps(index)
+        rows = self.store.rows[self.store.pairs.first_row[index] :][: len(categories)]
+        made = rows["origin"] != ORIGIN_NONE
+        path = self.folder / f"{name}.{self.kind}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.kind == "png":
+            for category, one in zip(categories[made], attention[made], strict=True):
+                path.with_name(f"{path.stem}_{category}.png").write_bytes(_png(one))
+        elif made.any():
+            held = categories[made], attention[made], rows[made]
+            if self.kind == "npz":
+                path.write_bytes(npz_bytes(*held))
+            else:
+                fine = None if self.size_of is None else to_photo(held[1], self.size_of(name))
+                path.write_bytes(npy_bytes(*held, fine))
+        return int(made.sum())
 
 
 def import_maps(
