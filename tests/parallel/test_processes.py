@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import cv2
 import pytest
-from oaa_pl.parallel.processes import _interrupted_later, process_results
 
 from oaa_pl.errors import OutputError
+from oaa_pl.parallel.processes import _interrupted_later, process_results
 
 
 def test_a_killed_worker_is_one_line_that_says_what_to_do() -> None:

@@ -188,6 +188,8 @@ def require_trained(folder: Path) -> None:
 
 
 TWO = ("trainer.devices=2", "classifier.batch_size=1")
+TWO_NODES = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.num_nodes=2",
+             "classifier.batch_size=1")  # fmt: skip
 
 
 @pytest.mark.slow
@@ -227,6 +229,63 @@ def test_torchrun_trains_a_stage(empty: Path, tiny_voc_once: Path) -> None:
     torchrun = ("torch.distributed.run", "--nproc-per-node=2", "--master-port=29513", "-m")
     require_done(started(*torchrun, "oaa_pl", "fit", *words(tiny_voc_once), *TWO, folder=empty))
     require_trained(empty)
+
+
+def made(folder: Path) -> dict[str, bytes]:
+    """The weights, and all of the stores but the locks, which have the writers' processes."""
+    seed = folder / "runs/tiny/seed-0"
+    state = torch.load(seed / "classifier/last.ckpt", weights_only=True)["state_dict"]
+    weights = {name: value.numpy().tobytes() for name, value in state.items()}
+    stores = {
+        str(path.relative_to(seed)): path.read_bytes()
+        for path in sorted(seed.glob("attention/*/store/**/*"))
+        if path.is_file() and path.name != "writer.lock"
+    }
+    assert len({Path(name).parts[1] for name in stores}) == 2  # maximum and mean
+    return weights | stores
+
+
+@pytest.fixture(scope="module")
+def one_node(tiny_voc_once: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What two processes of one machine make, as in the test above."""
+    folder = tmp_path_factory.mktemp("one_node")
+    torchrun = ("torch.distributed.run", "--nproc-per-node=2", "--master-port=29514", "-m")
+    require_done(started(*torchrun, "oaa_pl", "fit", *words(tiny_voc_once), *TWO, folder=folder))
+    return made(folder)
+
+
+@pytest.mark.slow
+def test_torchrun_on_two_nodes_makes_what_one_node_makes(
+    empty: Path, tiny_voc_once: Path, one_node: dict[str, bytes]
+) -> None:
+    """Two nodes on this machine: as on two machines, each has a torchrun of its own."""
+    where = ("--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", "--master-port=29515")
+    fit = ("-m", "oaa_pl", "fit", *words(tiny_voc_once), *TWO_NODES)
+    require_done(
+        *(
+            started("torch.distributed.run", *where, f"--node-rank={rank}", *fit, folder=empty)
+            for rank in (0, 1)
+        )
+    )
+    require_trained(empty)
+    assert made(empty) == one_node
+
+
+@pytest.mark.slow
+def test_slurm_on_two_nodes_makes_what_one_node_makes(
+    empty: Path, tiny_voc_once: Path, one_node: dict[str, bytes]
+) -> None:
+    nodes = {**SLURM, "SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2"}
+    nodes |= {"SLURM_NODELIST": "127.0.0.1", "MASTER_PORT": "29516"}
+    fit = ("oaa_pl", "fit", *words(tiny_voc_once), *TWO_NODES)
+    require_done(
+        *(
+            started(*fit, folder=empty, **nodes | {"SLURM_PROCID": rank, "SLURM_NODEID": rank})
+            for rank in ("0", "1")
+        )
+    )
+    require_trained(empty)
+    assert made(empty) == one_node
 
 
 @pytest.mark.slow

@@ -6,17 +6,19 @@ every time is an error.
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
 from joblib import Parallel, delayed, parallel_config
+from typing_extensions import override
 
 from oaa_pl.errors import ConfigError, OutputError
 from oaa_pl.machine import one_thread_each, usable_cores
@@ -30,6 +32,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _ATTEMPTS = 3  # without a single new result
+_PATIENCE = 30  # seconds in which a cluster should answer
 # Items of each worker of Ray, which gives results only when all are there. Each time its workers
 # start again: of a pool that is kept, one that was killed is waited for.
 _AT_A_TIME = 256
@@ -40,20 +43,16 @@ class _Engine:
     """A backend that has started.
 
     Attributes:
-        name: joblib's.
+        options: of `joblib.parallel_config`, for a work.
         jobs: workers to use; -1: all.
-        killed: the errors that say that a worker died.
-        options: of joblib's backend.
+        killed: the errors of a worker that died.
         streams: whether it gives results one at a time.
-        scatters: whether it sends the work to each worker once if it is an option.
     """
 
-    name: str
+    options: Callable[[object], dict[str, Any]]
     jobs: int
     killed: tuple[type[BaseException], ...]
-    options: dict[str, Any] = field(default_factory=dict)
     streams: bool = True
-    scatters: bool = False
 
 
 @contextmanager
@@ -113,8 +112,7 @@ def _repeated(
 def _results(
     engine: _Engine, work: Callable[[Item], Result], items: Sequence[Item]
 ) -> Iterator[Result]:
-    options = engine.options | ({"scatter": [work]} if engine.scatters else {})
-    with parallel_config(engine.name, n_jobs=engine.jobs, **options):
+    with parallel_config(n_jobs=engine.jobs, **engine.options(work)):
         # Without memory maps of large arguments: they would need the disk of one machine.
         parallel = Parallel(return_as="generator" if engine.streams else "list", max_nbytes=None)
     task = partial(delayed(_one), work, folder=str(Path.cwd()))
@@ -145,9 +143,9 @@ def _loky(number: int | None, address: None) -> Iterator[_Engine]:
     from joblib.externals.loky import get_reusable_executor
 
     del address
-    options = {"initializer": ignore_interrupts}
+    options = {"backend": "loky", "initializer": ignore_interrupts}
     try:
-        yield _Engine("loky", number or usable_cores(), (BrokenProcessPool,), options)
+        yield _Engine(lambda _: options, number or usable_cores(), (BrokenProcessPool,))
     finally:
         get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
@@ -155,6 +153,15 @@ def _loky(number: int | None, address: None) -> Iterator[_Engine]:
 @contextmanager
 def _dask(number: int | None, address: str | None) -> Iterator[_Engine]:
     from distributed import Client, KilledWorker, LocalCluster
+    from distributed.comm import CommClosedError
+    from joblib._dask import DaskDistributedBackend
+
+    class Always(DaskDistributedBackend):  # type: ignore[misc]  # has no types
+        """Never does the work in this process, as joblib does while there is one worker."""
+
+        @override
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            return max(2, int(super().effective_n_jobs(n_jobs)))
 
     # One thread each: the current folder is that of the whole process.
     here = {"n_workers": number or usable_cores(), "threads_per_worker": 1}
@@ -163,15 +170,21 @@ def _dask(number: int | None, address: str | None) -> Iterator[_Engine]:
         where = address or started.enter_context(LocalCluster(**here, **quiet))
         try:
             client = started.enter_context(Client(where))
+            client.wait_for_workers(1, timeout=_PATIENCE)
         except (OSError, ValueError) as error:
-            raise _unreachable("Dask scheduler", address, error) from error
+            raise _unreachable("Dask scheduler with workers", address, error) from error
         threads = {count for count in client.nthreads().values() if count > 1}
         if threads:
             raise ConfigError(
                 f"parallel.address={address}: the workers have {max(threads)} threads; start them "
                 "with one each: dask worker --nthreads 1 --nworkers N"
             )
-        yield _Engine("dask", -1, (KilledWorker, CancelledError), scatters=True)
+
+        def options(work: object) -> dict[str, Any]:
+            # Scattered: sent to each worker once, not with every item.
+            return {"backend": Always(client=client, scatter=[work])}
+
+        yield _Engine(options, -1, (KilledWorker, CancelledError, CommClosedError))
 
 
 @contextmanager
@@ -186,19 +199,27 @@ def _ray(number: int | None, address: str | None) -> Iterator[_Engine]:
     if not running:
         here = {"num_cpus": number or usable_cores(), "include_dashboard": False}
         try:
+            _require_listener(address or "")
             ray.init(
                 address or "local",
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 **({} if address else here),
             )
-        except (ConnectionError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise _unreachable("Ray cluster", address, error) from error
     try:
-        yield _Engine("ray", number or -1, (RayError,), streams=False)
+        yield _Engine(lambda _: {"backend": "ray"}, number or -1, (RayError,), streams=False)
     finally:
         if not running:
             ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Raise an OSError if no program listens at an address: Ray would wait for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
 
 
 def _unreachable(what: str, address: str | None, error: Exception) -> ConfigError:
