@@ -1,5 +1,9 @@
-"""Labels, saliency maps, exports and scores by every backend: the same files, byte for byte."""
+"""Labels, saliency maps, exports and scores by every backend: the same files, byte for byte.
 
+`python -m tests.commands.test_clusters [[COMMAND, WORD...]...]`, in JSON, runs commands.
+"""
+
+import json
 import shutil
 import subprocess
 import sys
@@ -7,11 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from tests.commands.tiny import oaa, require_refusal, surroundings, words
 from tests.conftest import TINY_SPLITS
-from tests.parallel.test_fan_out import SLOW, require_installed
+from tests.parallel.test_fan_out import require_installed
 from tests.proxy.tiny_onnx import save_model
+
+from oaa_pl.commands.main import main
 
 SEED = Path("runs/tiny/seed-0")
 LABELS, ATTENTION = SEED / "labels/oaa_max", SEED / "attention/oaa_max"
@@ -32,11 +37,11 @@ class KillsOnce(ConstantCue):
 """
 
 
-def run(*arguments: str) -> None:
-    """A command in a process of its own: the backends leave threads and warnings behind."""
+def run(*lines: tuple[str, ...]) -> None:
+    """Commands in a process of their own: the backends leave threads and warnings behind."""
     done = subprocess.run(
-        [sys.executable, "-m", "oaa_pl", *arguments], check=False, env=surroundings(),
-        text=True, capture_output=True, timeout=400,
+        [sys.executable, "-m", "tests.commands.test_clusters", json.dumps(lines)], check=False,
+        env=surroundings(), text=True, capture_output=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
@@ -52,15 +57,16 @@ def contents(*places: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["processes", "loky", *SLOW])
+@pytest.mark.parametrize("backend", ["processes", "loky", "dask", "ray"])
 def test_every_backend_makes_the_same_files(
     again: Path, tiny_voc_once: Path, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require_installed(backend)
+    if find_spec("onnxruntime") is None:
+        pytest.skip("onnxruntime is not installed: the extra saliency")
+    spread = (f"parallel.backend={backend}", "parallel.workers=2")
     (again / "killing.py").write_text(KILLS.format(TINY_SPLITS["train"][2]))
     monkeypatch.syspath_prepend(again)
-    plain = (*words(tiny_voc_once), "method=oaa_max")
-    spread = (f"parallel.backend={backend}", "parallel.workers=2")
 
     def scored() -> dict[str, bytes]:
         tables = ("metrics.csv", "classes.csv", "confusion.csv")
@@ -69,52 +75,32 @@ def test_every_backend_makes_the_same_files(
 
     pngs, scores = contents(LABELS / "proxy", LABELS / "hard"), scored()
     assert (len(pngs), len(scores)) == (8, 7)
+    shutil.copytree(tiny_voc_once / "JPEGImages", again / "photos")
+    (again / "photos/broken.jpg").write_bytes(b"no photo")
+    model = f"saliency.model={save_model(again / 'red.onnx', size=(8, 8))}"
+    saliency = ("saliency", model, "saliency.photos=photos")
+    export = ("store", "export", str(ATTENTION / "store"))
+    assert oaa(*saliency, "saliency.output=one/saliency").status == 0
+    assert oaa(*export, "one/maps", "format=npz").status == 0
 
     shutil.rmtree(LABELS)
-    killing = ("background._target_=killing.KillsOnce", "label.workers=2")
-    if backend != "processes":  # for which a killed worker is an error
-        run("label", *plain, *killing, *spread)
-        assert (again / "killed").is_file()
-    else:
-        run("label", *plain, "label.workers=2", *spread)
-    assert contents(LABELS / "proxy", LABELS / "hard") == pngs
-
-    (ATTENTION / "scored.json").unlink()
-    (ATTENTION / "metrics.csv").unlink()
-    (ATTENTION / "curve.json").unlink()
-    run("evaluate", *words(tiny_voc_once), "label.workers=2", *spread)
-    assert scored() == scores
-
-    assert oaa("store", "export", str(ATTENTION / "store"), "one", "format=npz").status == 0
-    run("store", "export", str(ATTENTION / "store"), "two", "format=npz", *spread)
-    exports = [contents(again / name) for name in ("one", "two")]
-    assert [Path(name).name for name in exports[0]] == [Path(name).name for name in exports[1]]
-    assert [*exports[0].values()] == [*exports[1].values()]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["processes", "loky", *SLOW])
-def test_every_backend_makes_the_same_saliency_maps(
-    empty: Path, tiny_voc_once: Path, backend: str
-) -> None:
-    require_installed(backend)
-    if find_spec("onnxruntime") is None:
-        pytest.skip("onnxruntime is not installed: the extra saliency")
-    model = f"saliency.model={save_model(empty / 'red.onnx', size=(8, 8))}"
-    shutil.copytree(tiny_voc_once / "JPEGImages", empty / "photos")
-    (empty / "photos/broken.jpg").write_bytes(b"no photo")
-    line = ("saliency", model, "saliency.photos=photos")
-    assert oaa(*line, "saliency.output=one").status == 0
-    spread = (f"parallel.backend={backend}", "parallel.workers=2")
-    run(*line, "saliency.output=two", *spread)
-    one, two = (
-        {path.name: path.read_bytes() for path in (empty / name).iterdir()}
-        for name in ("one", "two")
+    for name in ("scored.json", "metrics.csv", "curve.json"):
+        (ATTENTION / name).unlink()
+    # With `processes`, a killed worker is an error.
+    killing = () if backend == "processes" else ("background._target_=killing.KillsOnce",)
+    plain = (*words(tiny_voc_once), "label.workers=2", *spread)
+    run(
+        ("label", "method=oaa_max", *plain, *killing),
+        ("evaluate", *plain),
+        (*export, "two/maps", "format=npz", *spread),
+        (*saliency, "saliency.output=two/saliency", *spread),
     )
-    assert len(one) == 6
-    assert one == two
-    with Image.open(empty / "two" / next(iter(two))) as image:
-        assert image.mode == "L"
+    assert (again / "killed").is_file() is bool(killing)
+    assert contents(LABELS / "proxy", LABELS / "hard") == pngs
+    assert scored() == scores
+    one, two = contents(again / "one"), contents(again / "two")
+    assert len(one) == 4 + 1 + 6  # maps, the list of images, saliency maps
+    assert two == {name.replace("/one/", "/two/"): content for name, content in one.items()}
 
 
 @pytest.mark.parametrize(
@@ -144,3 +130,9 @@ def test_an_export_refuses_what_does_not_fit(again: Path, word: str, fragment: s
     said = oaa("store", "export", str(ATTENTION / "store"), "maps", word)
     require_refusal(said, fragment)
     assert not (again / "maps").exists()
+
+
+if __name__ == "__main__":
+    for line in json.loads(sys.argv[1]):
+        if status := main(line):
+            sys.exit(status)

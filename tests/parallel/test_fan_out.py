@@ -170,6 +170,15 @@ def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
     assert FanOut() == FanOut("processes")
 
 
+def test_the_workers_import_neither_torch_nor_lightning_but_to_count() -> None:
+    makers = "parallel.fan_out, proxy.produce, proxy.saliency_maker, store.exchange, data.images"
+    for modules, absent in ((makers, "torch"), ("stages.counters", "pytorch_lightning")):
+        imports = "; ".join(f"import oaa_pl.{name}" for name in modules.split(", "))
+        program = f"{imports}; import sys; sys.exit({absent!r} in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", program], check=False, env=surroundings())
+        assert done.returncode == 0, (modules, absent)
+
+
 def test_what_this_machine_does_not_see_is_named(tmp_path: Path) -> None:
     (tmp_path / "1.png").touch()
     paths = [tmp_path / f"{number}.png" for number in (1, 2, 3)]

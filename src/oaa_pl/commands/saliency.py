@@ -1,11 +1,9 @@
 """`oaa saliency`: saliency maps of photos by a salient-object network, for background=folder."""
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
-from PIL import Image
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.data.images import read_photo
@@ -13,8 +11,7 @@ from oaa_pl.data.photo_files import image_id
 from oaa_pl.errors import BadImageError, ConfigError, MissingInputError
 from oaa_pl.files.home import expanded_path
 from oaa_pl.parallel.fan_out import FanOut, require_visible
-from oaa_pl.proxy.kept_maps import to_levels
-from oaa_pl.proxy.png import save_png
+from oaa_pl.proxy.saliency_maker import SaliencyMaker
 from oaa_pl.proxy.saliency_model import SaliencyModel
 from oaa_pl.stages.configured import Configured
 
@@ -51,12 +48,13 @@ def run(cfg: DictConfig) -> None:
         )
     settings = cfg.saliency
     model = SaliencyModel(settings.model, settings.size, settings.mean, settings.std)
+    maker = SaliencyMaker(read_photo, model, output)
     fan_out = FanOut(**cfg.parallel)
-    waiting = {name: path for name, path in photos.items() if not _map(output, name).is_file()}
+    waiting = {name: path for name, path in photos.items() if not maker.path(name).is_file()}
     before = len(photos) - len(waiting)
     made = set(waiting)
     with (
-        fan_out.results(_Maker(model, output), list(waiting.items()), usual=1) as skipped,
+        fan_out.results(maker, list(waiting.items()), usual=1) as skipped,
         bar(len(photos), "saliency", initial=before) as progress,
     ):
         for name, reason in zip(waiting, skipped, strict=True):
@@ -64,33 +62,12 @@ def run(cfg: DictConfig) -> None:
                 log.warning("skipped: %s", reason)
                 made.remove(name)
             progress.update(1)
-    require_visible((_map(output, name) for name in made), "saliency maps")
+    require_visible(map(maker.path, made), "saliency maps")
     done = before + len(made)
     if not done:
         first = next(iter(photos.values()))
         raise BadImageError(f"none of {len(photos)} files could be read as a photo, as {first}")
     log.info("%s: saliency of %d of %d files (%d before)", output, done, len(photos), before)
-
-
-@dataclass(frozen=True)
-class _Maker:
-    """Writes the saliency map of one photo, or gives the reason why it is not a photo."""
-
-    model: SaliencyModel
-    output: Path
-
-    def __call__(self, photo: tuple[str, Path]) -> str | None:
-        name, path = photo
-        try:
-            pixels = read_photo(path)
-        except BadImageError as error:
-            return str(error)
-        save_png(_map(self.output, name), Image.fromarray(to_levels(self.model(pixels))))
-        return None
-
-
-def _map(output: Path, name: str) -> Path:
-    return output / f"{name}.png"
 
 
 def _of_training(cfg: DictConfig) -> dict[str, Path]:

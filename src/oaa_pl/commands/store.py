@@ -123,10 +123,11 @@ def export(paths: Sequence[Path], options: Sequence[str]) -> None:
     kind = chosen.get("format", FORMATS[0])
     if "photos" in chosen and kind != "npy":
         raise ConfigError(f"photos=... gives the size of `high_res` of format=npy, got {kind!r}")
+    fan_out = _fan_out(chosen)
     store = StoreReader(path, _generation(chosen))
     sizes = PhotoSizes(expanded_path(chosen["photos"])) if "photos" in chosen else None
     with bar(len(store.pairs.ids), "export") as progress:
-        count = export_maps(store, folder, kind, progress.update, sizes, _fan_out(chosen))
+        count = export_maps(store, folder, kind, progress.update, sizes, fan_out)
     say(f"{folder}: {count} maps of generation {store.generation}; {len(store.missing())} missing")
 
 

@@ -6,22 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from typing_extensions import override
 
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.config.sources import maps_of
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.errors import ConfigError
-from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
-from oaa_pl.metrics.threshold import cut, require_threshold
+from oaa_pl.metrics.threshold import require_threshold
 from oaa_pl.nets.trunk import trunk_stride
-from oaa_pl.proxy.resize import to_photo
 from oaa_pl.report.results import Row
 from oaa_pl.runs.record import StageRecord, read_key, write_json
-from oaa_pl.stages.counting import Counts, counted
+from oaa_pl.stages.counters import StoreCounter
+from oaa_pl.stages.counting import counted
 from oaa_pl.stages.export import export
-from oaa_pl.stages.metrics import Scoring
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained_stage import TrainedStage
 from oaa_pl.stages.views import MapViews
@@ -81,7 +78,8 @@ class Maps(Stage):
         """Maps against masks at the fixed threshold and at all others; the best is an oracle."""
         reader = maps_of(truth, self.folder)
         added = self.metrics.begin(self.result, len(truth.classes) + 1)
-        counter = _AgainstMasks(truth, reader, require_threshold(self.threshold), added)
+        threshold = require_threshold(self.threshold)
+        counter = StoreCounter(truth, reader, threshold, added.update if added else None)
         metric, fixed = counted(
             counter, len(truth.ids), f"evaluate attention {self.method}", self.counted_by
         )
@@ -101,30 +99,6 @@ class Maps(Stage):
             attention__best_threshold=nan if best is None else curve.thresholds[best],
             **added.scores(),
         )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _AgainstMasks:
-    """Counts the pixels of an image's maps, and what the metrics added count."""
-
-    truth: Source
-    reader: MapStore
-    threshold: float
-    added: Scoring
-
-    def empty(self) -> Counts:
-        ids = len(self.truth.classes) + 1
-        return HeldOutThreshold(ids), SegmentationScore(ids)
-
-    def add(self, counts: Counts, index: int) -> None:
-        mask = self.truth.mask(index)
-        categories, attention = self.reader.maps(index)
-        whole = to_photo(attention, (mask.shape[0], mask.shape[1]))
-        shown = torch.from_numpy(whole), torch.from_numpy(categories)
-        metric, fixed = counts
-        metric.update(*shown, torch.from_numpy(mask))
-        fixed.update(cut(*shown, self.threshold), torch.from_numpy(mask))
-        self.added.update(*shown, torch.from_numpy(mask).long())
 
 
 @dataclass(kw_only=True, eq=False)

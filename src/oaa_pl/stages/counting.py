@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from torchmetrics import Metric
 
-from oaa_pl.callbacks.progress import bar
 from oaa_pl.metrics import HeldOutThreshold
 from oaa_pl.parallel.fan_out import FanOut
 
@@ -39,6 +38,8 @@ def counted(counter: Counter, images: int, what: str, fan_out: FanOut) -> Counts
         what: is counted, for the progress bar.
         fan_out: where; unless it is configured, in this process.
     """
+    from oaa_pl.callbacks.progress import bar  # brings Lightning, which workers do without
+
     with bar(images, what) as progress:
         if fan_out.alone(usual=1):
             total = counter.empty()

@@ -25,8 +25,8 @@ from oaa_pl.metrics import (
     activation,
 )
 from oaa_pl.parallel.fan_out import FanOut
+from oaa_pl.stages.counters import LabelCounter, MapCounter
 from oaa_pl.stages.counting import counted
-from oaa_pl.stages.given_counts import LabelCounter, MapCounter
 
 __all__ = ["GivenScores", "has_any", "score_given"]
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from typing_extensions import override
 
 from oaa_pl.callbacks.progress import bar
@@ -15,18 +14,16 @@ from oaa_pl.config.sources import maps_of
 from oaa_pl.data.fitness import photo_sizes
 from oaa_pl.data.source import Source
 from oaa_pl.errors import NoForegroundError, first_few
-from oaa_pl.metrics import SegmentationScore
 from oaa_pl.parallel.fan_out import require_visible
 from oaa_pl.proxy.background import BackgroundCue, ChecksAhead, ChecksFit
-from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.produce import LabelMaker
 from oaa_pl.proxy.proposals import no_refinement
 from oaa_pl.report.results import Row
 from oaa_pl.runs.inputs import cue_files, proposal_files
 from oaa_pl.runs.record import StageRecord, read_key
 from oaa_pl.stages.attention import Maps
-from oaa_pl.stages.counting import Counts, counted
-from oaa_pl.stages.metrics import Scoring
+from oaa_pl.stages.counters import ProxyCounter
+from oaa_pl.stages.counting import counted
 from oaa_pl.stages.stage import Stage
 
 __all__ = ["LabelStage"]
@@ -174,7 +171,8 @@ class LabelStage(Stage):
         """Proxy labels against masks, with ignored pixels dropped and with none ignored."""
         ids = len(truth.classes) + 1
         added = {name: self.metrics.begin(self.result, ids) for name in ("proxy", "hard")}
-        counter = _AgainstMasks(truth, self.folder, added)
+        counts = tuple(one.update_labels for one in added.values() if one)
+        counter = ProxyCounter(truth, self.folder, counts)
         scores = counted(counter, len(truth.ids), f"evaluate labels {self.method}", self.counted_by)
         proxy, hard = scores[0].compute(), scores[1].compute()
         self.write_classes(truth, "labels", self.method, scores[0].confusion)
@@ -185,27 +183,6 @@ class LabelStage(Stage):
             proxy__miou_hard=100 * float(hard["miou"]),
             **added["proxy"].scores(), **added["hard"].scores("hard"),
         )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _AgainstMasks:
-    """Counts the pixels of the two label maps of each image, and what the metrics added count."""
-
-    truth: Source
-    folder: Path
-    added: Mapping[str, Scoring]
-
-    def empty(self) -> Counts:
-        ids = len(self.truth.classes) + 1
-        return SegmentationScore(ids), SegmentationScore(ids)
-
-    def add(self, counts: Counts, index: int) -> None:
-        mask = torch.from_numpy(self.truth.mask(index))
-        for (kind, added), score in zip(self.added.items(), counts, strict=True):
-            path = self.folder / kind / f"{self.truth.ids[index]}.png"
-            made = torch.from_numpy(load_label(path))
-            score.update(made, mask)
-            added.update_labels(made, mask)
 
 
 def _without_folder(key: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""Count the pixels and the boxes of one image's given maps, or of its given label map.
+"""Count the pixels of one image's maps or label maps: a store's, proxy labels, other code's.
+
+Kept free of Lightning and Hydra imports: worker processes import this file.
 
 Shapes: K maps of h x w cells; H x W pixels; C foreground classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +26,80 @@ from oaa_pl.metrics import (
     cut,
     resized_box,
 )
+from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.resize import to_photo
 from oaa_pl.stages.counting import Counts
 from oaa_pl.store.archives import Found
+from oaa_pl.store.base import MapStore
 from oaa_pl.store.exchange import read_maps
 
-__all__ = ["LabelCounter", "MapCounter"]
+__all__ = ["LabelCounter", "MapCounter", "ProxyCounter", "StoreCounter"]
 
 _SIDE = 224  # pixels of the square in which the localisation benchmark compares boxes
+
+
+@dataclass(frozen=True)
+class StoreCounter:
+    """Counts the pixels of an image's maps in a store.
+
+    Attributes:
+        truth: the split, with true masks.
+        reader: the store.
+        threshold: of the scores at a fixed threshold, in [0, 1].
+        added: counts the same for other metrics: attention, classes, mask; None: there are none.
+    """
+
+    truth: Source
+    reader: MapStore
+    threshold: float
+    added: Callable[..., None] | None = None
+
+    def empty(self) -> Counts:
+        """The counts of no image."""
+        ids = len(self.truth.classes) + 1
+        return HeldOutThreshold(ids), SegmentationScore(ids)
+
+    def add(self, counts: Counts, index: int) -> None:
+        """Add the image of an index to counts."""
+        metric, fixed = counts
+        mask = torch.from_numpy(self.truth.mask(index))
+        categories, attention = self.reader.maps(index)
+        whole = to_photo(attention, (mask.shape[0], mask.shape[1]))
+        shown = torch.from_numpy(whole), torch.from_numpy(categories)
+        metric.update(*shown, mask)
+        fixed.update(cut(*shown, self.threshold), mask)
+        if self.added is not None:
+            self.added(*shown, mask.long())
+
+
+@dataclass(frozen=True)
+class ProxyCounter:
+    """Counts the pixels of an image's two proxy labels.
+
+    Attributes:
+        truth: the split, with true masks.
+        folder: has `proxy/<id>.png` and `hard/<id>.png`.
+        added: count the same for other metrics, of either label: label, mask; none: there are none.
+    """
+
+    truth: Source
+    folder: Path
+    added: tuple[Callable[..., None], ...] = ()
+
+    def empty(self) -> Counts:
+        """The counts of no image."""
+        ids = len(self.truth.classes) + 1
+        return SegmentationScore(ids), SegmentationScore(ids)
+
+    def add(self, counts: Counts, index: int) -> None:
+        """Add the image of an index to counts."""
+        mask = torch.from_numpy(self.truth.mask(index))
+        for place, kind in enumerate(("proxy", "hard")):
+            path = self.folder / kind / f"{self.truth.ids[index]}.png"
+            made = torch.from_numpy(load_label(path))
+            counts[place].update(made, mask)
+            if self.added:
+                self.added[place](made, mask)
 
 
 @dataclass(frozen=True)
