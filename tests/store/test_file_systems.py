@@ -75,6 +75,7 @@ def test_a_store_copied_through_an_object_store_has_the_same_maps(tmp_path: Path
     assert np.array_equal(reader.state, state)
     for generation in (1, 2):
         assert not examine(tmp_path / "back", generation, HEADER, ROWS).problems
-    with MemmapStore(tmp_path / "back", HEADER, PAIRS, resume=True) as store:  # and can be written again
+    # It can be written again.
+    with MemmapStore(tmp_path / "back", HEADER, PAIRS, resume=True) as store:
         store.fuse(np.array([3]), np.array([0]), np.ones((1, 4, 5), np.float32), epoch=1)
         assert store.commit() == 3

@@ -209,6 +209,12 @@ def _ray(number: int | None, address: str | None) -> Iterator[_Engine]:
         except (OSError, ValueError) as error:
             raise _unreachable("Ray cluster", address, error) from error
     try:
+        cores = int(ray.cluster_resources().get("CPU", 0))
+        if cores < (number or 1):  # Ray would wait for them forever
+            raise ConfigError(
+                f"parallel.workers={number}: expected at most the {cores} cores of the Ray "
+                "cluster; give a smaller number, or leave it out"
+            )
         yield _Engine(lambda _: {"backend": "ray"}, number or -1, (RayError,), streams=False)
     finally:
         if not running:
@@ -225,8 +231,8 @@ def _require_listener(address: str) -> None:
 def _unreachable(what: str, address: str | None, error: Exception) -> ConfigError:
     reason = " ".join(str(error).split())
     return ConfigError(
-        f"parallel.address={address}: no {what} answers there ({reason}); start it, or leave "
-        "parallel.address out"
+        f"parallel.address={address or 'null, on this machine'}: no {what} answers there "
+        f"({reason}); start it, or leave parallel.address out"
     )
 
 
