@@ -46,7 +46,7 @@ class StoreCounter:
         truth: the split, with true masks.
         reader: the store.
         threshold: of the scores at a fixed threshold, in [0, 1].
-        added: counts the same for other metrics: attention, classes, mask; None: there are none.
+        added: counts the same for other metrics: attention, classes, mask; None: no others.
     """
 
     truth: Source
@@ -79,7 +79,7 @@ class ProxyCounter:
     Attributes:
         truth: the split, with true masks.
         folder: has `proxy/<id>.png` and `hard/<id>.png`.
-        added: count the same for other metrics, of either label: label, mask; none: there are none.
+        added: count the same for other metrics, of either label: label, mask; empty: no others.
     """
 
     truth: Source
