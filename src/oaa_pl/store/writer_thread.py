@@ -6,6 +6,7 @@ the steps, so the stores do not depend on its speed.
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import Queue
 from threading import Event, Thread
 
@@ -14,6 +15,15 @@ from oaa_pl.errors import OaaError, StoreError
 __all__ = ["WriterThread"]
 
 Write = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A thread, the writes that wait for it, and whether it has left them."""
+
+    thread: Thread
+    queue: "Queue[Write | None]"
+    ended: Event
 
 
 class WriterThread:
@@ -28,11 +38,9 @@ class WriterThread:
 
     def __init__(self, most: int = 4) -> None:
         self._most = most
-        self._queue: Queue[Write | None] = Queue(most)
-        self._thread: Thread | None = None
-        self._ended = Event()
+        self._running: _Running | None = None  # no lock before: a callback is pickled
+        self._ending = self._stopped = False
         self._error: BaseException | None = None
-        self._stopped = False
         self._process = os.getpid()
 
     def put(self, write: Write) -> None:
@@ -50,16 +58,12 @@ class WriterThread:
                 "the stores are written by a thread of another process, of which this is a fork; "
                 "open them in this process"
             )
+        if self._ending:  # a Ctrl-C came while it was waited for
+            self._end()
         self._raise()
-        if self._thread is None:
-            # A queue of its own: an interrupted `drain` may leave something in the old one.
-            self._queue, self._ended = Queue(self._most), Event()
-            self._thread = Thread(
-                target=self._work, args=(self._queue, self._ended), name="oaa_pl store writer",
-                daemon=True,
-            )  # fmt: skip
-            self._thread.start()
-        self._queue.put(write)
+        if self._running is None:
+            self._running = self._started()
+        self._running.queue.put(write)
 
     def drain(self) -> None:
         """Wait until everything is written, and end the thread.
@@ -75,13 +79,26 @@ class WriterThread:
         self._stopped = True
         self._end()
 
+    def _started(self) -> _Running:
+        # A queue of its own: an interrupted `drain` may leave something in the last one.
+        queue: Queue[Write | None] = Queue(self._most)
+        ended = Event()
+        thread = Thread(
+            target=self._work, args=(queue, ended), name="oaa_pl store writer", daemon=True
+        )
+        thread.start()
+        return _Running(thread, queue, ended)
+
     def _end(self) -> None:
-        if self._thread is not None and self._process == os.getpid():
-            self._queue.put(None)
+        running = self._running
+        if running is not None and self._process == os.getpid():
+            self._ending = True
+            if not running.ended.is_set():
+                running.queue.put(None)
             # Not `join` alone: after a Ctrl-C in it, Python 3.11 takes the thread for ended.
-            self._ended.wait()
-            self._thread.join()
-        self._thread = None
+            running.ended.wait()
+            running.thread.join()
+        self._running, self._ending = None, False
 
     def _raise(self) -> None:
         error = self._error
