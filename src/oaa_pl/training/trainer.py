@@ -95,7 +95,7 @@ def make_trainer(
     settings = dict(plan.settings)
     _require_theirs(settings, what)
     plugins: list[Any] = [AtomicCheckpointIO(), *filter(None, [cluster()])]
-    precision = precision_of(settings.get("precision")).in_training(
+    precision = precision_of(settings.get("precision")).on(
         accelerator_of(settings.get("accelerator"))
     )
     settings["precision"] = precision.name
