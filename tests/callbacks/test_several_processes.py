@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.strategies import DDPStrategy
 from tests.callbacks.tiny_run import FUSIONS, NoiseSource, accumulation, data, pairs, train
 from tests.modules.tiny import CONSTANT, quiet_trainer
 from torch import Tensor, nn
@@ -42,6 +43,7 @@ from oaa_pl.types import Batch
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 3
+STATIC = DDPStrategy(static_graph=True, start_method="fork")  # as conf/trainer/ddp_static.yaml
 LIMIT_S = 500  # a hang, not a slow machine; and before pytest's own limit
 
 
@@ -103,7 +105,7 @@ def accumulate(
         enable_checkpointing=True,
         callbacks=[callback, EpochCheckpoint(Path(folder))],
         plugins=[AtomicCheckpointIO()],
-        strategy=launch,
+        strategy=STATIC if launch == "static" else launch,
         devices=processes,
     )
     images = data()
@@ -245,6 +247,15 @@ def test_two_processes_make_the_store_of_one(alone: dict[bool, Path], tmp_path: 
     assert run(log, *jobs) == 0, log.read_text()
     for shuffle in (True, False):
         assert_same_stores(tmp_path / str(shuffle), alone[shuffle])
+
+
+@pytest.mark.slow
+def test_two_processes_of_a_static_graph_make_the_store_of_one(
+    alone: dict[bool, Path], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    assert run(log, ["accumulate", str(tmp_path), "static", 2, True]) == 0, log.read_text()
+    assert_same_stores(tmp_path, alone[True])
 
 
 @pytest.mark.parametrize("launch", ["ddp_fork", pytest.param("ddp_spawn", marks=pytest.mark.slow)])

@@ -17,6 +17,7 @@ from oaa_pl.files.installed import root_of
 from oaa_pl.nets.processor import Bfloat16
 from oaa_pl.stages.parts import Network
 from oaa_pl.training import precision
+from oaa_pl.training.device import accelerator_of
 from oaa_pl.training.trainer_plan import TrainerPlan
 
 SEED = Path("runs/tiny/seed-0")
@@ -313,7 +314,7 @@ def test_the_device_is_the_one_that_lightning_takes(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert precision.accelerator_of(accelerator) == found
+    assert accelerator_of(accelerator) == found
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ import torch
 from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.nets.precision import Precision, precision_of
 from oaa_pl.nets.processor import bfloat16_on
+from oaa_pl.training.device import accelerator_of
 from oaa_pl.training.notice import say_once
 from oaa_pl.training.trainer_plan import TrainerPlan
 
-__all__ = ["AUTO", "Settled", "accelerator_of", "as_trained", "settle", "trained_precision"]
+__all__ = ["AUTO", "Settled", "as_trained", "settle", "trained_precision"]
 
 log = logging.getLogger(__name__)
 
@@ -117,19 +118,6 @@ def trained_precision(name: Any, device: str) -> Precision:
     for notice in _notices(precision, device):
         say_once(log, logging.WARNING, notice)
     return precision.on(device)
-
-
-def accelerator_of(wanted: Any) -> str:
-    """The kind of device that a training runs on: "cpu", "cuda" or "mps".
-
-    Args:
-        wanted: `trainer.accelerator`.
-    """
-    if wanted in ("gpu", "cuda", "auto") and torch.cuda.is_available():
-        return "cuda"
-    if wanted in ("gpu", "mps", "auto") and torch.backends.mps.is_available():
-        return "mps"
-    return "cpu"
 
 
 def _notices(precision: Precision, device: str) -> list[str]:

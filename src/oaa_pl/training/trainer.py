@@ -22,8 +22,8 @@ from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.modules.precision import true_precision
 from oaa_pl.nets.precision import precision_of
+from oaa_pl.training.device import accelerator_of
 from oaa_pl.training.loggers import filled_in, make_all
-from oaa_pl.training.precision import accelerator_of
 from oaa_pl.training.processes import cluster, repeats_the_command, require_supported, spawned
 from oaa_pl.training.trainer_plan import TrainerPlan
 
