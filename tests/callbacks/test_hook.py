@@ -349,7 +349,7 @@ def test_a_wrong_name_is_refused_with_the_nearest(where: dict[str, str], message
         ),
         (
             {"layer": "stem", "head": "fc"},
-            r"cannot be applied to the cells of stem, \(6, 5, 7, 7\)",
+            r"cannot be applied to the cells of stem, \(2, 5, 111, 111\)",  # of the probe image
         ),
     ],
     ids=["behind the pooling", "a tuple", "tokens", "another layer's head"],
@@ -372,10 +372,81 @@ def test_a_layer_that_the_head_does_not_fit_is_refused(where: dict[str, str], me
             cells, _ = self.pair(self.layer4(self.stem(image)))
             return self.fc(self.tokens(cells).mean(1))
 
-    net = Odd()
-    HookedScoreMap(net, **where)
-    with pytest.raises(ConfigError, match=message):
+    def first_step(net: nn.Module) -> None:
+        HookedScoreMap(net, **where)
         net(IMAGES)
+
+    with pytest.raises(ConfigError, match=message):
+        first_step(Odd())
+
+
+class Between(Net):
+    """A network that does something between its last convolution and its head."""
+
+    def __init__(self, step: nn.Module) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.fc(self.step(self.layer4(self.stem(image))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("step", [nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Hardswish()], ids=str)
+@pytest.mark.parametrize("path", ["", "model.", "model._orig_mod."])
+def test_a_layer_and_a_head_with_more_than_a_mean_between_them_are_refused(
+    step: nn.Module, path: str
+) -> None:
+    net: nn.Module = Between(step)
+    if path:
+        net = torch.compile(net, backend="eager") if "_orig_mod" in path else net
+        net = nn.ModuleDict({"model": net})  # without a forward, as a LightningModule may be
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    message = r"do not belong together: on a probe image the mean of their map is .* scores .* are"
+    with pytest.raises(ConfigError, match=message):
+        HookedScoreMap(net, f"{path}layer4", f"{path}fc")
+    assert not any(layer._forward_hooks for layer in net.modules())
+    torch.testing.assert_close(before, net.state_dict())
+
+
+@pytest.mark.parametrize("step", [nn.Identity(), nn.AdaptiveAvgPool2d(1), nn.Dropout()], ids=str)
+def test_a_layer_and_a_head_with_a_mean_between_them_fit(step: nn.Module) -> None:
+    net = Between(step).train()
+    state = torch.get_rng_state()
+    hook = HookedScoreMap(net, "layer4", "fc")
+    assert all(layer.training for layer in net.modules())
+    assert torch.equal(state, torch.get_rng_state())
+    net(IMAGES)
+    assert hook.read().shape == (len(IMAGES), C, 5, 5)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+def test_a_head_that_the_network_applies_to_each_cell_fits(last: bool) -> None:
+    class Cells(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc: nn.Module = nn.Linear(8, C) if last else nn.Conv2d(8, C, 1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            cells = self.layer4(self.stem(image))
+            if last:
+                return self.fc(cells.movedim(1, 3)).mean((1, 2))
+            return self.fc(cells).mean((2, 3))
+
+    net = Cells()
+    hook = in_training(net, layer="layer4", head="fc")
+    scores = net(IMAGES)
+    torch.testing.assert_close(hook.read().mean((2, 3)), scores.detach())
+
+
+def test_a_layer_and_a_head_are_not_compared_where_no_probe_can_be_run() -> None:
+    class Needy(Between):
+        def forward(self, image: Tensor, more: Tensor | None = None) -> Tensor:
+            if more is None:
+                raise ValueError("needs more than an image")
+            return super().forward(image)
+
+    hook = in_training(Needy(nn.ReLU()), layer="layer4", head="fc")
+    assert hook.layer == "layer4"
 
 
 def test_a_module_without_a_classifier_is_refused_with_what_was_tried() -> None:

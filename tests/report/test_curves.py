@@ -3,7 +3,7 @@ import math
 import pytest
 
 from oaa_pl.errors import ConfigError
-from oaa_pl.report.curves import IouCurve, draw_curves, mean_curve
+from oaa_pl.report.curves import IouCurve, mean_curve, peaks_of
 
 THRESHOLDS = [0.0, 0.25, 0.5, 0.75]
 
@@ -41,50 +41,21 @@ def test_curves_at_other_thresholds_are_not_averaged() -> None:
 
 
 def test_the_peak_is_the_oracle_and_the_highest_curve_comes_first() -> None:
-    chart = draw_curves(
+    peaks = peaks_of(
         {
             "cam": IouCurve(THRESHOLDS, [10, 30, 20, 5]),
             "oaa_max": IouCurve(THRESHOLDS, [10, 30, 40, 5]),
         }
     )
-    assert chart is not None
-    assert [line.method for line in chart.lines] == ["oaa_max", "cam"]
-    assert [(line.best_threshold, line.best_miou) for line in chart.lines] == [
-        (0.5, 40),
-        (0.25, 30),
+    assert [(peak.method, peak.title) for peak in peaks] == [
+        ("oaa_max", "OAA, maximum"),
+        ("cam", "CAM"),
     ]
+    assert [(peak.threshold, peak.miou) for peak in peaks] == [(0.5, 40), (0.25, 30)]
 
 
-def test_every_point_lies_inside_the_axes_and_higher_scores_lie_higher() -> None:
-    curve = IouCurve(THRESHOLDS, [10, 30, 20, 0.5], [1, 2, 3, 4])
-    chart = draw_curves({"cam": curve}, 0.25)
-    assert chart is not None
-    (line,) = chart.lines
-    places = [tuple(map(float, pair.split(","))) for pair in line.path[1:].split("L")]
-    places += [tuple(map(float, p.split(","))) for p in line.band[1:].rstrip("Z").split("L")]
-    assert len(places) == 4 + 8
-    assert all(chart.left <= x <= chart.right and chart.top <= y <= chart.bottom for x, y in places)
-    # Downwards in the drawing: 30, 20, 10, 0.5.
-    assert places[1][1] < places[2][1] < places[0][1] < places[3][1]
-    assert chart.marker is not None
-    assert chart.marker.place == places[1][0]
-
-
-def test_undefined_scores_leave_a_gap_and_no_curve_no_chart() -> None:
-    chart = draw_curves({"cam": IouCurve(THRESHOLDS, [math.nan, 30, 20, 5])})
-    assert chart is not None
-    assert chart.lines[0].path.count(",") == 3
-    assert draw_curves({}) is None
-    assert draw_curves({"cam": IouCurve([0.5], [math.nan])}) is None
-
-
-def test_a_curve_of_one_threshold_is_drawn() -> None:
-    chart = draw_curves({"cam": IouCurve([0.3], [40.0])}, 0.3)
-    assert chart is not None
-    assert chart.lines[0].best_miou == 40.0
-
-
-def test_a_marker_outside_the_axis_is_left_out() -> None:
-    chart = draw_curves({"cam": IouCurve([0.5, 0.6], [40.0, 30.0])}, 0.1)
-    assert chart is not None
-    assert chart.marker is None
+def test_an_undefined_score_is_no_point_and_a_curve_of_none_has_no_peak() -> None:
+    curve = IouCurve(THRESHOLDS, [math.nan, 30, 20, 5], [math.nan, 1, 2, 3])
+    assert curve.points() == [(0.25, 30, 1), (0.5, 20, 2), (0.75, 5, 3)]
+    assert peaks_of({"cam": IouCurve([0.5], [math.nan])}) == []
+    assert peaks_of({}) == []

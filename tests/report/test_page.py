@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -5,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.report.explored import explored
 from tests.report.results_rows import LEVEL, made_up_rows
 
 from oaa_pl.errors import OutputError
 from oaa_pl.report.curves import IouCurve
+from oaa_pl.report.explorer import explorer_data
 from oaa_pl.report.grid import PANELS, GridRow, GrowthStrip
 from oaa_pl.report.page import ReportData, RunFacts, build_page
+from oaa_pl.report.scripts import content_hash
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
 
@@ -27,7 +31,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "img", "br"}:
+        if tag not in {"meta", "img", "br", "input"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -37,7 +41,8 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.words += data
+        if self.open[-1:] not in (["script"], ["style"]):
+            self.words += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
@@ -78,7 +83,19 @@ def report(
             )
         ],
         classes=[text, "cat"],
+        photos=[explored(place, (text,), text) for place in range(3)],
+        accepted={seed: [0.2, 0.5] for seed in seeds},
     )
+
+
+def policy(page: Page) -> str:
+    (content,) = (a["content"] for a in page.all("meta") if "http-equiv" in a)
+    return content or ""
+
+
+def allowed(page: Page) -> list[str]:
+    """Hashes of the scripts that the content policy allows."""
+    return re.findall(r"'(sha256-[^']+)'", policy(page))
 
 
 def build(data: ReportData, folder: Path) -> Page:
@@ -92,7 +109,16 @@ def build(data: ReportData, folder: Path) -> Page:
 def test_a_page_shows_every_part(tmp_path: Path, seeds: tuple[int, ...]) -> None:
     page = build(report(seeds), tmp_path)
     ids = {attributes["id"] for attributes in page.all("h2")}
-    assert ids == {"methods", "effects", "curves", "pictures", "growth", "facts"}
+    assert ids == {
+        "methods",
+        "effects",
+        "curves",
+        "accepted",
+        "explore",
+        "pictures",
+        "growth",
+        "facts",
+    }
     assert len(page.all("img")) == 2 * len(PANELS) + 1 + 3
     for words in (
         "53.9",
@@ -127,7 +153,9 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
         grid=[replace(row, panels={HOSTILE: picture(0)}) for row in hostile.grid],
     )
     page = build(hostile, tmp_path)
-    assert "script" not in {tag for tag, _ in page.tags}
+    ours = build(report(), tmp_path / "ours")
+    assert page.all("script") == ours.all("script")
+    assert allowed(page) == allowed(ours)
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert page.words.count(HOSTILE) > 10
 
@@ -138,9 +166,47 @@ def test_nothing_is_fetched_from_anywhere(tmp_path: Path) -> None:
     assert addresses
     assert all(address and address.startswith("data:image/jpeg;base64,") for address in addresses)
     text = (tmp_path / "report/index.html").read_text()
-    assert not re.search(r"https?:|@import|url\(", text)
-    policies = [a["content"] for a in page.all("meta") if "http-equiv" in a]
-    assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    # Names of formats (the schema of Vega-Lite, XML's name spaces) are no addresses to fetch.
+    shown = re.sub(r"<script.*?</script>|<svg.*?</svg>", "", text, flags=re.DOTALL)
+    assert not re.search(r"https?:|@import|url\((?!#)", shown)
+    assert not re.search(r"<image|<use|(href|src)=", "".join(re.findall(r"<svg.*?</svg>", text)))
+    assert allowed(page) != []
+    assert policy(page).startswith(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-"
+    )
+
+
+def test_the_policy_allows_exactly_the_scripts_of_the_page(tmp_path: Path) -> None:
+    page = build(report(), tmp_path)
+    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert len(scripts) == 4
+    assert allowed(page) == [content_hash(script) for script in scripts]
+    others = [one["type"] for one in page.all("script") if one]
+    assert others == ["application/json"] * 2
+
+
+def test_the_page_has_no_script_where_it_has_nothing_to_look_around_in(tmp_path: Path) -> None:
+    page = build(replace(report(), photos=(), curves={}, accepted={}), tmp_path)
+    assert page.all("script") == []
+    assert policy(page) == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def test_without_a_script_the_explorer_is_hidden_and_the_charts_are_drawn(tmp_path: Path) -> None:
+    build(report(), tmp_path)
+    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert re.search(r'<section class="explorer"[^>]* hidden>', text)
+    charts = re.findall(r'data-chart="(\w+)"><svg', text)
+    assert charts == ["curves", "accepted"]
+
+
+def test_the_data_of_the_explorer_are_those_given(tmp_path: Path) -> None:
+    data = report(text=HOSTILE)
+    build(data, tmp_path)
+    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    (found,) = re.findall(r'id="explorer-data">(.*?)</script>', text, re.DOTALL)
+    assert json.loads(found) == explorer_data(data.photos, data.classes, data.facts.sizes)
+    assert "<" not in found
 
 
 def test_every_picture_says_what_it_shows(tmp_path: Path) -> None:
@@ -159,7 +225,7 @@ def test_ids_are_unique_and_every_reference_to_one_exists(tmp_path: Path) -> Non
 
 
 def test_without_truth_there_is_no_truth_panel(tmp_path: Path) -> None:
-    page = build(report(panels=PANELS[:-1]), tmp_path)
+    page = build(replace(report(panels=PANELS[:-1]), photos=()), tmp_path)
     assert "truth" not in page.words
     assert len(page.all("img")) == 2 * (len(PANELS) - 1) + 1 + 3
 
@@ -181,6 +247,8 @@ def test_parts_without_data_are_left_out(tmp_path: Path) -> None:
         grid=(),
         growth=(),
         classes=(),
+        photos=(),
+        accepted={},
         facts=RunFacts("toy", "synthetic", {}, "unknown", "oaa report"),
     )
     page = build(data, tmp_path)
@@ -205,7 +273,8 @@ def test_the_same_data_make_the_same_bytes(tmp_path: Path) -> None:
 
 def test_pictures_shrink_until_the_page_keeps_its_limit(tmp_path: Path) -> None:
     big = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    data = replace(report(), grid=[GridRow("a", [], dict.fromkeys(PANELS, big))], growth=())
+    data = replace(report(), grid=[GridRow("a", [], dict.fromkeys(PANELS, big))])
+    data = replace(data, growth=(), photos=(), curves={}, accepted={})
     build_page(data, tmp_path / "index.html", max_bytes=200_000)
     assert (tmp_path / "index.html").stat().st_size <= 200_000
     with pytest.raises(OutputError, match="show fewer images"):

@@ -15,15 +15,20 @@ from oaa_pl.callbacks.layer import (
     find_layer,
     head_layers,
     layer_of,
+    probe_named,
     require_breakable,
     takes_channels_last,
 )
 from oaa_pl.errors import ConfigError, UnfitNetworkError
 from oaa_pl.nets.pieces import Pieces
-from oaa_pl.nets.probe import compiler_is_loaded
+from oaa_pl.nets.probe import compiler_is_loaded, evaluating
 from oaa_pl.nets.stock import map_from
 
 __all__ = ["HookedScoreMap"]
+
+# Relative differences of a map's mean and the score that rounding does not explain: in float32, and
+# where a multiplication may round to fewer bits.
+_LEAST, _LEAST_ROUNDED = 1e-3, 3e-2
 
 
 class HookedScoreMap:
@@ -44,8 +49,8 @@ class HookedScoreMap:
             `Sequential` of layers.
 
     Raises:
-        ConfigError: if there is no such layer, it is compiled as above, or a head is given without
-            a layer.
+        ConfigError: if there is no such layer, it is compiled as above, a head is given without a
+            layer, or, on a probe image, the mean of their map is not the score.
         UnfitNetworkError: if neither is given, and no network that fits is found, or several are.
     """
 
@@ -69,6 +74,8 @@ class HookedScoreMap:
         self._several = False
         self._patches: tuple[int, ...] = ()
         self._knows_layout = layer is None
+        if layer is not None and head is not None:
+            self._require_scores(layer, head)
         self._handles = []
         if self._pieces is not None and self._pieces.patches:
             patches = layer_of(self._network, self._pieces.patches)
@@ -136,6 +143,33 @@ class HookedScoreMap:
         for handle in self._handles:
             handle.remove()
         _compile_again()
+
+    @torch.no_grad()
+    def _require_scores(self, layer: str, head: str) -> None:
+        """Check on a probe image, where one can be run, that the map's mean is the score."""
+        probed = probe_named(self._module, layer, head)
+        if probed is None or probed[0].ndim != 4:
+            return
+        # Also of the head: its batch norm and dropout as in the probe.
+        with evaluating(self._module), torch.autocast(probed[0].device.type, enabled=False):
+            mean = self._score_map(probed[0]).mean((2, 3))
+        scores = probed[1] if probed[1].shape[1] == mean.shape[1] else probed[1].movedim(-1, 1)
+        if scores.ndim > 2:
+            scores = scores.flatten(2).mean(2)  # a head that the network itself applies to cells
+        if not bool(mean.isfinite().all() & scores.isfinite().all()):
+            return  # a training that has failed already, or statistics that are not trained yet
+        exact = scores.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
+        least = max(_LEAST if exact else _LEAST_ROUNDED, 16 * torch.finfo(scores.dtype).eps)
+        if mean.shape != scores.shape or (mean - scores).abs().max() > least * scores.abs().max():
+            row = ", ".join(f"{value:.4g}" for value in mean[0, :3].tolist())
+            other = ", ".join(f"{value:.4g}" for value in scores.flatten(1)[0, :3].tolist())
+            raise ConfigError(
+                f"layer={layer!r} and head={head!r} do not belong together: on a probe image the "
+                f"mean of their map is {row} for the first classes, and the scores that the head "
+                f"returned are {other}. Between them is more than a mean pooling, such as a ReLU "
+                "or a maximum pooling; give the last layer before a mean pooling, or layer='auto', "
+                "or score_map=, a function that returns the map"
+            )
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _see_patches(self, _: nn.Module, __: Any, output: Tensor) -> None:

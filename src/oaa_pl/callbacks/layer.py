@@ -12,7 +12,10 @@ from oaa_pl.errors import ConfigError, UnfitNetworkError
 from oaa_pl.nets.pieces import Pieces, find_pieces
 from oaa_pl.nets.probe import probe_image, record_calls, uncompiled
 
-__all__ = ["find_layer", "head_layers", "layer_of", "require_breakable", "takes_channels_last"]
+__all__ = [
+    "find_layer", "head_layers", "layer_of", "probe_named", "require_breakable",
+    "takes_channels_last",
+]  # fmt: skip
 
 _COMPILED = "_orig_mod."  # what `torch.compile` puts into the path of a module's layers
 
@@ -76,6 +79,38 @@ def head_layers(module: nn.Module, head: str) -> tuple[tuple[str, tuple[int, ...
         inner = (head_layers(module, f"{head}.{name}") for name, _ in layer.named_children())
         return tuple(one for layers in inner for one in layers)
     return ((head, (-1, 1, 1) if isinstance(layer, nn.Conv2d) else (-1,)),)
+
+
+def probe_named(module: nn.Module, layer: str, head: str) -> tuple[Tensor, Tensor] | None:
+    """What a named layer and its head return in one run on a probe image.
+
+    Args:
+        module: where the paths begin. The smallest part that holds both is run, or, if that has no
+            forward for images, the next larger one.
+        layer: path of the layer that is pooled.
+        head: path of what comes after the pooling.
+
+    Returns:
+        The output of the layer, (B, D, h, w) or (B, h, w, D), and of the head, (B, C) or one value
+        for each cell; None if no part can be run on images, or one of the two does not run there
+        exactly once.
+    """
+    cells, last = layer_of(module, layer), layer_of(module, head)
+    paths = [path.replace(_COMPILED, "").split(".") for path in (layer, head)]
+    parts = [uncompiled(module)]
+    for name, other in zip(*paths, strict=False):
+        if name != other:
+            break
+        parts.append(layer_of(parts[-1], name))
+    for part in reversed(parts):
+        try:
+            calls, _ = record_calls(part, probe_image(part))
+        except UnfitNetworkError:
+            continue
+        seen = {call.module: call.output for call in calls}
+        if cells in seen and last in seen:
+            return seen[cells], seen[last]
+    return None
 
 
 def takes_channels_last(head: nn.Module, output: Tensor) -> bool:

@@ -1,7 +1,6 @@
 """`oaa report`: the tables, curves and pictures of a run on one page."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,13 +10,12 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.data.source import Source
-from oaa_pl.errors import ConfigError, MissingInputError, RunMismatchError
+from oaa_pl.errors import MissingInputError, RunMismatchError
 from oaa_pl.files.atomic import sweep
 from oaa_pl.metrics import require_threshold
 from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.resize import to_photo
 from oaa_pl.report.class_table import class_table
-from oaa_pl.report.curves import IouCurve, mean_curve
 from oaa_pl.report.grid import GridRow, GrowthStrip, save_contact_sheet
 from oaa_pl.report.growth import growth_caption
 from oaa_pl.report.markdown import markdown_tables
@@ -30,7 +28,9 @@ from oaa_pl.runs.record import write_text
 from oaa_pl.runs.stage_folder import read_json
 from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.figures import write_figures
+from oaa_pl.stages.photo_layers import Predicted, explored_photos
 from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
+from oaa_pl.stages.seeds import accepted_by_seed, mean_curves
 from oaa_pl.stages.trained import segment_photo
 from oaa_pl.store.reader import StoreReader
 from oaa_pl.training.precision import as_trained
@@ -77,17 +77,21 @@ def write_report(cfg: DictConfig) -> Path:
     sizes = {train.split: len(train.ids)}
     if val is not None:
         sizes[val.split] = len(val.ids)
-    grid = [*_training_rows(parts, train), *_validation_rows(cfg, run, val)]
+    predicted = _predicted(parts, train)
+    grid = [*_training_rows(parts, train, predicted), *_validation_rows(cfg, run, val)]
+    wanted, threshold = parts.value("report.photos"), cfg.evaluate.threshold
     data = ReportData(
         title=f"{run.experiment}: from tags to masks",
         facts=_facts(parts, cfg, train, sizes),
         rows=rows,
-        curves=_curves(cfg, run),
+        curves=mean_curves(run, cfg.methods),
         fixed_threshold=cfg.evaluate.threshold,
         grid=grid,
         growth=list(_growth(run, train, cfg.evaluate.threshold)),
         classes=train.classes,
         by_class=class_table(run.home),
+        accepted=accepted_by_seed(run),
+        photos=explored_photos(run, train, val, threshold, wanted, predicted),
     )
     build_page(data, page)
     if rows:
@@ -138,24 +142,18 @@ def _facts(parts: Configured, cfg: DictConfig, train: Source, sizes: dict[str, i
     )
 
 
-def _curves(cfg: DictConfig, run: Run) -> dict[str, IouCurve]:
-    """Each method's curve, averaged over the seeds."""
-    found: dict[str, list[IouCurve]] = defaultdict(list)
-    for seed in sorted(run.root.parent.glob("seed-*")):
-        for method in cfg.methods:
-            path = seed / "attention" / method / "curve.json"
-            if not path.is_file():
-                continue
-            try:
-                curve = read_json(path)
-                miou = [100 * float(value) for value in curve["miou"]]
-                found[method].append(IouCurve(curve["thresholds"], miou))
-            except (RunMismatchError, ConfigError, KeyError, TypeError, ValueError) as error:
-                log.warning("skipped: %s is not a curve (%s)", path, error)
-    return {method: mean_curve(curves) for method, curves in found.items()}
+def _predicted(parts: Configured, train: Source) -> Predicted:
+    """Predictions of the training images shown, by the last method's segmenter."""
+    trained = _last_finished(parts.value("methods"), parts.run.segmenter)
+    if trained is None:
+        return Predicted("", {})
+    checkpoint = parts.run.segmenter(trained) / LAST
+    segment = segment_photo(parts.segmenting, checkpoint, len(train.classes))
+    places = spread(len(train.ids), parts.value("report.images"))
+    return Predicted(trained, {one: segment.label(train.photo(one)) for one in places})
 
 
-def _training_rows(parts: Configured, train: Source) -> Iterator[GridRow]:
+def _training_rows(parts: Configured, train: Source, predicted: Predicted) -> Iterator[GridRow]:
     """Training images: maps, proxy label and prediction, beside the truth if there is one."""
     run, compared = parts.run, parts.value("methods")
     readers = {
@@ -164,11 +162,6 @@ def _training_rows(parts: Configured, train: Source) -> Iterator[GridRow]:
         if not (one.control or one.ablation) and (run.attention(name) / "done.json").is_file()
     }
     last = _last_finished(compared, run.labels)
-    trained = _last_finished(compared, run.segmenter)
-    segment = None
-    if trained:
-        checkpoint = run.segmenter(trained) / LAST
-        segment = segment_photo(parts.segmenting, checkpoint, len(train.classes))
     for index in spread(len(train.ids), parts.value("report.images")):
         photo = train.photo(index)
         size = (photo.shape[0], photo.shape[1])
@@ -179,8 +172,8 @@ def _training_rows(parts: Configured, train: Source) -> Iterator[GridRow]:
         if last is not None:
             proxy = load_label(run.labels(last) / "proxy" / f"{train.ids[index]}.png")
             panels["proxy"] = label_overlay(photo, proxy)
-        if segment is not None:
-            panels["prediction"] = label_overlay(photo, segment.label(photo))
+        if index in predicted.labels:
+            panels["prediction"] = label_overlay(photo, predicted.labels[index])
         if train.has_masks:
             panels["truth"] = label_overlay(photo, train.mask(index))
         yield GridRow(_name(train, index), _tags(train, index), panels)

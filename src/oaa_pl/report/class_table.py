@@ -32,6 +32,8 @@ class ClassTable:
         confused: title of the method whose confusion matrix follows.
         names: classes that occur in it, background first.
         shares: rows of the truth: per cent of its pixels by prediction, as text.
+        methods: names of the M methods.
+        iou: name of a class, background first, and IoU of M methods, in percent or NaN.
     """
 
     stage: str
@@ -41,6 +43,8 @@ class ClassTable:
     confused: str
     names: tuple[str, ...]
     shares: tuple[tuple[str, ...], ...]
+    methods: tuple[str, ...]
+    iou: tuple[tuple[str, tuple[float, ...]], ...]
 
 
 def class_table(folder: Path) -> ClassTable | None:
@@ -63,9 +67,10 @@ def class_table(folder: Path) -> ClassTable | None:
     for row in rows:
         cells[row["class"], row["metric"], row["method"]].append(float(row["value"]))
     names = list(dict.fromkeys(row["class"] for row in rows if row["class"]))
-    lines = [(name, tuple(_text(cells[name, "iou", one]) for one in order)) for name in names]
+    iou = [(name, tuple(_mean(cells[name, "iou", one]) for one in order)) for name in names]
+    lines = [(name, tuple(_text(value) for value in values)) for name, values in iou]
     lines += [
-        (title, tuple(_text(cells["", metric, one], 2) for one in order))
+        (title, tuple(_text(_mean(cells["", metric, one]), 2) for one in order))
         for metric, title in _RATIOS.items()
     ]
     shown, shares = _shares(
@@ -73,7 +78,15 @@ def class_table(folder: Path) -> ClassTable | None:
     )
     titles = tuple(title_of(name) for name in order)
     return ClassTable(
-        _STAGES[stage], rows[0]["split"], titles, tuple(lines), titles[-1], shown, shares
+        stage=_STAGES[stage],
+        split=rows[0]["split"],
+        titles=titles,
+        rows=tuple(lines),
+        confused=titles[-1],
+        names=shown,
+        shares=shares,
+        methods=tuple(order),
+        iou=tuple(iou),
     )
 
 
@@ -98,13 +111,16 @@ def _shares(
     return shown, shares
 
 
-def _text(values: Sequence[float], decimals: int = 1) -> str:
+def _mean(values: Sequence[float]) -> float:
     """The mean over seeds; a seed without a value is left out, as in the other tables."""
     known = [value for value in values if not math.isnan(value)]
-    if not known:
+    return sum(known) / len(known) if known else math.nan
+
+
+def _text(value: float, decimals: int = 1) -> str:
+    if math.isnan(value):
         return "–"
-    mean = sum(known) / len(known)
-    return "∞" if math.isinf(mean) else f"{mean:.{decimals}f}"
+    return "∞" if math.isinf(value) else f"{value:.{decimals}f}"
 
 
 def _read(path: Path) -> list[dict[str, str]]:

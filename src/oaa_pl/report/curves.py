@@ -1,8 +1,4 @@
-"""Mean IoU of the attention maps against the threshold, laid out for an inline SVG.
-
-Only coordinates are computed here; the template draws them, so that its style sheet can colour the
-lines for light, dark and print.
-"""
+"""Mean IoU of the attention maps against the threshold. `charts` draws it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,13 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from oaa_pl.errors import ConfigError
-from oaa_pl.report.axis import Scale, round_ticks
 from oaa_pl.report.paper import title_of
 
-__all__ = ["Chart", "IouCurve", "Line", "Tick", "draw_curves", "mean_curve"]
-
-WIDTH, HEIGHT = 700, 420
-LEFT, RIGHT, TOP, BOTTOM = 44, 14, 30, 54
+__all__ = ["IouCurve", "Peak", "mean_curve", "peaks_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,52 +41,28 @@ class IouCurve:
         if any(after <= before for before, after in pairwise(self.thresholds)):
             raise ConfigError("curve: expected ascending thresholds; sort the curve by threshold")
 
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A labelled place on an axis, in drawing coordinates."""
-
-    place: float
-    label: str
+    def points(self) -> list[tuple[float, float, float]]:
+        """(threshold, mIoU, deviation) without NaN: an undefined score has no place to draw."""
+        deviation = [0.0] * len(self.miou) if self.deviation is None else self.deviation
+        triples = zip(self.thresholds, self.miou, deviation, strict=True)
+        return [(t, v, d) for t, v, d in triples if not math.isnan(v)]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A drawn curve.
+class Peak:
+    """The highest point of a method's curve: the oracle.
 
     Attributes:
-        method: key that the style sheet colours.
-        title: the method's name.
-        path: SVG path of the line.
-        band: SVG path of mean ± deviation, empty for a single seed.
-        peak: drawing coordinates of the best threshold.
-        best_threshold: the oracle's threshold, in [0, 1].
-        best_miou: percent.
+        method: its name.
+        title: in tables.
+        threshold: in [0, 1].
+        miou: percent.
     """
 
     method: str
     title: str
-    path: str
-    band: str
-    peak: tuple[float, float]
-    best_threshold: float
-    best_miou: float
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Everything that the template draws; coordinates from the top left corner."""
-
-    width: int
-    height: int
-    left: int
-    right: int
-    top: int
-    bottom: int
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    lines: tuple[Line, ...]
-    marker: Tick | None
+    threshold: float
+    miou: float
 
 
 def mean_curve(curves: Sequence[IouCurve]) -> IouCurve:
@@ -119,68 +87,15 @@ def mean_curve(curves: Sequence[IouCurve]) -> IouCurve:
     return IouCurve(list(curves[0].thresholds), values.mean(axis=0).tolist(), deviation)
 
 
-def draw_curves(
-    curves: Mapping[str, IouCurve], fixed_threshold: float | None = None
-) -> Chart | None:
-    """Lay the curves out.
+def peaks_of(curves: Mapping[str, IouCurve]) -> list[Peak]:
+    """The highest point of each curve that has a value, the highest curve first.
 
     Args:
         curves: method -> curve.
-        fixed_threshold: the stated threshold of `attention/miou`, marked by a vertical line.
-
-    Returns:
-        The drawing, the highest curve first; None if no curve has a value.
     """
-    points = {method: _points(curve) for method, curve in curves.items()}
-    points = {method: triples for method, triples in points.items() if triples}
-    if not points:
-        return None
-    every = [triple for triples in points.values() for triple in triples]
-    x_values = round_ticks(min(t for t, _, _ in every), max(t for t, _, _ in every), 10)
-    y_values = round_ticks(
-        max(0.0, min(v - d for _, v, d in every)), max(v + d for _, v, d in every), 6
-    )
-    across = Scale((x_values[0], x_values[-1]), (LEFT, WIDTH - RIGHT))
-    up = Scale((y_values[0], y_values[-1]), (HEIGHT - BOTTOM, TOP))
-    lines = [_line(method, triples, across, up) for method, triples in points.items()]
-    marker = None
-    if fixed_threshold is not None and x_values[0] <= fixed_threshold <= x_values[-1]:
-        marker = Tick(across(fixed_threshold), f"{fixed_threshold:g}")
-    return Chart(
-        width=WIDTH,
-        height=HEIGHT,
-        left=LEFT,
-        right=WIDTH - RIGHT,
-        top=TOP,
-        bottom=HEIGHT - BOTTOM,
-        x_ticks=tuple(Tick(across(value), f"{value:g}") for value in x_values),
-        y_ticks=tuple(Tick(up(value), f"{value:g}") for value in y_values),
-        lines=tuple(sorted(lines, key=lambda line: (-line.best_miou, line.method))),
-        marker=marker,
-    )
-
-
-def _points(curve: IouCurve) -> list[tuple[float, float, float]]:
-    """(threshold, mean IoU, deviation), NaN left out: an undefined score has no place to draw."""
-    deviation = [0.0] * len(curve.miou) if curve.deviation is None else curve.deviation
-    triples = zip(curve.thresholds, curve.miou, deviation, strict=True)
-    return [(t, v, d) for t, v, d in triples if not math.isnan(v)]
-
-
-def _line(method: str, triples: list[tuple[float, float, float]], across: Scale, up: Scale) -> Line:
-    upper = [(across(t), up(v + d)) for t, v, d in triples]
-    lower = [(across(t), up(max(0.0, v - d))) for t, v, d in reversed(triples)]
-    best_threshold, best_miou, _ = max(triples, key=lambda triple: triple[1])
-    return Line(
-        method=method,
-        title=title_of(method),
-        path=_path([(across(t), up(v)) for t, v, _ in triples]),
-        band=_path(upper + lower) + "Z" if any(d > 0 for _, _, d in triples) else "",
-        peak=(across(best_threshold), up(best_miou)),
-        best_threshold=best_threshold,
-        best_miou=best_miou,
-    )
-
-
-def _path(places: Sequence[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:g},{y:g}" for x, y in places)
+    peaks = []
+    for method, curve in curves.items():
+        if points := curve.points():
+            threshold, miou, _ = max(points, key=lambda point: point[1])
+            peaks.append(Peak(method, title_of(method), threshold, miou))
+    return sorted(peaks, key=lambda peak: (-peak.miou, peak.method))

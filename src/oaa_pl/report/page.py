@@ -1,7 +1,8 @@
 """The report page: one HTML file that opens from disk and asks the network for nothing.
 
-Every text that comes from a run (ids, class names, the command) is escaped by the template engine,
-and the page's content policy forbids scripts and foreign addresses besides.
+Every text that comes from a run (ids, class names, the command) is escaped by the template engine.
+The page's content policy allows the package's own scripts by their hashes, no other script and no
+foreign address. Without scripts the page shows the same results, still.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,15 +14,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from oaa_pl.errors import OutputError
 from oaa_pl.files.atomic import write_whole
 from oaa_pl.proxy.palette import voc_palette
+from oaa_pl.report.charts import accepted_chart, class_chart, curve_chart
 from oaa_pl.report.class_table import ClassTable
-from oaa_pl.report.curves import IouCurve, draw_curves
+from oaa_pl.report.curves import IouCurve, Peak, peaks_of
 from oaa_pl.report.effect_table import effect_table
+from oaa_pl.report.explorer import ExploredPhoto, explorer_data
 from oaa_pl.report.grid import GridRow, GrowthStrip, panel_names
 from oaa_pl.report.method_table import method_table, other_table
 from oaa_pl.report.methods import methods
 from oaa_pl.report.paper import TABLE_1, TABLE_3
-from oaa_pl.report.pictures import HEAT_STOPS, Picture, data_uri
+from oaa_pl.report.pictures import HEAT_STOPS, Picture, data_uri, heat_tables
 from oaa_pl.report.results import Row
+from oaa_pl.report.scripts import chart_library, content_hash, own_script
+from oaa_pl.report.vega import Chart
 
 __all__ = ["ReportData", "RunFacts", "build_page", "duration"]
 
@@ -68,6 +73,8 @@ class ReportData:
         growth: cumulative maps over the epochs; may be empty.
         classes: foreground class names in the order of their ids, for the colour legend.
         by_class: scores of each class; None: not shown.
+        photos: photos of the explorer; may be empty.
+        accepted: seed -> share of the maps that the gate accepted in each epoch, in [0, 1].
     """
 
     title: str
@@ -79,27 +86,37 @@ class ReportData:
     growth: Sequence[GrowthStrip] = ()
     classes: Sequence[str] = ()
     by_class: ClassTable | None = None
+    photos: Sequence[ExploredPhoto] = ()
+    accepted: Mapping[int, Sequence[float]] = field(default_factory=dict)
 
 
-def build_page(data: ReportData, path: Path, max_bytes: int = 6_000_000) -> None:
+def build_page(data: ReportData, path: Path, max_bytes: int = 20_000_000) -> None:
     """Write the report as one self-contained HTML file.
 
     Args:
         data: what to show; parts without data are left out.
         path: the file, `report/index.html` of a run folder; appears whole or not at all.
-        max_bytes: upper limit of its size; pictures are scaled down until it is kept.
+        max_bytes: upper limit of its size; the grid's pictures are scaled down until it is kept.
 
     Raises:
         ConfigError: if a seed occurs twice for one measurement.
         OutputError: if the file cannot be written, or the smallest pictures exceed the limit.
     """
+    peaks = peaks_of(data.curves)
+    drawn = {
+        "curves": curve_chart(data.curves, peaks, data.fixed_threshold),
+        "classes": class_chart(data.by_class) if data.by_class else None,
+        "accepted": accepted_chart(data.accepted),
+    }
+    charts = {name: chart for name, chart in drawn.items() if chart is not None}
     for side in _SIDES:
-        page = _render(data, side).encode()
+        page = _render(data, side, peaks, charts).encode()
         if len(page) <= max_bytes:
             write_whole(path, page)
             return
     raise OutputError(
-        f"{path}: the page needs {len(page)} bytes of {max_bytes}; show fewer images in its grid"
+        f"{path}: the page needs {len(page)} bytes of {max_bytes}; show fewer "
+        "images (report.photos, report.images)"
     )
 
 
@@ -117,7 +134,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _render(data: ReportData, side: int) -> str:
+def _render(data: ReportData, side: int, peaks: Sequence[Peak], charts: Mapping[str, Chart]) -> str:
     # Autoescape for every template: the default decides by file ending, and .j2 would be trusted.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -127,6 +144,10 @@ def _render(data: ReportData, side: int) -> str:
         lstrip_blocks=True,
     )
     environment.filters["duration"] = duration
+    explorer = explorer_data(data.photos, data.classes, data.facts.sizes)
+    scripts = [own_script("ranking.js"), own_script("explorer.js")] if explorer else []
+    if charts:
+        scripts += [chart_library(), own_script("charts.js")]
     other_methods, other_rows = other_table(data.rows)
     palette = voc_palette()
     return environment.get_template("page.html.j2").render(
@@ -139,7 +160,8 @@ def _render(data: ReportData, side: int) -> str:
         effects=effect_table(data.rows),
         other_methods=other_methods,
         other_rows=other_rows,
-        chart=draw_curves(data.curves, data.fixed_threshold),
+        charts=charts,
+        peaks=peaks,
         panels=panel_names(data.grid),
         grid=[_grid_row(row, side) for row in data.grid],
         growth=[_growth(strip, side) for strip in data.growth],
@@ -148,6 +170,9 @@ def _render(data: ReportData, side: int) -> str:
             for place, name in enumerate(data.classes)
         ],
         heat_stops=", ".join(HEAT_STOPS),
+        heat_tables=heat_tables(),
+        explorer=explorer,
+        scripts=[(script, content_hash(script)) for script in scripts],
         table_1=TABLE_1,
         table_3=TABLE_3,
     )

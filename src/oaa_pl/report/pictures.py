@@ -15,7 +15,9 @@ from oaa_pl.errors import ConfigError
 from oaa_pl.ids import IGNORED
 from oaa_pl.proxy.palette import voc_palette
 
-__all__ = ["HEAT_STOPS", "Picture", "data_uri", "heat_overlay", "label_overlay", "shrink"]
+__all__ = [
+    "HEAT_STOPS", "Picture", "data_uri", "heat_overlay", "heat_tables", "label_overlay", "shrink",
+]  # fmt: skip
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -28,6 +30,15 @@ HEAT_STOPS = tuple(
     for place in range(9)
 )
 """CSS colours of attention 0, 1/8, ..., 1, for a legend."""
+
+
+def heat_tables() -> tuple[str, str, str]:
+    """Red, green and blue of attention 0, 1/16, ..., 1, as an SVG filter's `tableValues`."""
+    stops = [_HEAT(place / 16)[:3] for place in range(17)]
+    red, green, blue = (
+        " ".join(f"{value:.3f}" for value in one) for one in zip(*stops, strict=True)
+    )
+    return red, green, blue
 
 
 def heat_overlay(
