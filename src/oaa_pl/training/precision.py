@@ -159,7 +159,7 @@ def _chosen(device: str, full_on_cpu: str | None) -> tuple[str, str]:
 
 
 class _Recorded(NamedTuple):
-    """A stage's precision as its record has it: the used one, why, and what was asked for."""
+    """A stage's precision as its record has it: the used one, why, and the configured one."""
 
     used: Any
     why: str
