@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.strategies import DDPStrategy
 from tests.callbacks.tiny_run import FUSIONS, NoiseSource, accumulation, data, pairs, train
 from tests.modules.tiny import CONSTANT, quiet_trainer
 from torch import Tensor, nn
@@ -43,6 +44,7 @@ from oaa_pl.types import Batch
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 3
+STATIC = DDPStrategy(static_graph=True, start_method="fork")  # as conf/trainer/ddp_static.yaml
 LIMIT_S = 500  # a hang, not a slow machine; and before pytest's own limit
 
 
@@ -104,7 +106,7 @@ def accumulate(
         enable_checkpointing=True,
         callbacks=[callback, EpochCheckpoint(Path(folder))],
         plugins=[AtomicCheckpointIO()],
-        strategy=launch,
+        strategy=STATIC if launch == "static" else launch,
         devices=processes,
         num_nodes=nodes,
     )
@@ -266,6 +268,15 @@ def test_two_nodes_of_torchrun_make_the_store_of_one_process(
     with ThreadPoolExecutor(2) as both:
         ends = list(both.map(node, (0, 1)))
     assert ends == [0, 0], "".join((tmp_path / f"log-{rank}").read_text() for rank in (0, 1))
+    assert_same_stores(tmp_path, alone[True])
+
+
+@pytest.mark.slow
+def test_two_processes_of_a_static_graph_make_the_store_of_one(
+    alone: dict[bool, Path], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    assert run(log, ["accumulate", str(tmp_path), "static", 2, True]) == 0, log.read_text()
     assert_same_stores(tmp_path, alone[True])
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from hydra.utils import instantiate
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning import Trainer
@@ -17,6 +18,8 @@ from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
 from tests.commands.tiny import files, oaa, require_refusal, surroundings, words
 
+from oaa_pl.config.compose import compose_group
+from oaa_pl.config.recipe import plain
 from oaa_pl.errors import ConfigError
 from oaa_pl.store.layout import ORIGIN_NONE
 from oaa_pl.store.reader import StoreReader
@@ -87,6 +90,17 @@ def test_a_strategy_with_arguments_of_its_own_keeps_them() -> None:
     for other in ("fsdp", "deepspeed", 3, {**node, "start_method": "fork"}):
         with pytest.raises(ConfigError, match=r"by repeating the command line.*say trainer.strat"):
             spawned(other)
+
+
+def test_a_static_graph_is_ddp_with_that_one_argument() -> None:
+    static, ddp = (plain(compose_group("trainer", name)) for name in ("ddp_static", "ddp"))
+    strategy = static.pop("strategy")
+    assert static | {"strategy": "ddp"} == ddp
+    made = instantiate(strategy)
+    trainer = built(strategy=made, devices=2)
+    require_supported(trainer, one_training=True)
+    assert made._ddp_kwargs == {"static_graph": True}
+    assert not repeats_the_command(built(strategy=instantiate(spawned(strategy)), devices=2))
 
 
 def test_a_strategy_that_splits_the_network_is_refused() -> None:
@@ -204,10 +218,11 @@ def test_two_devices_without_a_strategy_run_the_whole_pipeline(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "strategy", ["ddp_find_unused_parameters_true", "ddp_notebook", "ddp_spawn"]
+    "strategy", ["ddp_find_unused_parameters_true", "ddp_notebook", "ddp_spawn", "static"]
 )
 def test_every_kind_of_ddp_trains(empty: Path, tiny_voc_once: Path, strategy: str) -> None:
-    more = (f"trainer.strategy={strategy}",)
+    static = ("trainer=ddp_static", "trainer.accelerator=cpu")
+    more = static if strategy == "static" else (f"trainer.strategy={strategy}",)
     require_done(started("oaa_pl", "fit", *words(tiny_voc_once), *TWO, *more, folder=empty))
     require_trained(empty)
 

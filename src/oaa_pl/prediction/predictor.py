@@ -103,7 +103,7 @@ class Predictor:
             scales: input scales, each above 0, whose answers are averaged.
             flip: whether to average with the mirrored photo.
             crf: "none", or "release" for the authors' dense CRF (`pip install 'oaa_pl[crf]'`).
-            device: "cpu", "cuda" or "auto". If recorded: that of the training, or the CPU.
+            device: "cpu", "cuda", "mps" or "auto". If recorded: that of the training, or the CPU.
             tile: longest side in pixels of what the network gets at once. A larger input is cut
                 into overlapping tiles, which bounds memory; None: never.
             batch_size: photos in memory at a time; None: 1 on a CPU, else 8.
@@ -120,9 +120,10 @@ class Predictor:
         from oaa_pl.config.recipe import plain
         from oaa_pl.files.home import expanded_path
         from oaa_pl.prediction.recorded import recorded_segmenter
-        from oaa_pl.prediction.views import require_device, seen
+        from oaa_pl.prediction.views import seen
         from oaa_pl.runs.recorded import require_known
         from oaa_pl.stages.views import views_of
+        from oaa_pl.training.device import require_device
 
         path = expanded_path(os.fspath(folder))
         checkpoint = path / LAST if path.is_dir() else path

@@ -155,6 +155,7 @@ class Pipeline:
             **self._shared(), **parts.training("classifier"), net=parts.network("attention"),
             gate=parts.recipe("gate"), attention=parts.recipe("attention"),
             fusions=self.parts.fusions, grid=self._grid, threshold=parts.threshold,
+            writer_thread=parts.value("store").get("writer_thread"),  # not in older records
             **{name: parts.value(f"classifier.{name}") for name in own},
         )  # fmt: skip
 

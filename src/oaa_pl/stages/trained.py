@@ -21,7 +21,8 @@ from oaa_pl.nets.spans import TILE
 from oaa_pl.nets.trunk import trunk_stride
 from oaa_pl.stages.parts import Network
 from oaa_pl.stages.refined import RefinedSegmenter
-from oaa_pl.training.precision import accelerator_of, as_trained, trained_precision
+from oaa_pl.training.device import device_of
+from oaa_pl.training.precision import as_trained, trained_precision
 from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = [
@@ -61,13 +62,13 @@ def ready(module: nn.Module, net: Network, trainer: TrainerPlan) -> nn.Module:
         The same, not training; its answers are float32.
 
     Raises:
-        ConfigError: if there is no such precision.
+        ConfigError: if there is no such precision or device, or it cannot compute in the precision.
     """
-    device = "cuda" if accelerator_of(trainer.settings.get("accelerator")) == "cuda" else "cpu"
+    device = device_of(trainer.settings)
     layout = torch.channels_last if net.channels_last else torch.contiguous_format
     # Not `net.to(device, memory_format=...)`: its annotation knows only one of the two.
     moved = module.to(device).to(memory_format=layout).eval()
-    return InPrecision(moved, trained_precision(trainer.precision, device)).eval()
+    return InPrecision(moved, trained_precision(trainer.precision, device.type)).eval()
 
 
 def load_into(net: nn.Module, path: Path, prefix: str = "net.") -> nn.Module:
