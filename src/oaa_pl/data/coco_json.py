@@ -25,11 +25,15 @@ class CocoObject(NamedTuple):
         category: class 0..C-1.
         shape: a list of polygons, or a run-length encoding with `size` and `counts`.
         crowd: whether it is a region of many objects, which masks ignore.
+        box: x, y, width, height in pixels; None if the file does not say.
+        name: of the object in the file, for messages.
     """
 
     category: int
     shape: Any
     crowd: bool
+    box: list[float] | None = None
+    name: object = None
 
 
 class Coco(NamedTuple):
@@ -133,8 +137,9 @@ def examine(content: Any, path: Path) -> tuple[list[str], Coco | None]:
     )
     objects: dict[int, list[CocoObject]] = {image: [] for image in sizes}
     for one in (one for one in annotations if one["category_id"] in place):
-        crowd = bool(one.get("iscrowd", 0))
-        found = CocoObject(place[one["category_id"]], one.get("segmentation"), crowd)
+        shape, crowd = one.get("segmentation"), bool(one.get("iscrowd", 0))
+        category = place[one["category_id"]]
+        found = CocoObject(category, shape, crowd, one.get("bbox"), one.get("id"))
         if one["image_id"] in objects:
             objects[one["image_id"]].append(found)
     files = {one["id"]: one["file_name"] for one in images}

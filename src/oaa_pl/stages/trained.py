@@ -166,7 +166,8 @@ def refined_segmenter(segmenting: Segmenting, checkpoint: Path, classes: int) ->
 
     Raises:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
-        ConfigError: if `segmenting.tile` is not a positive whole number, the CRF's extra is not installed, or there are more classes than ids.
+        ConfigError: if `segmenting.tile` is not a positive whole number, the CRF's extra is not
+            installed, or there are more classes than ids.
     """
     segment = segment_photo(segmenting, checkpoint, classes)
     crf = segmenting.crf()
