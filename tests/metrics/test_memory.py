@@ -99,6 +99,13 @@ def peaks_of(code: str) -> dict[int, int]:
     return {int(photos): peak for photos, peak in json.loads(done.stdout).items()}
 
 
+def test_scores_of_each_class_and_of_activation_keep_what_the_score_of_all_keeps() -> None:
+    # So that the test below, which runs for minutes, may leave them out.
+    for score in (ClassScore, ActivationScore):
+        assert score.update is SegmentationScore.update
+        assert state(score(CLASSES)) == state(SegmentationScore(CLASSES))
+
+
 @pytest.mark.slow
 def test_a_hundred_thousand_photos_take_no_more_memory_than_a_thousand() -> None:
     found = peaks_of(

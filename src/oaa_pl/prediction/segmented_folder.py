@@ -92,6 +92,10 @@ def segment_folder(
     """
     if not photos.is_dir():
         raise MissingInputError(f"predict.photos: {photos} is not a folder")
+    if photos.resolve() == output.resolve():
+        raise ConfigError(
+            f"predict.output is the folder of the photos, {photos}: give another, or a folder in it"
+        )
     wanted = wanted or Wanted()
     manifest = Manifest(output, settings, predictor.classes)
     files = list(files_below(photos, output.resolve()))

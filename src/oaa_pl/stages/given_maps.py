@@ -34,7 +34,7 @@ from oaa_pl.metrics import (
 )
 from oaa_pl.proxy.resize import to_photo
 from oaa_pl.store.archives import Found
-from oaa_pl.store.exchange import read_maps
+from oaa_pl.store.exchange import read_maps, require_number
 
 __all__ = ["GivenScores", "has_any", "score_given"]
 
@@ -114,6 +114,12 @@ def _labels(folder: Path, source: Source) -> GivenScores:
             score.update(*pair)
             edges.update(*pair)
             progress.update(1)
+    if not score.confusion[:, 1:].any():
+        log.warning(
+            "%s: no label map has a pixel of any class; ids are 1..%d, in the order %s, and 255 is "
+            "no label: see the score `coverage`",
+            folder, ids - 1, first_few(source.classes),
+        )  # fmt: skip
     return GivenScores("labels", _of_labels(score, edges), score.confusion)
 
 
@@ -217,6 +223,7 @@ def _with_maps(folder: Path, source: Source) -> set[str]:
         name, _, number = path.stem.rpartition("_")
         if path.stem in known or name not in known or not number.isdecimal():
             continue
+        require_number(path, number)
         if int(number) >= len(source.classes):
             raise StoreError(
                 f"{path} is of the unknown class {number}, expected 0..{len(source.classes) - 1}; "

@@ -1,8 +1,9 @@
-"""TensorFlow's SAME padding with fixed numbers, for networks whose input is a multiple of cells.
+"""Padding and pooling with fixed numbers, for networks whose input is a multiple of cells.
 
 timm computes this padding from the size of each layer's input. Exported with a free size, it
-becomes arithmetic that takes the exporter minutes. At sides that are multiples of the network's
-stride, every layer's padding is one and the same for all sizes.
+becomes arithmetic that takes the exporter minutes. A pool that rounds its size up becomes a
+division that torch.export cannot save. At sides that are multiples of the network's stride, every
+layer's padding is one and the same for all sizes, and there is nothing to round.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-__all__ = ["with_fixed_padding"]
+__all__ = ["with_fixed_padding", "with_fixed_pooling"]
 
 
 class _Padded(nn.Module):
@@ -65,6 +66,43 @@ def with_fixed_padding(net: nn.Module, multiple: int) -> nn.Module:
             parent, _, own = name.rpartition(".")
             setattr(net.get_submodule(parent), own, _Padded(layer, padding.pop()))
     return net
+
+
+def with_fixed_pooling(net: nn.Module, multiple: int) -> nn.Module:
+    """Let pools round down where their sizes need no rounding.
+
+    Args:
+        net: in evaluation mode; changed in place.
+        multiple: sides of its input will be multiples of it.
+
+    Returns:
+        The same network. A pool whose size has to be rounded up is left as it is.
+    """
+    pools = [
+        layer
+        for layer in net.modules()
+        if isinstance(layer, nn.AvgPool2d | nn.MaxPool2d) and layer.ceil_mode
+    ]
+    if not pools:
+        return net
+    least = -(-64 // multiple)
+    seen = [_sides(net, pools, multiple * cells) for cells in (least, least + 1)]
+    for layer in pools:
+        sides = [side for one in seen if layer in one for side in enumerate(one[layer])]
+        if sides and all(_whole(side, layer, axis) for axis, side in sides):
+            layer.ceil_mode = False
+    return net
+
+
+def _whole(side: int, pool: nn.AvgPool2d | nn.MaxPool2d, axis: int) -> bool:
+    """Whether a pool's windows end where its input ends, so that rounding up adds none."""
+    reach, stride, padding = (
+        one if isinstance(one, int) else one[axis]
+        for one in (pool.kernel_size, pool.stride, pool.padding)
+    )
+    dilation = getattr(pool, "dilation", 1)
+    dilation = dilation if isinstance(dilation, int) else dilation[axis]
+    return (side + 2 * padding - dilation * (reach - 1) - 1) % stride == 0
 
 
 def _sides(

@@ -1,14 +1,14 @@
 """The trained network of a stage's folder, made ready to be exported."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from oaa_pl.errors import ConfigError, MissingInputError
+from oaa_pl.files.json_text import parse_json
 from oaa_pl.nets.trunk import trunk_stride
 from oaa_pl.prediction.export.attention import attention_model
 from oaa_pl.prediction.export.exportable import Exportable, Trained
-from oaa_pl.prediction.export.padding import with_fixed_padding
+from oaa_pl.prediction.export.padding import with_fixed_padding, with_fixed_pooling
 from oaa_pl.prediction.export.segmenter import segmenter
 from oaa_pl.runs.recorded import recorded_classes, recorded_config
 from oaa_pl.stages.configured import Configured
@@ -44,7 +44,7 @@ def exportable(checkpoint: Path, allow: Sequence[str] = ()) -> Exportable:
     network = (configured.of_segmenter if role == "segmenter" else configured).network(role)
     net = network.unweighted.make(len(classes))
     net = load_into(net, checkpoint).float().eval()
-    net = with_fixed_padding(net, trunk_stride(net))
+    net = with_fixed_pooling(with_fixed_padding(net, trunk_stride(net)), trunk_stride(net))
     trained = Trained(kind, checkpoint, cfg, configured, network, net, classes)
     return segmenter(trained) if role == "segmenter" else attention_model(trained)
 
@@ -52,7 +52,7 @@ def exportable(checkpoint: Path, allow: Sequence[str] = ()) -> Exportable:
 def _kind(folder: Path) -> str:
     path = folder / "stage.json"
     try:
-        made_from = json.loads(path.read_text(encoding="utf-8"))["made_from"]
+        made_from = parse_json(path.read_text(encoding="utf-8"))["made_from"]
         found = [kind for kind in _KINDS if kind in made_from]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MissingInputError(
