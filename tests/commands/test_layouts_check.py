@@ -61,7 +61,7 @@ OBJECTS: dict[str, tuple[dict[str, Any], str]] = {
     "two points": ({"segmentation": [[1, 2, 3, 4]]}, "a polygon has 2 points, expected 3"),
     "text": (
         {"segmentation": [["a", 2, 3, 4, 5, 6]]},
-        "annotation 508: a polygon must be a list of finite",
+        "annotation 508: a polygon must be",
     ),
     "far": ({"segmentation": square(200, 2, 30)}, "reaches (230, 32), but its image is 48 x 40"),
     "kind": ({"segmentation": "polygon"}, "must be polygons or an RLE, got str"),

@@ -130,7 +130,7 @@ class VocSource(BoxedSource):
             self.box_files = BoxFiles(root / "Annotations")
 
     @cached_property
-    def has_boxes(self) -> bool:  # type: ignore[override]  # read once: this opens every XML
+    def has_boxes(self) -> bool:  # opens every XML, once
         """Whether `boxes` can be called: for boxes that nobody asked for, whether all are sound."""
         if self.box_files is None or self._boxes_given:
             return self.box_files is not None

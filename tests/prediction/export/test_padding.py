@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from oaa_pl.prediction.export.padding import with_fixed_padding, with_fixed_pooling
+from oaa_pl.prediction.export.padding import with_fixed_padding
 
 
 def network() -> nn.Module:
@@ -32,6 +32,24 @@ def test_fixed_padding_is_the_computed_one_at_every_multiple() -> None:
         torch.testing.assert_close(fixed(image), computed(image), rtol=0, atol=1e-6)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["avg", "max"])
+def test_pools_are_padded_as_convolutions_are(kind: str) -> None:
+    layers = pytest.importorskip("timm.layers", reason="needs the extra 'timm'")
+
+    def pools() -> nn.Module:
+        sizes = ((3, 2), (2, 1), (2, 2))
+        return nn.Sequential(
+            *(layers.create_pool2d(kind, *size, padding="same") for size in sizes)
+        ).eval()
+
+    computed, fixed = pools(), with_fixed_padding(pools(), 4)
+    assert fixed_layers(fixed) == 3
+    for height, width in ((4, 8), (64, 64), (68, 72)):
+        image = torch.randn(2, 3, height, width) - 2  # a maximum of padded zeros would be seen
+        torch.testing.assert_close(fixed(image), computed(image), rtol=0, atol=0)
+
+
 def test_padding_that_depends_on_the_size_stays_computed() -> None:
     net = with_fixed_padding(network(), 4)  # the last layer sees odd and even sides
     assert fixed_layers(net) == 3
@@ -41,30 +59,3 @@ def test_a_network_without_such_layers_stays_as_it_is() -> None:
     net = nn.Sequential(nn.Conv2d(3, 2, 3))
     assert with_fixed_padding(net, 4) is net
     assert [type(layer) for layer in net] == [nn.Conv2d]
-
-
-def pools() -> nn.Module:
-    """Stride 8 by three pools that round up; the last one's windows never end at a border."""
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.AvgPool2d(2, 2, ceil_mode=True), nn.Conv2d(3, 4, 3, padding=1),
-        nn.AvgPool2d(2, 2, ceil_mode=True), nn.MaxPool2d(3, 2, padding=1, ceil_mode=True),
-    ).eval()  # fmt: skip
-
-
-def rounds_up(net: nn.Module) -> list[bool]:
-    return [layer.ceil_mode for layer in net.modules() if hasattr(layer, "ceil_mode")]
-
-
-@torch.no_grad()
-def test_pools_round_down_only_where_nothing_is_rounded() -> None:
-    rounding, fixed = pools(), with_fixed_pooling(pools(), 8)
-    assert rounds_up(fixed) == [False, False, True]
-    for height, width in ((8, 8), (16, 40), (72, 24), (64, 64)):
-        image = torch.randn(2, 3, height, width)
-        torch.testing.assert_close(fixed(image), rounding(image), rtol=0, atol=0)
-
-
-def test_pools_of_sizes_that_are_no_multiples_stay_as_they_are() -> None:
-    # The second pool sees odd and even sides.
-    assert rounds_up(with_fixed_pooling(pools(), 2)) == [False, True, True]

@@ -1,45 +1,48 @@
-"""Padding and pooling with fixed numbers, for networks whose input is a multiple of cells.
+"""TensorFlow's SAME padding with fixed numbers, for networks whose input is a multiple of cells.
 
-timm computes this padding from the size of each layer's input. Exported with a free size, it
-becomes arithmetic that takes the exporter minutes. A pool that rounds its size up becomes a
-division that torch.export cannot save. At sides that are multiples of the network's stride, every
-layer's padding is one and the same for all sizes, and there is nothing to round.
+timm computes this padding from the size of each layer's input, of convolutions and of pools.
+Exported with a free size, it becomes arithmetic that takes the ONNX exporter minutes, and that
+torch.export cannot save. At sides that are multiples of the network's stride, every layer's padding
+is one and the same for all sizes.
 """
 
+import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-__all__ = ["with_fixed_padding", "with_fixed_pooling"]
+__all__ = ["with_fixed_padding"]
+
+
+# timm's layers with computed padding: PyTorch's own layer behind each, and what is padded.
+_SAME: dict[str, tuple[Any, float]] = {
+    "Conv2dSame": (nn.Conv2d, 0.0),
+    "AvgPool2dSame": (nn.AvgPool2d, 0.0),
+    "MaxPool2dSame": (nn.MaxPool2d, -math.inf),
+}
 
 
 class _Padded(nn.Module):
-    """A convolution after fixed padding: left, right, top, bottom."""
+    """A layer after fixed padding: left, right, top, bottom."""
 
-    def __init__(self, layer: nn.Conv2d, padding: tuple[int, ...]) -> None:
+    def __init__(self, layer: nn.Module, padding: tuple[int, ...]) -> None:
         super().__init__()
         self.layer, self.padding = layer, padding
 
     @override
     def forward(self, image: Tensor) -> Tensor:
-        one = self.layer
-        # Not `one(...)`, which computes the padding again.
-        return F.conv2d(
-            F.pad(image, self.padding),
-            one.weight,
-            one.bias,
-            one.stride,
-            0,
-            one.dilation,
-            one.groups,
-        )
+        plain, value = _SAME[type(self.layer).__name__]
+        # Not `self.layer(...)`, which computes the padding again.
+        found: Tensor = plain.forward(self.layer, F.pad(image, self.padding, value=value))
+        return found
 
 
 def with_fixed_padding(net: nn.Module, multiple: int) -> nn.Module:
-    """Replace timm's convolutions with computed padding, where the padding is fixed.
+    """Replace timm's layers with computed padding, where the padding is fixed.
 
     Args:
         net: in evaluation mode; changed in place.
@@ -48,9 +51,7 @@ def with_fixed_padding(net: nn.Module, multiple: int) -> nn.Module:
     Returns:
         The same network. A layer whose padding depends on the size is left as it is.
     """
-    same = {
-        name: layer for name, layer in net.named_modules() if type(layer).__name__ == "Conv2dSame"
-    }
+    same = {name: layer for name, layer in net.named_modules() if type(layer).__name__ in _SAME}
     if not same:
         return net
     least = -(-64 // multiple)
@@ -66,43 +67,6 @@ def with_fixed_padding(net: nn.Module, multiple: int) -> nn.Module:
             parent, _, own = name.rpartition(".")
             setattr(net.get_submodule(parent), own, _Padded(layer, padding.pop()))
     return net
-
-
-def with_fixed_pooling(net: nn.Module, multiple: int) -> nn.Module:
-    """Let pools round down where their sizes need no rounding.
-
-    Args:
-        net: in evaluation mode; changed in place.
-        multiple: sides of its input will be multiples of it.
-
-    Returns:
-        The same network. A pool whose size has to be rounded up is left as it is.
-    """
-    pools = [
-        layer
-        for layer in net.modules()
-        if isinstance(layer, nn.AvgPool2d | nn.MaxPool2d) and layer.ceil_mode
-    ]
-    if not pools:
-        return net
-    least = -(-64 // multiple)
-    seen = [_sides(net, pools, multiple * cells) for cells in (least, least + 1)]
-    for layer in pools:
-        sides = [side for one in seen if layer in one for side in enumerate(one[layer])]
-        if sides and all(_whole(side, layer, axis) for axis, side in sides):
-            layer.ceil_mode = False
-    return net
-
-
-def _whole(side: int, pool: nn.AvgPool2d | nn.MaxPool2d, axis: int) -> bool:
-    """Whether a pool's windows end where its input ends, so that rounding up adds none."""
-    reach, stride, padding = (
-        one if isinstance(one, int) else one[axis]
-        for one in (pool.kernel_size, pool.stride, pool.padding)
-    )
-    dilation = getattr(pool, "dilation", 1)
-    dilation = dilation if isinstance(dilation, int) else dilation[axis]
-    return (side + 2 * padding - dilation * (reach - 1) - 1) % stride == 0
 
 
 def _sides(
@@ -124,8 +88,12 @@ def _sides(
     return found
 
 
-def _both(side: int, layer: nn.Conv2d, axis: int) -> tuple[int, int]:
+def _both(side: int, layer: Any, axis: int) -> tuple[int, int]:
     """Padding before and after, as TensorFlow's SAME computes it."""
-    stride, reach = layer.stride[axis], (layer.kernel_size[axis] - 1) * layer.dilation[axis] + 1
+    stride, kernel, dilation = (
+        value[axis] if isinstance(value, tuple) else value
+        for value in (layer.stride, layer.kernel_size, getattr(layer, "dilation", 1))
+    )
+    reach = (kernel - 1) * dilation + 1
     total = max((-(-side // stride) - 1) * stride + reach - side, 0)
     return total // 2, total - total // 2

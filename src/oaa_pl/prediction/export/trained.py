@@ -8,7 +8,7 @@ from oaa_pl.files.json_text import parse_json
 from oaa_pl.nets.trunk import trunk_stride
 from oaa_pl.prediction.export.attention import attention_model
 from oaa_pl.prediction.export.exportable import Exportable, Trained
-from oaa_pl.prediction.export.padding import with_fixed_padding, with_fixed_pooling
+from oaa_pl.prediction.export.padding import with_fixed_padding
 from oaa_pl.prediction.export.segmenter import segmenter
 from oaa_pl.runs.recorded import recorded_classes, recorded_config
 from oaa_pl.stages.configured import Configured
@@ -44,7 +44,7 @@ def exportable(checkpoint: Path, allow: Sequence[str] = ()) -> Exportable:
     network = (configured.of_segmenter if role == "segmenter" else configured).network(role)
     net = network.unweighted.make(len(classes))
     net = load_into(net, checkpoint).float().eval()
-    net = with_fixed_pooling(with_fixed_padding(net, trunk_stride(net)), trunk_stride(net))
+    net = with_fixed_padding(net, trunk_stride(net))
     trained = Trained(kind, checkpoint, cfg, configured, network, net, classes)
     return segmenter(trained) if role == "segmenter" else attention_model(trained)
 
