@@ -239,6 +239,7 @@ def test_the_order_of_the_images_does_not_matter(alone: dict[bool, Path]) -> Non
     assert_same_stores(alone[False], alone[True])
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_store_of_one(alone: dict[bool, Path], tmp_path: Path) -> None:
     jobs = [["accumulate", str(tmp_path / str(way)), "ddp_fork", 2, way] for way in (True, False)]
     log = tmp_path / "log"

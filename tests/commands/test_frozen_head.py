@@ -111,7 +111,11 @@ def test_a_share_of_the_images_reads_the_same_features(again: Path, tiny_voc_onc
 
 
 @pytest.mark.parametrize(
-    ("ending", "count"), [("features/32/features.npy", 1), ("oaa_max-frozen_head/last.ckpt", 2)]
+    ("ending", "count"),
+    [
+        ("features/32/features.npy", 1),
+        pytest.param("oaa_max-frozen_head/last.ckpt", 2, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_and_resumed_equals_never_killed(
     again: Path, tiny_voc_once: Path, ending: str, count: int

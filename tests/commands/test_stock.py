@@ -8,6 +8,7 @@ from tests.commands.test_restart import SEED, STAGES, require_equal, run, weight
 from tests.commands.tiny import files, oaa, require_refusal, words
 
 ADAM = ("optimizer._target_=torch.optim.Adam", "~optimizer.momentum", "~optimizer.rates")
+SGD = ("optimizer._target_=torch.optim.SGD", "~optimizer.rates")
 COSINE = ("schedule._target_=torch.optim.lr_scheduler.CosineAnnealingLR",)
 ONE_CYCLE = ("schedule._target_=torch.optim.lr_scheduler.OneCycleLR", "+schedule.max_lr=0.02")
 
@@ -26,8 +27,8 @@ def of(stage: str, *overrides: str, steps: bool = True) -> tuple[str, ...]:
         pytest.param(ADAM, (), marks=pytest.mark.slow),  # AdamW is the same and more
         (("optimizer._target_=torch.optim.AdamW", *ADAM[1:], "+optimizer.betas=[0.8,0.9]"), COSINE),
         pytest.param(ADAM, ONE_CYCLE, marks=pytest.mark.slow),
-        (("optimizer._target_=torch.optim.SGD", "~optimizer.rates"), ONE_CYCLE),
-        ((), COSINE),
+        pytest.param(SGD, ONE_CYCLE, marks=pytest.mark.slow),
+        pytest.param((), COSINE, marks=pytest.mark.slow),  # AdamW has it
         pytest.param((), (*COSINE, "+schedule.T_max=${classifier.epochs}"), marks=pytest.mark.slow),
         ((), ("schedule._target_=torch.optim.lr_scheduler.PolynomialLR", "+schedule.power=0.9")),
     ],

@@ -111,6 +111,7 @@ def test_the_page_and_the_stores_are_artifacts(read: dict[str, ReadRun]) -> None
     assert kinds.count("store") == 2
 
 
+@pytest.mark.slow
 def test_each_job_of_a_sweep_has_runs_of_its_own_and_one_line_uploads_them(
     no_key: None, empty: Path, tiny_voc_once: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

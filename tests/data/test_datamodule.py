@@ -92,6 +92,7 @@ def test_workers_see_what_one_process_sees(tiny_voc: Path, workers: int) -> None
     assert not same(alone, epochs(build(tiny_voc, seed=6).train_dataloader(), count=3))
 
 
+@pytest.mark.slow
 def test_spawned_workers_see_it_too(tiny_voc: Path) -> None:
     loader = build(tiny_voc, num_workers=1).train_dataloader()
     loader.multiprocessing_context = multiprocessing.get_context("spawn")
@@ -103,7 +104,7 @@ def threads(_: object) -> dict[str, int]:
     return {"opencv": cv2.getNumThreads(), "torch": torch.get_num_threads()}
 
 
-@pytest.mark.parametrize("how", ["fork", "spawn"])
+@pytest.mark.parametrize("how", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_a_worker_computes_with_one_thread(tiny_voc: Path, how: str) -> None:
     loader = build(tiny_voc, num_workers=1).train_dataloader()
     loader.multiprocessing_context = multiprocessing.get_context(how)

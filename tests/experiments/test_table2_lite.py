@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ def test_every_model_is_read_in_three_ways(again: Path, tiny_voc_once: Path) -> 
         assert abs(float(ours[metric]) - scored[metric]) < 0.3, metric  # the store has 8 bits
 
 
+@pytest.mark.slow
 def test_recorded_maps_are_fused_as_the_store_fuses(
     empty: Path, tiny_voc_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +64,7 @@ def test_recorded_maps_are_fused_as_the_store_fuses(
     assert [row["epoch"] for row in table(empty / "rows-epochs.csv")] == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_trials_of_the_integral_model_are_scored_by_epoch(again: Path, tiny_voc_once: Path) -> None:
     none, hybrid = {"loss": "none"}, {"loss": "hybrid", "threshold": 0.1, "epochs": 1}
     trials = [{**one, "layers": 3} for one in (none, hybrid)]
@@ -73,6 +76,7 @@ def test_trials_of_the_integral_model_are_scored_by_epoch(again: Path, tiny_voc_
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_heads_scored_by_older_code_are_compared(tmp_path: Path) -> None:
     for method, hits in (("true_masks", 9), ("oaa_plus_hybrid", 7)):
         confusion = np.array([[[10, 0], [10 - hits, hits]]] * 5)
@@ -81,3 +85,15 @@ def test_heads_scored_by_older_code_are_compared(tmp_path: Path) -> None:
     (row,) = table(tmp_path / "paired.csv")
     assert (row["method"], row["minus"]) == ("masks", "oaa_plus_hybrid")
     assert float(row["difference"]) > 0
+
+
+def test_the_quoted_tables_are_those_of_the_committed_files() -> None:
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "tables.py"], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for page in ("README.md", "docs/results.md"):
+        text = (SCRIPTS.parents[1] / page).read_text("utf-8")
+        (quoted,) = re.findall(
+            r"experiments/table2_lite/tables.py -->\n(.*?)<!-- end -->", text, re.S
+        )
+        assert quoted.strip() == done.stdout.strip(), page

@@ -539,6 +539,7 @@ def find_damage(path: Path) -> None:
 
 
 @pytest.mark.parametrize("use", [open_to_read, open_to_write, find_damage])
+@pytest.mark.slow
 def test_a_thousand_opens_leave_nothing_open(tmp_path: Path, use: Callable[[Path], None]) -> None:
     with MemmapStore(tmp_path, header_of(), PAIRS) as store:
         store.fuse(*batch((0, 1)), random_maps(1))

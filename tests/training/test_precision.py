@@ -206,10 +206,12 @@ def test_every_spelling_of_a_precision_is_one_of_lightnings(
 @pytest.mark.parametrize(
     ("value", "computed"),
     [
-        ("bf16-mixed", "bf16-mixed"), ("64", "64-true"), ("bf16-true", "bf16-true"),
-        ("16-true", "16-true"),
+        ("bf16-mixed", "bf16-mixed"),
+        pytest.param("64", "64-true", marks=pytest.mark.slow),
+        pytest.param("bf16-true", "bf16-true", marks=pytest.mark.slow),
+        pytest.param("16-true", "16-true", marks=pytest.mark.slow),
     ],
-)  # fmt: skip
+)
 def test_every_precision_of_lightnings_goes_through_all_stages(
     empty: Path, tiny_voc_once: Path, value: str, computed: str
 ) -> None:

@@ -9,7 +9,10 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from typing_extensions import override
 
-__all__ = ["HistoryLogger"]
+__all__ = ["SCORES", "HistoryLogger"]
+
+SCORES = "scores"
+"""The stage that a logger is told for the final scores of all methods: on W&B, a run of its own."""
 
 _FIELDS = ("step", "name", "value")
 

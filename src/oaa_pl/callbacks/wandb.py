@@ -18,16 +18,14 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import WandbLogger
 from typing_extensions import override
 
+from oaa_pl.callbacks.history import SCORES
 from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.errors import ConfigError
 
-__all__ = ["ARTIFACTS", "SCORES", "StageLogger", "has_key", "under_agent", "wandb_logger"]
+__all__ = ["ARTIFACTS", "StageLogger", "has_key", "under_agent", "wandb_logger"]
 
 ARTIFACTS = ("report", "store")
 """What can be uploaded: the report's page, and the stores of attention maps."""
-
-SCORES = "scores"
-"""Job type of the run with the final scores of all methods."""
 
 _ID = "wandb-id"
 _AGENT = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")

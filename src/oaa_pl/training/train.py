@@ -3,14 +3,15 @@
 import logging
 import re
 import signal
+import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-import wandb
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning.loggers.logger import Logger
 
 from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.data.class_counts import describe_classes
@@ -116,14 +117,20 @@ def train(
             ) from error
         raise
     finally:
-        for logger in loggers:
-            logger.finalize(status)
-        # Without this, the next job of a sweep would log into this job's run.
-        wandb.finish(exit_code=0 if status == "success" else 1)
+        _finalize(loggers, status)
         if torch.distributed.is_initialized():
             # The other processes exit now, so a later score must not wait for them.
             torch.distributed.destroy_process_group()
     return goes_on
+
+
+def _finalize(loggers: Sequence[Logger], status: str) -> None:
+    """Tell the loggers how the training ended."""
+    for logger in loggers:
+        logger.finalize(status)
+    if "wandb" in sys.modules:  # it is imported only where it is used
+        # Otherwise the next job of a sweep would log into this job's run.
+        sys.modules["wandb"].finish(exit_code=0 if status == "success" else 1)
 
 
 def _length_of(progress: Progress, planned: tuple[int | None, int]) -> tuple[int | None, int]:
