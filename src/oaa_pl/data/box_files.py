@@ -34,7 +34,7 @@ class NamedBox(NamedTuple):
         category: its class as written; empty if the file has no classes.
         ends: x0, y0, x1, y1.
         where: file and line, for messages.
-        size: (H, W) of its photo, if the file says so.
+        size: (H, W) of its photo, if the file has it.
     """
 
     category: str
@@ -240,5 +240,5 @@ def _ends(texts: list[str], where: str) -> tuple[int, int, int, int]:
 
 
 def _any_number(texts: list[str]) -> bool:
-    """Whether a line has a number, so that it is no header, whatever is wrong with the others."""
+    """Whether a line has a number, so that it cannot be a header, even if other cells are bad."""
     return any(text.strip().lstrip("-")[:1].isdecimal() for text in texts)

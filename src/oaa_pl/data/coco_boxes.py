@@ -62,7 +62,7 @@ def box_ends(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int
     """The pixels that a box touches, (x0, y0, x1, y1), ends included, inside of the image.
 
     Args:
-        box: x, y, width, height in pixels; its border lies between pixels.
+        box: x, y, width, height in pixels; its border is between pixels.
         size: (H, W) of its image.
 
     Examples:

@@ -127,7 +127,9 @@ def _of_record(path: Path, number: int, record: object) -> Entry:
     try:
         local = local_path(image)
     except ValueError as error:
-        raise BadTagFileError(f"{path}:{number}: {image!r} is no address ({error})") from error
+        raise BadTagFileError(
+            f"{path}:{number}: {image!r} cannot be read as an address ({error})"
+        ) from error
     return Entry(number, local, names_of(path, number, tags))
 
 

@@ -131,7 +131,7 @@ class VocSource(BoxedSource):
 
     @cached_property
     def has_boxes(self) -> bool:  # opens every XML, once
-        """Whether `boxes` can be called: for boxes that nobody asked for, whether all are sound."""
+        """Whether `boxes` can be called: for the default path, whether all are sound."""
         if self.box_files is None or self._boxes_given:
             return self.box_files is not None
         try:

@@ -90,11 +90,12 @@ class Manifest:
             else:
                 self._file.write(_line(entry))
             self._file.flush()
+        except OutputError:  # it names the file
+            raise
         except OSError as error:
-            reason = error.strerror or error
             raise OutputError(
-                f"{self.path} cannot be written ({reason}); free disk space, or choose another "
-                "folder (predict.output=...)"
+                f"{self.path} cannot be written ({error.strerror}); free disk space, or choose "
+                "another folder (predict.output=...)"
             ) from error
 
     def begin(self) -> None:

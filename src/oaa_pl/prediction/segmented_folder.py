@@ -84,6 +84,7 @@ def segment_folder(
 
     Raises:
         MissingInputError: if the folder of photos does not exist.
+        ConfigError: if the output is the folder of the photos.
         BadImageError: if not one file could be read.
         RunMismatchError: if the output has predictions made with other settings.
         StoreError: if another process writes the output.
