@@ -85,8 +85,8 @@ def test_two_processes_have_the_scores_of_one(name: str) -> None:
     assert values(first) == pytest.approx(values(whole), nan_ok=True)
 
 
-# Bytes. One whole number kept for each photo, in a list or in a tensor, takes three times as much
-# (`test_a_score_that_keeps_a_number_for_each_photo_is_noticed`); the allocators' own noise half.
+# Bytes. One whole number kept for each photo, in a list or in a tensor, takes more than three times
+# as much: see `test_a_score_that_keeps_a_number_for_each_photo_is_noticed`.
 FLAT = 1_000_000
 
 
