@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -92,11 +93,15 @@ def _write(
         Row(*scored, f"{scores.kind}/{name}", math.nan if math.isinf(value) else value)
         for name, value in scores.values.items()
     ]
-    write_rows(output / "results.csv", rows)
+    # Written last, so that a folder with it has all files of one scoring, whatever stopped another.
+    results = output / "results.csv"
+    with suppress(OSError):  # the next write says what is wrong with the folder
+        results.unlink(missing_ok=True)
     if scores.confusion is not None:
         write_class_results(output, scored, scores.confusion, source.classes)
     if scores.curve is not None:
         write_curve(output, scores.curve, f"{folder.name}, {source.name}/{source.split}")
+    write_rows(results, rows)
 
 
 def _say(folder: Path, source: Source, scores: GivenScores, threshold: float) -> None:

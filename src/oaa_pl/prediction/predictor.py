@@ -7,6 +7,7 @@ Shapes: H x W pixels of a photo; C foreground classes.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -177,8 +178,8 @@ class Predictor:
         from oaa_pl.stages.configured import Configured
         from oaa_pl.stages.trained import refined_segmenter
 
-        segmenting = Configured(cfg).segmenting
-        segmenter = refined_segmenter(segmenting, checkpoint, len(classes), tile)
+        segmenting = replace(Configured(cfg).segmenting, tile=tile)
+        segmenter = refined_segmenter(segmenting, checkpoint, len(classes))
         return cls(segmenter, classes, batch_size)
 
     @overload

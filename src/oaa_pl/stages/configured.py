@@ -23,7 +23,7 @@ from oaa_pl.stages.integral import Loss
 from oaa_pl.stages.metrics import AddedMetrics
 from oaa_pl.stages.parts import Data, Network
 from oaa_pl.stages.trained import Segmenting
-from oaa_pl.stages.views import MapViews, map_views_of, views_of
+from oaa_pl.stages.views import MapViews, map_views_of, tile_of, views_of
 from oaa_pl.training.length import Length
 from oaa_pl.training.loggers import BLANKS, named_nodes
 from oaa_pl.training.trainer_plan import TrainerPlan
@@ -189,6 +189,15 @@ class Configured:
         return views_of(self._cfg)
 
     @property
+    def tile(self) -> int | None:
+        """Longest side in pixels of what a segmenter's network gets at once; None: any.
+
+        Raises:
+            ConfigError: if `evaluate.tile` is out of range.
+        """
+        return tile_of(self._cfg)
+
+    @property
     def map_views(self) -> MapViews:
         """At which scales, mirrored or not, a trained model looks at photos to make its maps.
 
@@ -201,7 +210,9 @@ class Configured:
     def segmenting(self) -> Segmenting:
         """How a trained segmenter looks at photos."""
         parts = self.of_segmenter
-        return Segmenting(parts.network("segmenter"), self.trainer, parts.views, self.recipe("crf"))
+        return Segmenting(
+            parts.network("segmenter"), self.trainer, parts.views, self.recipe("crf"), self.tile
+        )
 
     @property
     def metrics(self) -> AddedMetrics:

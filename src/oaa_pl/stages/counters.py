@@ -174,7 +174,10 @@ def _compare_boxes(boxes: BoxAccuracy, source: Source, index: int, found: Sequen
         return
     of_class = {one.category: one for one in found}
     lost = [source.classes[c] for c in true if c not in of_class]
-    if lost:
+    if source.has_masks:  # a class without a map has no pixel there, and here no part to find
+        nothing = np.zeros((1, 1), np.float32)
+        of_class |= {c: Found(c, nothing) for c in true if c not in of_class}
+    elif lost:
         raise StoreError(
             f"image {source.ids[index]!r} has boxes of {', '.join(lost)} but no map of it: add the "
             "map, or remove the box"

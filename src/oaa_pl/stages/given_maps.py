@@ -27,6 +27,7 @@ from oaa_pl.metrics import (
 from oaa_pl.parallel.fan_out import FanOut
 from oaa_pl.stages.counters import LabelCounter, MapCounter
 from oaa_pl.stages.counting import counted
+from oaa_pl.store.exchange import require_number
 
 __all__ = ["GivenScores", "has_any", "score_given"]
 
@@ -96,10 +97,18 @@ def score_given(
     counts = counted(
         counter, len(source.ids), f"evaluate {folder.name}", fan_out or FanOut(workers=1)
     )
-    return _labels(*counts) if labels else _maps(folder, source, *counts)
+    return (_labels if labels else _maps)(folder, source, *counts)
 
 
-def _labels(score: SegmentationScore, edges: BoundaryScore) -> GivenScores:
+def _labels(
+    folder: Path, source: Source, score: SegmentationScore, edges: BoundaryScore
+) -> GivenScores:
+    if not score.confusion[:, 1:].any():
+        log.warning(
+            "%s: no label map has a pixel of any class; ids are 1..%d, in the order %s, and 255 is "
+            "no label: see the score `coverage`",
+            folder, len(source.classes), first_few(source.classes),
+        )  # fmt: skip
     return GivenScores("labels", _of_labels(score, edges), score.confusion)
 
 
@@ -161,6 +170,7 @@ def _with_maps(folder: Path, source: Source) -> set[str]:
         name, _, number = path.stem.rpartition("_")
         if path.stem in known or name not in known or not number.isdecimal():
             continue
+        require_number(path, number)
         if int(number) >= len(source.classes):
             raise StoreError(
                 f"{path} is of the unknown class {number}, expected 0..{len(source.classes) - 1}; "

@@ -106,7 +106,7 @@ class Pipeline:
             ConfigError: if the CRF cannot be made, or a value of `evaluate` is out of range.
             StoreError: if another process writes the folder of a stage that has to be scored.
         """
-        stages, _ = self.scored(), self.parts.views
+        stages, _, _ = self.scored(), self.parts.views, self.parts.tile
         self.parts.recipe("crf")()  # or it would be missed after everything else is scored
         with one_job_at_a_time(f"scores of {self.parts.run.root}"):
             return sum(stage.score() for stage in stages)

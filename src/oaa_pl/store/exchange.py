@@ -32,7 +32,7 @@ from oaa_pl.store.base import MapStore
 from oaa_pl.store.fresh import new_folder, new_store
 from oaa_pl.store.layout import ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 
-__all__ = ["FORMATS", "export_maps", "import_maps", "read_maps"]
+__all__ = ["FORMATS", "export_maps", "import_maps", "read_maps", "require_number"]
 
 FORMATS = ("png", "npz", "npy")
 """What maps can be exported as."""
@@ -122,8 +122,7 @@ def import_maps(
     Maps of another size are brought to the store's grid. Its fusion is the maximum, of one map.
 
     Args:
-        folder: of `<id>_<class>.png`, `<id>.npz` or `<id>.npy`; the first of them that is there
-            is read.
+        folder: of `<id>_<class>.png`, `<id>.npz` or `<id>.npy`, one of them for each image.
         path: the new store; absent or empty, and made whole or not at all.
         header: what the maps mean; the fusion is replaced.
         pairs: the present (image, class) pairs; those without a file stay without a map.
@@ -177,12 +176,30 @@ def _require_present_classes(folder: Path, pairs: Pairs) -> None:
     for path in sorted(folder.rglob("*_*.png")):
         name, _, number = path.relative_to(folder).with_suffix("").as_posix().rpartition("_")
         if name in place and number.isdecimal():
+            require_number(path, number)
             present = np.flatnonzero(pairs.labels[place[name]]).tolist()
             if int(number) not in present:
                 raise StoreError(
                     f"{path} is of class {number}, image {name!r} has only {present} of "
                     f"0..{len(pairs.classes) - 1}; classes count from 0, without the background"
                 )
+
+
+def require_number(path: Path, number: str) -> None:
+    """Refuse a class number that this package would not write, and so would not find.
+
+    Args:
+        path: of the map, for the message.
+        number: digits behind the image's id.
+
+    Raises:
+        StoreError: if it begins with a zero.
+    """
+    if number != str(int(number)):
+        raise StoreError(
+            f"{path}: write its class as {int(number)}, without zeros before it: the map would not "
+            "be found"
+        )
 
 
 def _png(attention: NDArray[np.float32]) -> bytes:
@@ -200,16 +217,24 @@ def read_maps(folder: Path, name: str, categories: Sequence[int]) -> list[Found]
         categories: classes that it may have maps of.
 
     Raises:
-        StoreError: if a file is not such a map, or is of another class.
+        StoreError: if a file is not such a map, or is of another class, or there are files in two
+            of the formats.
     """
     greys = [(c, folder / f"{name}_{c}.png") for c in categories]
-    if found := [Found(c, _read_png(path)) for c, path in greys if path.is_file()]:
-        return found
-    for suffix, read in ((".npz", read_npz), (".npy", read_npy)):
-        path = folder / f"{name}{suffix}"
-        if path.is_file():
-            return read(path, categories)
-    return []
+    greys = [(c, path) for c, path in greys if path.is_file()]
+    readers = ((".npz", read_npz), (".npy", read_npy))
+    whole = [(folder / f"{name}{suffix}", read) for suffix, read in readers]
+    whole = [(path, read) for path, read in whole if path.is_file()]
+    files = [path.name for path in (*(path for _, path in greys[:1]), *(path for path, _ in whole))]
+    if len(files) > 1:
+        raise StoreError(
+            f"{folder} has maps of image {name!r} twice ({', '.join(files)}): which ones are "
+            "meant? Put each format into a folder of its own"
+        )
+    if whole:
+        [(path, read)] = whole
+        return read(path, categories)
+    return [Found(c, _read_png(path)) for c, path in greys]
 
 
 def _read_png(path: Path) -> NDArray[np.float32]:
