@@ -21,6 +21,6 @@ def explored(place: int, tags: tuple[str, ...] = ("boat",), prefix: str = "") ->
         photo=data_uri(photo, 64),
         layers={"map": maps, "proxy": dict.fromkeys(maps, label_layer(label, 64))},
         truth=label_layer(label, 64),
-        epochs=[(e, map_layer(generator.random((6, 8)))) for e in (1, 2)] if place == 0 else (),
+        epochs=[[(e, map_layer(generator.random((6, 8)))) for e in (1, 2)] if place == 0 else []],
         scores={"map": {"cam": 10.0 * (place + 1), "oaa_plus_hybrid": 60.0}},
     )

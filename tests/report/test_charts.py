@@ -42,6 +42,25 @@ def test_several_seeds_have_a_band_that_ends_at_zero() -> None:
     assert [(one["low"], one["high"]) for one in values_of(band)] == [(0.0, 11.0), (8.0, 10.0)]
 
 
+def test_the_values_of_a_chart_are_a_table() -> None:
+    curves = {
+        "cam": IouCurve([0.1, 0.2], [5.0, 9.04], [1.0, 0.25]),
+        "oaa_max": IouCurve([0.2, 0.3], [7.0, math.nan]),
+    }
+    chart = curve_chart(curves, peaks_of(curves), None)
+    assert chart is not None
+    assert chart.values is not None
+    assert list(chart.values.names) == ["threshold", "CAM", "OAA, maximum"]
+    assert chart.values.rows == [("0.10", "5.0 ± 1.0", "–"), ("0.20", "9.0 ± 0.2", "7.0")]
+    accepted = accepted_chart({3: [0.25, math.nan, 0.5], 4: [0.125]})
+    assert accepted is not None
+    assert accepted.values is not None
+    assert accepted.values.rows == [("1", "25.0", "12.5"), ("3", "50.0", "–")]
+    bars = class_chart(table())
+    assert bars is not None
+    assert bars.values is None  # the page has a table of the classes
+
+
 def test_a_threshold_outside_the_curve_is_not_marked() -> None:
     curves = {"cam": IouCurve([0.5, 0.6], [5.0, 9.0])}
     chart = curve_chart(curves, peaks_of(curves), 0.1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.report.explored import explored
 
-from oaa_pl.report.explorer import explorer_data
+from oaa_pl.report.explorer import explorer_data, method_key
 
 
 def test_methods_come_in_the_order_of_the_registry_and_unknown_ones_last() -> None:
@@ -32,3 +32,17 @@ def test_without_photos_there_is_no_explorer() -> None:
 
 def test_photos_of_which_nothing_was_made_yet_are_nothing_to_look_around_in() -> None:
     assert explorer_data([replace(explored(0), layers={"proxy": {}})], ["boat"], {}) is None
+
+
+def test_the_methods_of_two_runs_are_told_apart() -> None:
+    both = {"cam": "", method_key("cam", 1): "", method_key("zeta", 1): "", "oaa_max": ""}
+    data = explorer_data([replace(explored(0), layers={"map": both})], ["boat"], {}, ("a", "b"))
+    assert data is not None
+    found = [(one["name"], one["title"], one["run"]) for one in data["methods"]]
+    assert found == [
+        ("cam", "CAM · a", 0),
+        ("oaa_max", "OAA, maximum · a", 0),
+        ("beside/cam", "CAM · b", 1),
+        ("beside/zeta", "zeta · b", 1),
+    ]
+    assert data["runs"] == ["a", "b"]

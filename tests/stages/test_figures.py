@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oaa_pl.commands.report import _growth
 from oaa_pl.config.sources import pairs_of
 from oaa_pl.data.voc import VocSource
 from oaa_pl.proxy.palette import save_label
@@ -14,6 +13,7 @@ from oaa_pl.report.grid import GridRow
 from oaa_pl.report.pictures import heat_overlay, label_overlay
 from oaa_pl.runs.folders import Run
 from oaa_pl.stages.figures import _attention_over_training, _segmentations, _side_by_side
+from oaa_pl.stages.picture_rows import growth_strips
 from oaa_pl.store.layout import Header
 from oaa_pl.store.memmap import MemmapStore
 
@@ -93,7 +93,7 @@ def test_the_pages_strip_says_what_the_maps_of_the_run_did(tmp_path: Path, tiny_
             run.classifier / f"growth/epoch-{epoch:03d}.npz",
             **{f"attention-{index}": seen, f"cumulative-{index}": kept},
         )
-    (strip,) = _growth(run, train, 0.3)
+    (strip,) = growth_strips(run, train, 0.3)
     assert [epoch for epoch, _ in strip.frames] == [1, 2]
     assert "50 % of the photo after epoch 1 and 100 % after epoch 2, 50 % in" in strip.caption
     assert strip.caption.endswith("two epochs in a row (IoU): 0.00.")

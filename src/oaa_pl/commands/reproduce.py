@@ -6,7 +6,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from oaa_pl.callbacks.resumable import LAST
-from oaa_pl.commands.report import write_report
 from oaa_pl.data.fitness import check_fit
 from oaa_pl.plan.command_line import CommandLine
 from oaa_pl.plan.estimate import announce
@@ -15,6 +14,8 @@ from oaa_pl.runs.shared import one_job_at_a_time
 from oaa_pl.stages.dashboard import log_scores
 from oaa_pl.stages.label import LabelStage
 from oaa_pl.stages.pipeline import Pipeline
+from oaa_pl.stages.run_beside import beside_of
+from oaa_pl.stages.run_report import write_report
 
 __all__ = ["run"]
 
@@ -31,12 +32,13 @@ def run(cfg: DictConfig) -> float | None:
         MissingInputError: if the background cue or the proposals lack a photo; reported before the
             first stage, since their turn comes after hours of training.
         BadMaskError: if a mask or a saliency map is of no use; reported then as well.
-        ConfigError: if a CRF cannot be made, a value of `evaluate` is out of range, or an id is
-            too long for a file name; reported then as well.
+        ConfigError: if a CRF cannot be made, a value of `evaluate` is out of range, `report.beside`
+            is not a run, or an id is too long for a file name; reported then as well.
     """
     pipeline = Pipeline(cfg)
     stages, parts = pipeline.stages(), pipeline.parts
     parts.require_extras()
+    beside_of(parts.run, parts.value("report.beside"))
     labels = [stage for stage in stages if isinstance(stage, LabelStage)]
     if not all(stage.finished for stage in labels):
         for source in parts.data.sources:

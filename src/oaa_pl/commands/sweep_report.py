@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 
 def names_folder(words: Sequence[str]) -> bool:
-    """Whether the words of `oaa report` are a folder, not values of the configuration."""
-    return len(words) == 1 and "=" not in words[0] and not words[0].startswith(("-", "~", "+"))
+    """Whether the words of `oaa report` are folders, not values of the configuration."""
+    return bool(words) and not any("=" in one or one.startswith(("-", "~", "+")) for one in words)
 
 
 def run_words(words: Sequence[str]) -> None:
@@ -27,9 +27,14 @@ def run_words(words: Sequence[str]) -> None:
         words: the folder, such as `runs/synthetic`.
 
     Raises:
-        ConfigError: if it is not a folder.
+        ConfigError: if it is not one folder.
         MissingInputError: if nothing below it was scored.
     """
+    if len(words) > 1:
+        raise ConfigError(
+            f"oaa report takes the folder of one sweep, got {len(words)}; to look at two runs side "
+            f"by side, give the values of the first one and report.beside={words[1]}"
+        )
     folder = expanded_path(words[0])
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder; give the one of a sweep: <runs>/<name>")

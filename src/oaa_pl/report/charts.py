@@ -11,7 +11,7 @@ from oaa_pl.report.class_table import ClassTable
 from oaa_pl.report.curves import IouCurve, Peak
 from oaa_pl.report.methods import methods
 from oaa_pl.report.paper import title_of
-from oaa_pl.report.vega import COMMON, Chart, Spec, drawn, hover_line
+from oaa_pl.report.vega import COMMON, Chart, Spec, drawn, hover_line, values_of
 
 __all__ = ["accepted_chart", "class_chart", "curve_chart"]
 
@@ -71,8 +71,9 @@ def curve_chart(
         "data": {"values": points},
         "encoding": {"x": threshold},
     }
-    hover = hover_line(points, "m", ("threshold", ".2f"), {name: title_of(name) for name in order})
-    return drawn({**spec, "layer": layers}, {**spec, "layer": [*layers, hover]})
+    lines = ("m", ("threshold", ".2f"), {name: title_of(name) for name in order})
+    hoverable = {**spec, "layer": [*layers, hover_line(points, *lines)]}
+    return drawn({**spec, "layer": layers}, hoverable, values_of(points, *lines))
 
 
 def class_chart(table: ClassTable) -> Chart | None:
@@ -165,8 +166,9 @@ def accepted_chart(accepted: Mapping[int, Sequence[float]]) -> Chart | None:
             },
         },
     }
-    hover = hover_line(points, "s", ("epoch", "d"), {name: f"{name}, %" for name in names})
-    return drawn({**spec, "layer": [line]}, {**spec, "layer": [line, hover]})
+    lines = ("s", ("epoch", "d"), {name: f"{name}, %" for name in names})
+    hoverable = {**spec, "layer": [line, hover_line(points, *lines)]}
+    return drawn({**spec, "layer": [line]}, hoverable, values_of(points, *lines))
 
 
 def _colour(names: Sequence[str]) -> Spec:

@@ -6,9 +6,10 @@
   const section = document.getElementById("explorer");
   const source = document.getElementById("explorer-data");
   if (!section || !source) return;
-  /** @type {{methods: {name: string, title: string}[], photos: Photo[]}} */
+  /** @type {{methods: {name: string, title: string, run: number}[], photos: Photo[]}} */
   const data = JSON.parse(source.textContent);
   const titles = new Map(data.methods.map((one) => [one.name, one.title]));
+  const runs = new Map(data.methods.map((one) => [one.name, one.run]));
 
   /** @type {(selector: string) => any} */
   const find = (selector) => section.querySelector(selector);
@@ -56,7 +57,8 @@
     const button = element("button", { type: "button" });
     button.append(element("img", { src: photo.photo, alt: "", loading: "lazy", decoding: "async" }));
     button.append(element("span", {}, photo.id));
-    button.append(element("span", { class: "note" }, `${photo.tags.join(", ")} · ${scores(photo)}`));
+    button.append(element("span", { class: "note" }, photo.tags.join(", ")));
+    button.append(element("span", { class: "note" }, scores(photo)));
     button.addEventListener("click", () => show(photo));
     const place = element("li", {});
     place.append(button);
@@ -85,22 +87,37 @@
   function show(photo) {
     stop();
     current = photo;
-    const epochs = control("epoch");
-    epochs.max = String(photo.epochs.length);
-    epochs.value = epochs.max; // the last place is the method's own map
-    find('[data-part="epochs"]').hidden = photo.epochs.length === 0;
+    scrub();
     stage.style.aspectRatio = `${photo.width} / ${photo.height}`;
     stage.style.setProperty("--most", `${Math.round((620 * photo.width) / photo.height)}px`);
     draw();
     mark();
   }
 
+  /** The left run's maps of the current photo after each epoch. @returns {[number, string][]} */
+  function frames() {
+    return current.epochs[runs.get(control("a").value) ?? 0] ?? [];
+  }
+
+  /** Let the slider of epochs begin at its end, which is the left method's own map. */
+  function scrub() {
+    const epochs = control("epoch");
+    epochs.max = String(frames().length);
+    epochs.value = epochs.max;
+    find('[data-part="epochs"]').hidden = frames().length === 0;
+  }
+
+  /** The frame of the left map, or undefined for the method's own. */
+  function frame() {
+    return frames()[Number(control("epoch").value)];
+  }
+
   /** The picture of a layer, or undefined. @param {string} layer @param {string} side */
   function picture(layer, side) {
     if (layer === "photo") return current.photo;
     if (layer === "truth") return current.truth ?? undefined;
-    const frame = current.epochs[Number(control("epoch").value)];
-    if (layer === "map" && side === "a" && frame) return frame[1];
+    const after = side === "a" && layer === "map" ? frame() : undefined;
+    if (after) return after[1];
     return current.layers[layer]?.[control(side).value];
   }
 
@@ -124,23 +141,27 @@
       one.disabled = !picture(one.dataset.opacity, "a") && !picture(one.dataset.opacity, "b");
     }
     output("epoch").textContent = epoch();
-    output("caption").textContent =
-      `${current.id} (${current.split}; ${current.tags.join(", ")}). ` +
-      `Left: ${name("a")}. Right: ${name("b")}.`;
+    // A name that is written from right to left turns no other word around.
+    const [id, tags, ...both] = [current.id, current.tags.join(", "), name("a"), name("b")].map(
+      (text) => element("bdi", {}, text),
+    );
+    output("caption").replaceChildren(
+      id, ` (${current.split}; `, tags, "). Left: ", both[0], ". Right: ", both[1], ".",
+    );
     table();
   }
 
   /** What is left or right of the divider. @param {string} side */
   function name(side) {
     const title = titles.get(control(side).value);
-    if (side !== "a" || !current.epochs[Number(control("epoch").value)]) return title;
+    if (side !== "a" || !frame()) return title;
     return `${title}; map: ${epoch()}`;
   }
 
   /** What the epoch slider shows, in words. */
   function epoch() {
-    const frame = current.epochs[Number(control("epoch").value)];
-    return frame ? `cumulative, after epoch ${frame[0]}` : "the method’s own";
+    const after = frame();
+    return after ? `cumulative, after epoch ${after[0]}` : "the method’s own";
   }
 
   /** Scores of the current photo: both methods and their difference. */
@@ -191,6 +212,10 @@
     // An order is asked for to see its first photo.
     if (dataset.control === "order" && shown.length) return show(shown[0]);
     if (dataset.control === "epoch") stop();
+    if (dataset.control === "a") {
+      stop();
+      scrub(); // another run watched other photos
+    }
     draw();
   });
   section.querySelectorAll("[data-step]").forEach((button) => {
@@ -206,8 +231,11 @@
     gallery.querySelector('[aria-current="true"]').focus();
   });
 
-  // The first and the last method differ most: the classifier's own map, and the paper's best.
-  control("b").value = data.methods.at(-1)?.name;
+  // Of one run, the first and the last method differ most: the classifier's own map, and the paper's
+  // best. Of two runs, the last method of each is shown.
+  const [first, second] = [0, 1].map((run) => data.methods.filter((one) => one.run === run).at(-1));
+  if (first && second) control("a").value = first.name;
+  control("b").value = (second ?? first)?.name;
   section.hidden = false;
   list();
   show(shown[0]);

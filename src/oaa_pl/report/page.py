@@ -75,6 +75,7 @@ class ReportData:
         by_class: scores of each class; None: not shown.
         photos: photos of the explorer; may be empty.
         accepted: seed -> share of the maps that the gate accepted in each epoch, in [0, 1].
+        runs: names of the two runs that the explorer compares; empty if it shows one.
     """
 
     title: str
@@ -88,6 +89,7 @@ class ReportData:
     by_class: ClassTable | None = None
     photos: Sequence[ExploredPhoto] = ()
     accepted: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    runs: Sequence[str] = ()
 
 
 def build_page(data: ReportData, path: Path, max_bytes: int = 20_000_000) -> None:
@@ -144,7 +146,7 @@ def _render(data: ReportData, side: int, peaks: Sequence[Peak], charts: Mapping[
         lstrip_blocks=True,
     )
     environment.filters["duration"] = duration
-    explorer = explorer_data(data.photos, data.classes, data.facts.sizes)
+    explorer = explorer_data(data.photos, data.classes, data.facts.sizes, data.runs)
     scripts = [own_script("ranking.js"), own_script("explorer.js")] if explorer else []
     if charts:
         scripts += [chart_library(), own_script("charts.js")]

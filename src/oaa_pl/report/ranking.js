@@ -12,7 +12,7 @@
  * @property {string} photo address of the picture, as are those below
  * @property {Record<string, Record<string, string>>} layers by layer and method
  * @property {string | null} truth
- * @property {[number, string][]} epochs cumulative map after each
+ * @property {[number, string][][]} epochs of each run: cumulative map after each
  * @property {Record<string, Record<string, number>>} scores mIoU in %, by layer and method
  */
 
@@ -49,7 +49,7 @@ function ranking(chosen) {
     all: () => true,
     gained: (photo) => (gain(photo) ?? 0) > 0,
     lost: (photo) => (gain(photo) ?? 0) < 0,
-    watched: (photo) => photo.epochs.length > 0,
+    watched: (photo) => photo.epochs.some((frames) => frames.length > 0),
   };
 
   /** Photos that pass every filter, in order; without a score last. @param {Photo[]} photos */

@@ -5,12 +5,12 @@ Colours are the page's CSS variables, so that charts follow light, dark and prin
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import vl_convert
 from markupsafe import Markup
 
-__all__ = ["COMMON", "Chart", "Spec", "drawn", "hover_line"]
+__all__ = ["COMMON", "Chart", "Spec", "Values", "drawn", "hover_line", "values_of"]
 
 Spec = dict[str, Any]
 """A chart in Vega-Lite, or a part of one."""
@@ -34,28 +34,72 @@ COMMON: Spec = {
 }
 
 
+class Values(NamedTuple):
+    """The numbers of a chart as a table, for readers without a pointer.
+
+    Attributes:
+        names: of the columns, M + 1 of them.
+        rows: each a place along the chart and M numbers as text, a dash where one is missing.
+    """
+
+    names: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart in both forms.
+    """A chart in its forms.
 
     Attributes:
         spec: Vega-Lite with its data, for the page's script.
         svg: the same, drawn, for a page without scripts.
+        values: its numbers; None where the page has them in a table of its own.
     """
 
     spec: Spec
     svg: Markup
+    values: Values | None
 
 
-def drawn(still: Spec, hoverable: Spec) -> Chart:
+def drawn(still: Spec, hoverable: Spec, values: Values | None = None) -> Chart:
     """Draw a chart.
 
     Args:
         still: what is drawn for a page without scripts.
         hoverable: the same, and what reacts to the pointer.
+        values: its numbers.
     """
     svg = vl_convert.vegalite_to_svg(still, allowed_base_urls=[])  # no network
-    return Chart(hoverable, Markup(svg))
+    return Chart(hoverable, Markup(svg), values)
+
+
+def values_of(
+    points: Sequence[Spec], by: str, across: tuple[str, str], titles: Mapping[str, str]
+) -> Values:
+    """The points of lines as a table.
+
+    Args:
+        points: `t` across, `v` up, the name of the line, and `high`, a deviation above `v`, if any.
+        by: field of that name.
+        across: title of `t` and its number format.
+        titles: name of each line -> its title.
+
+    Examples:
+        >>> points = [{"t": 0.1, "v": 5.0, "m": "cam"}, {"t": 0.2, "v": 9.04, "m": "cam"}]
+        >>> values_of(points, "m", ("threshold", ".2f"), {"cam": "CAM"}).rows
+        [('0.10', '5.0'), ('0.20', '9.0')]
+    """
+    found = {(point["t"], point[by]): _number(point) for point in points}
+    rows = [
+        (format(place, across[1]), *(found.get((place, name), "–") for name in titles))
+        for place in sorted({place for place, _ in found})
+    ]
+    return Values((across[0], *titles.values()), rows)
+
+
+def _number(point: Spec) -> str:
+    deviation = point.get("high", point["v"]) - point["v"]
+    return f"{point['v']:.1f}" + (f" ± {deviation:.1f}" if deviation else "")
 
 
 def hover_line(

@@ -31,7 +31,8 @@ from oaa_pl.modules.classifier import Classifier
 from oaa_pl.report.results import Row
 from oaa_pl.runs.record import StageRecord
 from oaa_pl.stages.export import export
-from oaa_pl.stages.pictures import CumulativePicture, watched_images
+from oaa_pl.stages.growth import watched_photos
+from oaa_pl.stages.pictures import CumulativePicture
 from oaa_pl.stages.trained_stage import TrainedStage
 from oaa_pl.store.fresh import clear_maps
 from oaa_pl.store.layout import Header
@@ -56,6 +57,7 @@ class ClassifierStage(TrainedStage):
         fallback: what a pair gets that no epoch accepted: "final_model" or "last_epoch".
         threshold: attention below it is background on a dashboard's pictures, in [0, 1].
         writer_thread: whether a thread writes the maps; None: with a GPU.
+        watched: photos whose maps are kept after each epoch; it changes nothing else.
     """
 
     part: ClassVar[str] = "classifier"
@@ -71,6 +73,7 @@ class ClassifierStage(TrainedStage):
     fallback: str = "final_model"
     threshold: float = 0.3
     writer_thread: bool | None = None
+    watched: int = 0
 
     def __post_init__(self) -> None:
         self.name, self.title = "classifier", "classifier, accumulating attention"
@@ -141,12 +144,13 @@ class ClassifierStage(TrainedStage):
 
     @override
     def callbacks(self) -> list[Callback]:
-        first, watched = next(iter(self.fusions)), watched_images(self.photos)
-        picture = CumulativePicture(self.accumulation, first, self.photos, self.threshold)
+        first, photos = next(iter(self.fusions)), self.photos
+        watched = watched_photos(photos, self.watched)
+        picture = CumulativePicture(self.accumulation, first, photos, self.threshold)
         return [
             self.accumulation,
             AttentionGrowth(self.accumulation, watched, self.folder / "growth", first),
-            Overlays("attention", watched, picture, self.photos.classes),
+            Overlays("attention", watched_photos(photos), picture, photos.classes),
         ]
 
     @override
@@ -207,14 +211,9 @@ class ClassifierStage(TrainedStage):
     def _opener(self, method: str) -> Callable[..., MemmapStore]:
         """What opens the store of a method's maps."""
         header = Header(
-            classes=self.pairs.classes,
-            fingerprint=self.pairs.fingerprint,
-            grid=self.grid,
-            fusion=self.fusions[method],
-            gate=self.gate.name,
-            first_epoch=self.first_epoch,
-            normalisation=self.attention.name,
-        )
+            self.pairs.classes, self.pairs.fingerprint, self.grid, self.fusions[method],
+            gate=self.gate.name, first_epoch=self.first_epoch, normalisation=self.attention.name,
+        )  # fmt: skip
         return partial(
             MemmapStore, self.run_folders.attention(method) / "store", header, self.pairs
         )

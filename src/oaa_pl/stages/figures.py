@@ -19,7 +19,8 @@ from oaa_pl.report.grid import GridRow, save_contact_sheet
 from oaa_pl.report.methods import methods
 from oaa_pl.report.pictures import Picture, heat_overlay, label_overlay
 from oaa_pl.runs.folders import Run
-from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
+from oaa_pl.stages.growth import epoch_of, few_watched, growth_epochs, kept_maps
+from oaa_pl.stages.pictures import spread
 
 __all__ = ["image_miou", "write_figures"]
 
@@ -59,20 +60,19 @@ def write_figures(run: Run, train: Source, val: Source | None, folder: Path) -> 
 def _attention_over_training(run: Run, train: Source) -> Iterator[GridRow]:
     """Figure 1: the attention of single epochs, and below it what has been accumulated by then.
 
-    The images that the training watched (see `pictures.watched_images`); the first class of each.
+    The first images that the training watched (see `growth.few_watched`); the first class of each.
     """
     files = growth_epochs(run.classifier)
     chosen = [files[i] for i in spread(len(files), _EPOCHS)]
-    for index in watched_in(files):
+    for index in few_watched(files, train):
         photo = train.photo(index)
         name = train.classes[int(np.flatnonzero(train.labels[index])[0])]
         for key, title in (("attention", "of the epoch"), ("cumulative", "accumulated")):
             panels = {"photo": photo}
             for path in chosen:
-                epoch = int(path.stem.removeprefix("epoch-"))
-                with np.load(path) as maps:
-                    if f"{key}-{index}" in maps.files:  # under several processes it may lack
-                        panels[f"epoch {epoch + 1}"] = _heat(photo, maps[f"{key}-{index}"][0])
+                maps = kept_maps(path, key)
+                if index in maps:  # under several processes it may lack
+                    panels[f"epoch {epoch_of(path)}"] = _heat(photo, maps[index][0])
             yield GridRow(train.ids[index], [f"{name}: {title}"], panels)
 
 

@@ -1,11 +1,10 @@
-"""The photos of the page's explorer: their maps, labels and scores, read from a run.
+"""The photos of the page's explorer: their maps, labels and scores, read from one run or two.
 
 Shapes: K classes of an image; H x W pixels of the photo; h x w cells of a map.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,24 +14,23 @@ from numpy.typing import NDArray
 from oaa_pl.data.source import Source
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import SegmentationScore
-from oaa_pl.proxy.palette import load_label
 from oaa_pl.proxy.resize import each_to_photo
-from oaa_pl.report.explorer import ExploredPhoto
+from oaa_pl.report.explorer import ExploredPhoto, method_key
 from oaa_pl.report.layers import label_layer, map_layer
-from oaa_pl.report.methods import methods
-from oaa_pl.report.pictures import data_uri
+from oaa_pl.report.pictures import Picture, data_uri
 from oaa_pl.runs.folders import Run
-from oaa_pl.stages.pictures import growth_epochs, spread, watched_in
-from oaa_pl.store.reader import StoreReader
+from oaa_pl.stages.pictures import spread
+from oaa_pl.stages.run_beside import RunBeside
+from oaa_pl.stages.run_layers import Made, RunLayers
 
 __all__ = ["Predicted", "explored_photos"]
 
 Label = NDArray[np.uint8]
 
-_EPOCHS = 24  # frames of a photo at most
 _QUALITY = 78
-# Pixels of a photo's long side by the number of photos: 500 photos of VOC stay below 20 MB.
-_SIDES = ((120, 320), (250, 256), (500, 200))
+# Pixels of a photo's long side by the number of photos, twice for two runs: 500 photos of VOC stay
+# below 20 MB.
+_SIDES = ((140, 320), (280, 256), (600, 200), (1200, 144))
 
 
 class Predicted(NamedTuple):
@@ -54,6 +52,7 @@ def explored_photos(
     threshold: float,
     wanted: Any,
     predicted: Predicted,
+    beside: RunBeside | None = None,
 ) -> list[ExploredPhoto]:
     """Read the layers of photos that are evenly spread over both splits.
 
@@ -65,6 +64,7 @@ def explored_photos(
         threshold: attention from which a pixel belongs to its class, for the maps' scores.
         wanted: number of photos, or more if as many were watched or predicted.
         predicted: predictions of training photos.
+        beside: a second run, whose layers are shown too; then only photos of both are shown.
 
     Returns:
         The photos in the order of the data set, training photos first.
@@ -73,59 +73,67 @@ def explored_photos(
         ConfigError: if `wanted` is not a number of photos.
         StoreError: if a store cannot be read.
         BadMaskError: if a label map or mask cannot be read.
+        RunMismatchError: if a layer of this run is of another photo, or damaged.
     """
     if type(wanted) is not int or wanted < 0:
         raise ConfigError(f"report.photos: expected a whole number, 0 or more, got {wanted!r}")
-    shown = [name for name in methods() if (run.attention(name) / "done.json").is_file()]
-    scored = [name for name in methods() if (run.segmentations(name) / "metrics.csv").is_file()]
-    of_val = min(len(val.ids), wanted // 2) if val is not None and scored else 0
-    files = growth_epochs(run.classifier)
-    watched = watched_in(files)
-    places = {*spread(len(train.ids), max(wanted - of_val, 0)), *watched, *predicted.labels}
-    side = next((side for most, side in _SIDES if len(places) + of_val <= most), _SIDES[-1][1])
-    reader = _Layers(side, threshold)
-    photos = [
-        replace(photo, epochs=_epochs(files, index) if index in watched else ())
-        for index, photo in _training(reader, run, train, shown, sorted(places), predicted)
-    ]
-    if val is not None and of_val:
-        photos += _validation(reader, run, val, scored, spread(len(val.ids), of_val))
+    own = RunLayers(run, train.ids)
+    runs = [own] if beside is None else [own, beside.layers]
+    of_train: Sequence[int] = range(len(train.ids)) if beside is None else beside.train
+    of_val: Sequence[int] = []
+    if val is not None and own.scored:
+        of_val = _spread(range(len(val.ids)) if beside is None else beside.val, wanted // 2)
+    always = {*map(train.ids.index, own.watched), *predicted.labels} & {*of_train}
+    of_train = sorted({*_spread(of_train, max(wanted - len(of_val), 0)), *always})
+    drawn = (len(of_train) + len(of_val)) * len(runs)
+    side = next((side for most, side in _SIDES if drawn <= most), _SIDES[-1][1])
+    reader = _Layers(runs, side, threshold)
+    photos = [reader.training(train, place, predicted) for place in of_train]
+    if val is not None:
+        photos += [reader.validation(val, place) for place in of_val]
+    if beside is not None:
+        beside.report_unreadable()
     return photos
 
 
 class _Layers:
     """Makes one photo's entry: layers, and scores where there is a mask."""
 
-    def __init__(self, side: int, threshold: float) -> None:
-        self.side, self.threshold = side, threshold
+    def __init__(self, runs: Sequence[RunLayers], side: int, threshold: float) -> None:
+        self.runs, self.side, self.threshold = runs, side, threshold
 
-    def photo(
-        self,
-        source: Source,
-        index: int,
-        stores: Mapping[str, StoreReader],
-        labels: Mapping[str, Mapping[str, Label]],
+    def training(self, train: Source, place: int, predicted: Predicted) -> ExploredPhoto:
+        photo, image_id = train.photo(place), train.ids[place]
+        made = [run.training(image_id, photo.shape[:2]) for run in self.runs]
+        if place in predicted.labels:
+            made[0].labels["prediction"] = {predicted.method: predicted.labels[place]}
+        epochs = [run.epochs(image_id) for run in self.runs]
+        return replace(self._entry(train, place, photo, made), epochs=epochs)
+
+    def validation(self, val: Source, place: int) -> ExploredPhoto:
+        photo = val.photo(place)
+        made = [run.validation(val.ids[place], photo.shape[:2]) for run in self.runs]
+        return self._entry(val, place, photo, made)
+
+    def _entry(
+        self, source: Source, index: int, photo: Picture, made: Sequence[Made]
     ) -> ExploredPhoto:
-        photo = source.photo(index)
         size = (photo.shape[0], photo.shape[1])
         truth = source.mask(index) if source.has_masks else None
-        layers = {
-            layer: {name: label_layer(label, self.side) for name, label in by.items()}
-            for layer, by in labels.items()
-        }
-        scores = {}
-        if truth is not None:
-            mean_iou = _judge(truth, len(source.classes) + 1)
-            scores = {
-                layer: {name: mean_iou(label) for name, label in by.items()}
-                for layer, by in labels.items()
-            }
-        for name, store in stores.items():
-            categories, attention = store.maps(index)
-            layers.setdefault("map", {})[name] = map_layer(attention.max(axis=0))
-            if truth is not None:
-                label = _strongest(np.asarray(categories), attention, size, self.threshold)
-                scores.setdefault("map", {})[name] = mean_iou(label)
+        layers: dict[str, dict[str, str]] = {}
+        labels: dict[str, dict[str, Label]] = {}
+        for number, one in enumerate(made):
+            for layer, by in one.labels.items():
+                for method, label in by.items():
+                    name = method_key(method, number)
+                    layers.setdefault(layer, {})[name] = label_layer(label, self.side)
+                    labels.setdefault(layer, {})[name] = label
+            for method, (categories, attention) in one.maps.items():
+                name = method_key(method, number)
+                layers.setdefault("map", {})[name] = map_layer(attention.max(axis=0))
+                if truth is not None:
+                    label = _strongest(np.asarray(categories), attention, size, self.threshold)
+                    labels.setdefault("map", {})[name] = label
         return ExploredPhoto(
             image_id=source.ids[index],
             split=source.split,
@@ -134,52 +142,13 @@ class _Layers:
             photo=data_uri(photo, self.side, _QUALITY),
             layers=layers,
             truth=None if truth is None else label_layer(truth, self.side),
-            scores=scores,
+            scores={} if truth is None else _scores(truth, labels, len(source.classes) + 1),
         )
 
 
-def _training(
-    reader: _Layers,
-    run: Run,
-    train: Source,
-    shown: Sequence[str],
-    places: Sequence[int],
-    predicted: Predicted,
-) -> Iterator[tuple[int, ExploredPhoto]]:
-    stores = {name: StoreReader(run.attention(name) / "store") for name in shown}
-    labelled = [name for name in methods() if (run.labels(name) / "proxy").is_dir()]
-    for index in places:
-        labels = {
-            "proxy": {
-                name: load_label(run.labels(name) / "proxy" / f"{train.ids[index]}.png")
-                for name in labelled
-            }
-        }
-        if index in predicted.labels:
-            labels["prediction"] = {predicted.method: predicted.labels[index]}
-        yield index, reader.photo(train, index, stores, labels)
-
-
-def _validation(
-    reader: _Layers, run: Run, val: Source, scored: Sequence[str], places: Sequence[int]
-) -> Iterator[ExploredPhoto]:
-    for index in places:
-        predictions = {
-            name: load_label(run.segmentations(name) / "predictions" / f"{val.ids[index]}.png")
-            for name in scored
-        }
-        yield reader.photo(val, index, {}, {"prediction": predictions})
-
-
-def _epochs(files: Sequence[Path], index: int) -> list[tuple[int, str]]:
-    """An image's cumulative map after each epoch, the strongest of its classes at each cell."""
-    frames = []
-    for file in (files[place] for place in spread(len(files), _EPOCHS)):
-        with np.load(file) as maps:
-            cumulative = maps[f"cumulative-{index}"].astype(np.float32)
-        epoch = int(file.stem.removeprefix("epoch-")) + 1
-        frames.append((epoch, map_layer(cumulative.max(axis=0))))
-    return frames
+def _spread(places: Sequence[int], wanted: int) -> list[int]:
+    """Up to `wanted` of these places, evenly spread."""
+    return [places[one] for one in spread(len(places), wanted)]
 
 
 def _strongest(
@@ -196,12 +165,16 @@ def _strongest(
     return label
 
 
-def _judge(truth: Label, num_classes: int) -> Callable[[Label], float]:
-    """A function of a label map: its mIoU in percent, over the classes in it or in the truth."""
+def _scores(
+    truth: Label, labels: Mapping[str, Mapping[str, Label]], num_classes: int
+) -> dict[str, dict[str, float]]:
+    """MIoU in percent of each label map, over the classes in it or in the truth."""
 
     def mean_iou(label: Label) -> float:
         score = SegmentationScore(num_classes)
         score.update(torch.from_numpy(label), torch.from_numpy(truth))
         return 100 * float(score.compute()["miou"])
 
-    return mean_iou
+    return {
+        layer: {name: mean_iou(label) for name, label in by.items()} for layer, by in labels.items()
+    }

@@ -1,8 +1,6 @@
 """The pictures that a training sends to the dashboard, and of which images."""
 
-import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,40 +11,12 @@ from oaa_pl.data.source import Source
 from oaa_pl.proxy.resize import to_photo
 from oaa_pl.report.pictures import heat_overlay
 
-__all__ = [
-    "CumulativePicture", "ProxyPicture", "growth_epochs", "spread", "watched_images",
-    "watched_in",
-]  # fmt: skip
-
-WATCHED = 4  # images whose maps are kept for every epoch
-
-
-def watched_images(source: Source) -> list[int]:
-    """A few images, of different classes where possible.
-
-    Up to `WATCHED` of each class's first images, in the order of the data set.
-    """
-    firsts = (int(np.flatnonzero(column)[0]) for column in source.labels.T if column.any())
-    return sorted(dict.fromkeys(firsts))[:WATCHED]
+__all__ = ["CumulativePicture", "ProxyPicture", "spread"]
 
 
 def spread(count: int, wanted: int) -> list[int]:
     """Up to `wanted` of `count` indices, evenly spread, the first and the last among them."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(wanted, count))})
-
-
-def growth_epochs(classifier: Path) -> list[Path]:
-    """Files with the maps of the watched images, one for each epoch, in order."""
-    return sorted((classifier / "growth").glob("epoch-*.npz"))
-
-
-def watched_in(files: Sequence[Path]) -> list[int]:
-    """Indices of the images whose maps these files hold."""
-    if not files:
-        return []
-    with np.load(files[0]) as maps:
-        found = (re.fullmatch(r"cumulative-(\d+)", name) for name in maps.files)
-        return sorted(int(match[1]) for match in found if match)
 
 
 class CumulativePicture:

@@ -156,6 +156,8 @@ class Pipeline:
             gate=parts.recipe("gate"), attention=parts.recipe("attention"),
             fusions=self.parts.fusions, grid=self._grid, threshold=parts.threshold,
             writer_thread=parts.value("store").get("writer_thread"),  # not in older records
+            # The record of an older run has none; nothing is trained from it.
+            watched=parts.values["report"].get("watched", 0),
             **{name: parts.value(f"classifier.{name}") for name in own},
         )  # fmt: skip
 

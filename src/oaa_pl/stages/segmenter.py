@@ -33,8 +33,9 @@ from oaa_pl.report.differences import write_counts
 from oaa_pl.report.results import Row
 from oaa_pl.runs.inputs import digest_of
 from oaa_pl.runs.record import StageRecord, read_key
+from oaa_pl.stages.growth import watched_photos
 from oaa_pl.stages.label import LabelStage
-from oaa_pl.stages.pictures import ProxyPicture, watched_images
+from oaa_pl.stages.pictures import ProxyPicture
 from oaa_pl.stages.scores import score_folder, write_scores
 from oaa_pl.stages.trained import Segmenting, label_photo, start_from
 from oaa_pl.stages.trained_stage import TrainedStage
@@ -141,7 +142,7 @@ class SegmenterStage(TrainedStage):
     @override
     def callbacks(self) -> list[Callback]:
         picture, names = ProxyPicture(self.photos, self._proxy), self.photos.classes
-        overlays = Overlays("proxy", watched_images(self.photos), picture, names, once=True)
+        overlays = Overlays("proxy", watched_photos(self.photos), picture, names, once=True)
         return [overlays, WarnIfOneClass()]
 
     @property
