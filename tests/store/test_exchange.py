@@ -10,7 +10,7 @@ from PIL import Image
 from tests.store.contract import EVERY_FUSION, GRID, PAIRS, batch, header_of, random_maps
 
 from oaa_pl.errors import StoreError
-from oaa_pl.store import exchange
+from oaa_pl.store import map_files
 from oaa_pl.store.archives import read_npy, read_npz
 from oaa_pl.store.base import MapStore
 from oaa_pl.store.exchange import FORMATS, export_maps, import_maps
@@ -23,7 +23,7 @@ MADE = [(0, 1), (2, 0), (2, 2), (3, 1)]  # of image c both classes, of d one of 
 EVERY_FORMAT = pytest.mark.parametrize("kind", FORMATS)
 EVERY_ARCHIVE = pytest.mark.parametrize("kind", ["npz", "npy"])
 READ = {
-    "png": exchange._read_png,
+    "png": map_files._read_png,
     "npz": lambda path: read_npz(path, [1]),
     "npy": lambda path: read_npy(path, [1]),
 }

@@ -60,10 +60,7 @@ class Predictor:
     """
 
     def __init__(
-        self,
-        segmenter: "RefinedSegmenter",
-        classes: Sequence[str],
-        batch_size: int | None = None,
+        self, segmenter: "RefinedSegmenter", classes: Sequence[str], batch_size: int | None = None
     ) -> None:
         if batch_size is None:
             batch_size = _BATCH.get(segmenter.segment.device.type, _BATCH_OF_GPU)

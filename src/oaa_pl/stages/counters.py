@@ -31,7 +31,7 @@ from oaa_pl.proxy.resize import to_photo
 from oaa_pl.stages.counting import Counts
 from oaa_pl.store.archives import Found
 from oaa_pl.store.base import MapStore
-from oaa_pl.store.exchange import read_maps
+from oaa_pl.store.map_files import read_maps
 
 __all__ = ["LabelCounter", "MapCounter", "ProxyCounter", "StoreCounter"]
 

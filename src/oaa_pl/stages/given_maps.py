@@ -27,7 +27,7 @@ from oaa_pl.metrics import (
 from oaa_pl.parallel.fan_out import FanOut
 from oaa_pl.stages.counters import LabelCounter, MapCounter
 from oaa_pl.stages.counting import counted
-from oaa_pl.store.exchange import require_number
+from oaa_pl.store.map_files import require_number
 
 __all__ = ["GivenScores", "has_any", "score_given"]
 

@@ -12,27 +12,26 @@ does not say whether its map was accepted or is a fallback; imported, it counts 
 Shapes: K maps of h x w cells; C foreground classes.
 """
 
-import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from oaa_pl.errors import StoreError
 from oaa_pl.files.atomic import LONGEST_NAME
 from oaa_pl.parallel.fan_out import FanOut
 from oaa_pl.proxy.resize import to_photo
-from oaa_pl.store.archives import Found, npy_bytes, npz_bytes, read_npy, read_npz
+from oaa_pl.store.archives import npy_bytes, npz_bytes
 from oaa_pl.store.base import MapStore
 from oaa_pl.store.fresh import new_folder, new_store
 from oaa_pl.store.layout import ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
+from oaa_pl.store.map_files import png_bytes, read_maps, require_number
 
-__all__ = ["FORMATS", "export_maps", "import_maps", "read_maps", "require_number"]
+__all__ = ["FORMATS", "export_maps", "import_maps"]
 
 FORMATS = ("png", "npz", "npy")
 """What maps can be exported as."""
@@ -99,7 +98,7 @@ class _Export:
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.kind == "png":
             for category, one in zip(categories[made], attention[made], strict=True):
-                path.with_name(f"{path.stem}_{category}.png").write_bytes(_png(one))
+                path.with_name(f"{path.stem}_{category}.png").write_bytes(png_bytes(one))
         elif made.any():
             held = categories[made], attention[made], rows[made]
             if self.kind == "npz":
@@ -183,69 +182,6 @@ def _require_present_classes(folder: Path, pairs: Pairs) -> None:
                     f"{path} is of class {number}, image {name!r} has only {present} of "
                     f"0..{len(pairs.classes) - 1}; classes count from 0, without the background"
                 )
-
-
-def require_number(path: Path, number: str) -> None:
-    """Refuse a class number that this package would not write, and so would not find.
-
-    Args:
-        path: of the map, for the message.
-        number: digits behind the image's id.
-
-    Raises:
-        StoreError: if it begins with a zero.
-    """
-    if number != str(int(number)):
-        raise StoreError(
-            f"{path}: write its class as {int(number)}, without zeros before it: the map would not "
-            "be found"
-        )
-
-
-def _png(attention: NDArray[np.float32]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.rint(attention * 255).astype(np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def read_maps(folder: Path, name: str, categories: Sequence[int]) -> list[Found]:
-    """The maps of one image, in any of the formats.
-
-    Args:
-        folder: of the maps.
-        name: the image's id.
-        categories: classes that it may have maps of.
-
-    Raises:
-        StoreError: if a file is not such a map, or is of another class, or there are files in two
-            of the formats.
-    """
-    greys = [(c, folder / f"{name}_{c}.png") for c in categories]
-    greys = [(c, path) for c, path in greys if path.is_file()]
-    readers = ((".npz", read_npz), (".npy", read_npy))
-    whole = [(folder / f"{name}{suffix}", read) for suffix, read in readers]
-    whole = [(path, read) for path, read in whole if path.is_file()]
-    files = [path.name for path in (*(path for _, path in greys[:1]), *(path for path, _ in whole))]
-    if len(files) > 1:
-        raise StoreError(
-            f"{folder} has maps of image {name!r} twice ({', '.join(files)}): which ones are "
-            "meant? Put each format into a folder of its own"
-        )
-    if whole:
-        [(path, read)] = whole
-        return read(path, categories)
-    return [Found(c, _read_png(path)) for c, path in greys]
-
-
-def _read_png(path: Path) -> NDArray[np.float32]:
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            mode, grey = image.mode, np.asarray(image)
-    except Exception as error:  # as Pillow's many plug-ins and libraries please
-        raise StoreError(f"{path} is not a readable PNG ({error}); export it again") from error
-    if mode != "L":
-        raise StoreError(f"{path} must be 8-bit grey (mode L), is of mode {mode}; convert it")
-    return grey.astype(np.float32) / np.float32(255)
 
 
 def _on_grid(attention: NDArray[np.float32], grid: tuple[int, int]) -> NDArray[np.float32]:
