@@ -54,7 +54,6 @@ def snapshots(fed: list[MemoryStore]) -> list[tuple[bytes, bytes]]:
         (top_k, {"keep_empty": True, "to_attention": min_max_attention, "fill_rejected": True}),
         (accept_all, {"to_attention": probability_attention}),
     ],
-    ids=str,
 )
 def test_a_devices_maps_make_the_same_stores_for_one_copy_of_each_batch(
     monkeypatch: pytest.MonkeyPatch, device: str, gate: Gate, settings: dict[str, Any]
