@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "oaa_pl"
 LAYERS = (
     {"types", "errors", "ids"},
     {"names", "machine"},
-    {"files"},
+    {"files", "parallel"},
     {"losses", "metrics"},
     {"attention"},
     {"proxy", "nets"},

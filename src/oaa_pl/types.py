@@ -49,7 +49,7 @@ class Batch(TypedDict):
 
     image: Tensor  # (B, 3, H, W) float32, normalised
     labels: Tensor  # (B, C) float32 in {0, 1}: the image-level tags
-    index: Tensor  # (B,) int64: the image's place in the data set
+    index: Tensor  # (B,) int64, on the CPU: the image's place in the data set
     view: Tensor  # (B, 2, 3) float32: whole-image coordinates in [-1, 1] -> view coordinates
     repeat: Tensor  # (B,) bool: a copy that pads an epoch; trained on, never accumulated
     soft_label: NotRequired[Tensor]  # (B, C, h, w) float32 in [0, 1], whole-image grid: integral

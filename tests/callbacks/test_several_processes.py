@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.strategies import DDPStrategy
 from tests.callbacks.tiny_run import FUSIONS, NoiseSource, accumulation, data, pairs, train
 from tests.modules.tiny import CONSTANT, quiet_trainer
 from torch import Tensor, nn
@@ -42,6 +44,7 @@ from oaa_pl.types import Batch
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 3
+STATIC = DDPStrategy(static_graph=True, start_method="fork")  # as conf/trainer/ddp_static.yaml
 LIMIT_S = 500  # a hang, not a slow machine; and before pytest's own limit
 
 
@@ -92,7 +95,7 @@ def stores_of(folder: Path) -> AttentionAccumulation:
 
 
 def accumulate(
-    folder: str, launch: str, processes: int, shuffle: bool, front: bool = False
+    folder: str, launch: str, processes: int, shuffle: bool, front: bool = False, nodes: int = 1
 ) -> None:
     """Accumulate the attention of a network that never changes."""
     torch.set_num_threads(1)
@@ -103,8 +106,9 @@ def accumulate(
         enable_checkpointing=True,
         callbacks=[callback, EpochCheckpoint(Path(folder))],
         plugins=[AtomicCheckpointIO()],
-        strategy=launch,
+        strategy=STATIC if launch == "static" else launch,
         devices=processes,
+        num_nodes=nodes,
     )
     images = data()
     if not shuffle:
@@ -151,9 +155,10 @@ def learn(folder: str, launch: str, *failing: Any) -> None:
 # Running it
 
 
-def run(log: Path, *jobs: list[Any]) -> int:
+def run(log: Path, *jobs: list[Any], launcher: tuple[str, ...] = ("-m",)) -> int:
     """Do the jobs in a process of their own; its status, when all of its processes have ended."""
-    command = [sys.executable, "-m", "tests.callbacks.test_several_processes", json.dumps(jobs)]
+    module = "tests.callbacks.test_several_processes"
+    command = [sys.executable, *launcher, module, json.dumps(jobs)]
     surroundings = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(log.parent)}
     with log.open("w") as out:
         started = subprocess.Popen(
@@ -246,6 +251,33 @@ def test_two_processes_make_the_store_of_one(alone: dict[bool, Path], tmp_path: 
     assert run(log, *jobs) == 0, log.read_text()
     for shuffle in (True, False):
         assert_same_stores(tmp_path / str(shuffle), alone[shuffle])
+
+
+@pytest.mark.slow
+def test_two_nodes_of_torchrun_make_the_store_of_one_process(
+    alone: dict[bool, Path], tmp_path: Path
+) -> None:
+    """Two nodes on this machine: as on two machines, each has a torchrun of its own."""
+    job = ["accumulate", str(tmp_path), "ddp", 1, True, False, 2]
+    where = ("--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", "--master-port=29517")
+
+    def node(rank: int) -> int:
+        launcher = ("-m", "torch.distributed.run", *where, f"--node-rank={rank}", "-m")
+        return run(tmp_path / f"log-{rank}", job, launcher=launcher)
+
+    with ThreadPoolExecutor(2) as both:
+        ends = list(both.map(node, (0, 1)))
+    assert ends == [0, 0], "".join((tmp_path / f"log-{rank}").read_text() for rank in (0, 1))
+    assert_same_stores(tmp_path, alone[True])
+
+
+@pytest.mark.slow
+def test_two_processes_of_a_static_graph_make_the_store_of_one(
+    alone: dict[bool, Path], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    assert run(log, ["accumulate", str(tmp_path), "static", 2, True]) == 0, log.read_text()
+    assert_same_stores(tmp_path, alone[True])
 
 
 @pytest.mark.parametrize("launch", ["ddp_fork", pytest.param("ddp_spawn", marks=pytest.mark.slow)])

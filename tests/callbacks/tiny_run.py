@@ -36,6 +36,9 @@ from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
 
 EPOCHS = 4
+THREADED = (
+    "OAA_PL_TEST_WRITER_THREAD"  # set: a thread writes the stores, in child processes as well
+)
 STATISTICS = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 FUSIONS = {"most": "maximum", "mean": "running_mean"}
 
@@ -89,7 +92,8 @@ def accumulation(folder: Path, **settings: Any) -> AttentionAccumulation:
         name: partial(open_store, folder / "stores" / name, fusion)
         for name, fusion in FUSIONS.items()
     }
-    return AttentionAccumulation(openers, **({"gate": accept_all} | settings))
+    usual = {"gate": accept_all, "writer_thread": THREADED in os.environ or None}
+    return AttentionAccumulation(openers, **(usual | settings))
 
 
 def data(workers: int = 0, seed: int = 3) -> OaaDataModule:

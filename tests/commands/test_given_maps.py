@@ -2,6 +2,7 @@
 
 import csv
 import math
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +144,11 @@ BREAK: dict[str, Callable[[Path], object]] = {
         folder / f"{TRAIN[0]}.npz", keys=[7], cam=np.full((1, 4, 4), 7.0)
     ),
     "both": lambda folder: save_label(folder / f"{TRAIN[1]}.png", np.zeros((64, 40), np.uint8)),
+    "two formats": lambda folder: np.save(
+        folder / f"{TRAIN[0]}.npy", {"keys": [7], "cam": np.ones((1, 4, 4))}, allow_pickle=True
+    ),
+    "two forms": lambda folder: Image.new("L", (4, 4)).save(folder / f"{TRAIN[0]}_7.png"),
+    "zeros": lambda folder: Image.new("L", (4, 4)).save(folder / f"{TRAIN[0]}_07.png"),
     "empty": clear,
     "size": lambda folder: remade(folder, (9, 9)),
 }  # fmt: skip
@@ -156,6 +162,9 @@ BREAK: dict[str, Callable[[Path], object]] = {
         ("png class", "is of the unknown class 20, expected 0..19"),
         ("range", "`cam` must be in [0, 1]; divide each map by its maximum"),
         ("both", "has maps (of 2007_000001, 2007_000002, ...) and label maps (of 2007_000002)"),
+        ("two formats", f"twice ({TRAIN[0]}.npz, {TRAIN[0]}.npy): which ones are meant?"),
+        ("two forms", f"twice ({TRAIN[0]}_7.png, {TRAIN[0]}.npz): which ones are meant?"),
+        ("zeros", f"{TRAIN[0]}_07.png: write its class as 7, without zeros before it"),
         ("empty", "has no map of any image of voc12/train, voc12/val; maps are named like"),
         ("size", "is 9 x 9 px but its photo is 64 x 48 px"),
     ],
@@ -174,3 +183,34 @@ def test_bad_maps_are_refused_and_nothing_is_written(
 def test_a_folder_that_does_not_exist_is_named(empty: Path, tiny_voc_once: Path) -> None:
     said = oaa("evaluate", "maps=cams", *words(tiny_voc_once))
     require_refusal(said, "maps=cams is not a folder: give the one that has the maps")
+
+
+def test_label_maps_that_show_no_class_are_warned_of(
+    empty: Path, tiny_voc_once: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (empty / "labels").mkdir()
+    for name in TRAIN:  # masks of two colours: 255 is the object there, and no label here
+        mask = np.asarray(Image.open(tiny_voc_once / f"SegmentationClass/{name}.png"))
+        Image.fromarray(np.where(mask > 0, 255, 0).astype(np.uint8)).save(f"labels/{name}.png")
+    said = oaa("evaluate", "maps=labels", *words(tiny_voc_once))
+    assert said.status == 0, said.err
+    assert "no label map has a pixel of any class; ids are 1..20" in caplog.text
+
+
+@pytest.mark.parametrize("limit", [2_000, 20_000])
+def test_a_full_disk_leaves_no_results_that_look_complete(
+    empty: Path, tiny_voc_once: Path, limit: int
+) -> None:
+    save_perfect(empty / "cams", tiny_voc_once, "npz")
+    assert oaa("evaluate", "maps=cams", *words(tiny_voc_once)).status == 0
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        said = oaa("evaluate", "maps=cams", *words(tiny_voc_once))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert said.status == 2
+    assert "cannot be written (File too large)" in said.last
+    folder = empty / "runs/tiny/maps/cams/train"
+    assert not (folder / "results.csv").exists()
+    assert not list(folder.glob(".*"))

@@ -56,13 +56,20 @@ OBJECTS: dict[str, tuple[dict[str, Any], str]] = {
     "hole": ({"category_id": 2}, "is of the unknown category 2"),
     "id": ({"id": 1}, "annotation 1 has an id that is used twice"),
     "crowd": ({"iscrowd": 5}, "iscrowd must be 0 or 1, got 5"),
-    "box": ({"bbox": [1, 2, -3, 4]}, "bbox must be x, y, width, height"),
+    "box": ({"bbox": [1, 2, -3, 4]}, "annotation 505: bbox must be x, y, width, height"),
     "odd": ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "a polygon has 7 numbers"),
     "two points": ({"segmentation": [[1, 2, 3, 4]]}, "a polygon has 2 points, expected 3"),
-    "text": ({"segmentation": [["a", 2, 3, 4, 5, 6]]}, "a list of finite numbers"),
+    "text": (
+        {"segmentation": [["a", 2, 3, 4, 5, 6]]},
+        "annotation 508: a polygon must be",
+    ),
     "far": ({"segmentation": square(200, 2, 30)}, "reaches (230, 32), but its image is 48 x 40"),
     "kind": ({"segmentation": "polygon"}, "must be polygons or an RLE, got str"),
     "rle keys": ({"segmentation": {"counts": "x"}}, "an RLE must have size and counts"),
+    "rle no size": ({"segmentation": {**RLE, "size": None}}, "its RLE is of None"),
+    "huge": ({"segmentation": [[10**400, 2, 3, 4, 5, 6]]}, "annotation 513: a polygon must be"),
+    "huge box": ({"bbox": [10**400, 1, 2, 3]}, "annotation 514: bbox must be x, y"),
+    "box outside": ({"bbox": [40, 1, 90, 3]}, "leaves its image of 48 x 40 px"),
     "rle size": ({"segmentation": {**RLE, "size": [9, 9]}}, "its RLE is of [9, 9]"),
     "rle length": ({"segmentation": {**RLE, "counts": [3, 5]}}, "its RLE has 8 pixels"),
     "rle text": ({"segmentation": {**RLE, "counts": "52"}}, "its RLE has 7 pixels"),
@@ -77,6 +84,7 @@ def broken_coco(root: Path) -> dict[str, str]:
     def change(content: dict[str, Any]) -> None:
         content["categories"] += [
             {"id": 3, "name": "lamp"}, {"name": "no id"}, {"id": 40}, {"id": 41, "name": "Dog"},
+            {"id": [7], "name": "list"},
         ]  # fmt: skip
         good = {"height": SIZE[0], "width": SIZE[1]}
         content["images"] += [
@@ -86,6 +94,7 @@ def broken_coco(root: Path) -> dict[str, str]:
             {"id": 22, "file_name": "000000000001.jpg", **good},
             {"id": 23, "file_name": "flat.jpg", "height": 0, "width": 48},
             {"file_name": "no id.jpg", **good},
+            {"id": {"of": "an object"}, "file_name": "object.jpg", **good},
             {"id": 24, "file_name": "gone.jpg", **good},
             {"id": 25, "file_name": "empty.jpg", **good},
             {"id": 26, "file_name": "text.jpg", **good},
@@ -110,6 +119,7 @@ def broken_coco(root: Path) -> dict[str, str]:
     return found | {
         "category twice": "category id 3 is used twice",
         "category without id": "has no whole number as its id: {'name': 'no id'}",
+        "category of a list": "has no whole number as its id: {'id': [7], 'name': 'list'}",
         "category without name": "the name of category 40 must be text, got NoneType",
         "categories alike": "'dog' and 'Dog' differ only in case",
         "image twice": "image 1 is listed twice",
@@ -118,6 +128,7 @@ def broken_coco(root: Path) -> dict[str, str]:
         "file twice": "image 22: file_name '000000000001.jpg' is that of another image",
         "no height": "image 23: height and width must be whole numbers above 0",
         "image without id": "instances_train2017.json: image 15 has no whole number",
+        "image with an object": "instances_train2017.json: image 16 has no whole number",
         "no object": "is not an object",
         "gone": "image 24: no photo 'gone.jpg'",
         "empty": "empty.jpg is empty",

@@ -246,7 +246,7 @@ def test_a_gpu_that_is_not_there_is_refused_and_no_cpu_put_in_its_place(
     said = oaa(
         "predict", f"predict.checkpoint={CHECKPOINT}", f"predict.photos={holiday}", "trainer=gpu"
     )
-    require_refusal(said, "this machine has no CUDA GPU; say trainer=cpu")
+    require_refusal(said, "this machine has no GPU; say trainer=cpu")
 
 
 def test_a_segmenter_of_a_gpu_is_used_without_one(again: Path, holiday: Path) -> None:

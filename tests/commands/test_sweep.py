@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from tests.commands.tiny import Said, files, inside, oaa, words
 
 from oaa_pl.runs.folders import Run
-from oaa_pl.stages.configured import run_of
+from oaa_pl.runs.named import run_of
 
 SWEEP = ("integral.optimizer.lr=0.0001,0.0002", "seed=0,1", "-m")
 PLACES = [f"integral.optimizer.lr={lr}/seed-{seed}" for lr in (0.0001, 0.0002) for seed in (0, 1)]

@@ -192,6 +192,7 @@ def test_a_file_without_any_object_is_empty(coco: Path) -> None:
             "has panoptic segments",
         ),
         ("[" * 100_000, "is nested too deeply|is not JSON"),
+        ('{"images": [], "images": []}', "the key 'images' comes twice: keep one of them"),
     ],
 )
 def test_json_that_is_no_coco_is_named(coco: Path, text: str, message: str) -> None:

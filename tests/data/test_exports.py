@@ -208,3 +208,26 @@ def test_a_check_lists_every_fault_of_an_export(photos: Path, tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     (fault,) = of_folder(photos, tmp_path / "empty").faults
     assert "is a folder without subfolders" in fault
+
+
+@pytest.mark.parametrize(("name", "text", "message"), [
+    ("tags.json", "3", "has int, expected a list of images"),
+    ("tags.json", "null", "has NoneType, expected a list of images"),
+    ("tags.json", '"abc"', "has str, expected a list of images"),
+    ("tags.json", '{"a.jpg": ["dog"], "a.jpg": ["cat"]}', "the key 'a.jpg' comes twice"),
+    ("tags.json", "[" * 100_000, "is nested too deeply"),
+    ("tags.json", json.dumps([studio("http://[x/a.jpg", ("dog",))]), "read as an address"),
+    ("_classes.csv", "filename,cat,dog,cat\na.jpg,1,0,0\n", "the class 'cat' has two columns"),
+])  # fmt: skip
+def test_what_would_be_lost_or_guessed_is_refused(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadTagFileError, match=message):
+        read_export(tmp_path / name)
+
+
+def test_json_lines_may_be_one_line(tmp_path: Path) -> None:
+    (tmp_path / "tags.jsonl").write_text('{"file_name": "a.jpg", "tags": ["dog"]}\n')
+    [entry] = read_export(tmp_path / "tags.jsonl") or []
+    assert (entry.image, entry.tags) == ("a.jpg", ("dog",))

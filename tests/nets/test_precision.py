@@ -87,13 +87,21 @@ def test_autocast_of_the_devices_is_lightnings() -> None:
     assert dtype("16-mixed", "cpu") is None
 
 
-def test_a_cpu_trains_in_bfloat16_where_float16_was_asked_for() -> None:
-    assert precision_of("16-mixed").in_training("cpu").name == "bf16-mixed"
-    assert precision_of("16-mixed").in_training("cuda").name == "16-mixed"
-    assert precision_of("16-true").in_training("cpu").name == "16-true"
+def test_float16_is_float32_on_a_cpu_whatever_is_computed() -> None:
+    assert precision_of("16-mixed").on("cpu").name == "32-true"
+    for device in ("cuda", "mps"):
+        assert precision_of("16-mixed").on(device).name == "16-mixed"
+    assert precision_of("16-true").on("cpu").name == "16-true"
+
+
+@pytest.mark.parametrize("name", ["bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_gpu_computes_what_it_is_asked_for(name: str, device: str) -> None:
+    lower = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}[name]
+    assert precision_of(name).on(device).lower == lower
 
 
 def test_a_gpu_without_double_precision_is_not_asked_for_it() -> None:
-    assert precision_of(64).in_training("cuda").name == "64-true"
+    assert precision_of(64).on("cuda").name == "64-true"
     with pytest.raises(ConfigError, match="64-true needs float64, which Apple's GPUs"):
-        precision_of(64).in_training("mps")
+        precision_of(64).on("mps")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ def photo(folder: Path, name: str, digest: str = "1", **more: Any) -> dict[str, 
     return {
         "photo": name,
         "sha256": digest,
+        "width": 4,
+        "height": 3,
+        "classes": {},
         "files": {"mask": {"path": f"masks/{name}", "sha256": sha}},
     }
 
@@ -116,3 +120,35 @@ def test_a_folder_has_one_writer(tmp_path: Path) -> None:
     second = Manifest(tmp_path, SETTINGS, CLASSES)
     second.add(photo(tmp_path, "b"))
     second.close()
+
+
+def broken(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], str]:
+    def lines(entry: dict[str, Any]) -> str:
+        change(entry)
+        return json.dumps(entry)
+
+    return lines
+
+
+@pytest.mark.parametrize("line", [
+    *(broken(lambda one, key=key: one.pop(key)) for key in ("photo", "sha256", "width", "height",
+                                                            "files", "classes")),
+    broken(lambda one: one["files"].pop("mask")),
+    broken(lambda one: one["files"].update(mask="a path")),
+    broken(lambda one: one["files"].update(mask={"path": 3, "sha256": "x"})),
+    broken(lambda one: one["files"].update(mask={"sha256": "x"})),
+    broken(lambda one: one.update(classes={"cat": 3})),
+    broken(lambda one: one.update(sha256=None)),
+    lambda _: "3",
+    lambda _: "[" * 100_000,
+    lambda _: "{}",
+])  # fmt: skip
+def test_a_line_that_this_package_does_not_write_is_damage(
+    tmp_path: Path, line: Callable[[dict[str, Any]], str]
+) -> None:
+    manifest = filled(tmp_path, "a")
+    manifest.close()
+    header, own = manifest.path.read_text().splitlines()
+    manifest.path.write_text(f"{header}\n{line(json.loads(own))}\n")
+    with pytest.raises(RunMismatchError, match=r"manifest\.jsonl is damaged .*; remove it"):
+        Manifest(tmp_path, SETTINGS, CLASSES)

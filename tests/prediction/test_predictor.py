@@ -183,7 +183,7 @@ def test_what_is_asked_for_takes_the_place_of_what_is_recorded(folder: Path, pho
     ({"flip": 1}, "^flip must be true or false"),
     ({"keep_shape": 3}, "^keep_shape must be true or false"),
     ({"crf": "dense"}, "crf must be one of none, release, got 'dense'"),
-    ({"device": "tpu"}, "^device must be one of cpu, gpu, cuda, auto"),
+    ({"device": "tpu"}, "^device must be one of cpu, gpu, cuda, mps, auto"),
     ({"tile": 0}, "^tile must be a whole number of pixels"),
     ({"batch_size": 0}, "^batch_size must be a whole number of photos"),
     ({"batch_size": 2.5}, "^batch_size must be a whole number of photos"),

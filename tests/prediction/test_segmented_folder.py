@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from oaa_pl.errors import RunMismatchError, WeightsError
+from oaa_pl.errors import ConfigError, RunMismatchError, WeightsError
 from oaa_pl.files.installed import root_of
 from oaa_pl.nets.spans import TILE
 from oaa_pl.prediction.segmented_folder import Wanted, segment_folder
@@ -186,3 +186,12 @@ def test_pycocotools_reads_every_mask_and_scores_them_as_perfect(
 
 def test_the_default_tile_is_that_of_the_configuration() -> None:
     assert OmegaConf.load(root_of("conf") / "config.yaml").predict.tile == TILE
+
+
+def test_the_folder_of_the_photos_cannot_be_the_output(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("kept")
+    (tmp_path / "link").symlink_to(".")
+    for output in (tmp_path, tmp_path / "link"):
+        with pytest.raises(ConfigError, match=r"predict\.output is the folder of the photos"):
+            segment_folder(None, tmp_path, output, {})  # type: ignore[arg-type]  # not reached
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "one.txt"]

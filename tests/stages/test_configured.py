@@ -11,7 +11,8 @@ from oaa_pl.config.compose import register
 from oaa_pl.errors import ConfigError
 from oaa_pl.files.installed import root_of
 from oaa_pl.report.methods import methods
-from oaa_pl.stages.configured import Configured, run_of
+from oaa_pl.runs.named import run_of
+from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.integral import IntegralStage
 from oaa_pl.stages.pipeline import Pipeline
 

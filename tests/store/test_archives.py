@@ -75,9 +75,12 @@ COARSE, FINE = random_maps(2), np.linspace(0, 1, 2 * 9 * 8, dtype=np.float32).re
         ),
         # WeakTr, SEAM: a map per class number.
         ({0: FINE[0], 2: FINE[1]}, FINE),
+        # Tensors that numpy cannot read as they are.
+        ({"keys": [0, 2], "cam": torch.ones(2, 3, 4).bfloat16()}, np.ones((2, 3, 4))),
+        ({"keys": [0, 2], "cam": torch.ones(2, 3, 4).requires_grad_()}, np.ones((2, 3, 4))),
         ({np.int64(0): FINE[0], np.int64(2): FINE[1]}, FINE),
     ],
-    ids=["irn", "irn without high_res", "CLIP-ES", "WeakTr", "numpy keys"],
+    ids=["irn", "irn, coarse", "CLIP-ES", "WeakTr", "bfloat16", "gradient", "numpy keys"],
 )
 def test_files_of_other_code_are_read(maps: Path, content: object, expected: np.ndarray) -> None:
     save(maps / "c.npy", content)
@@ -137,6 +140,8 @@ class Sneaky:
         ({"keys": np.array([1]), "cam": {1, 2}}, r"must hold .* got \(1,\) and \(\)"),
         ({"keys": np.array([1]), "maps": COARSE[:1]}, "holds keys, maps, expected `keys` and one"),
         ({"cam": COARSE[:1]}, "holds cam, expected `keys`"),
+        ({"keys": [1], "cam": [[1, 2], [3]]}, r"is not a readable .* \(ValueError\)"),
+        ({True: COARSE[0]}, "holds True, expected `keys`"),
         ({"keys": np.array([0]), "cam": COARSE[:1]}, r"`keys` must be 1 numbers of \[1\], got"),
         ({"keys": np.array([1]), "high_res": COARSE[:1] * 9}, r"`high_res` must be in \[0, 1\]"),
         ({7: COARSE[0]}, r"`keys` must be 1 numbers of \[1\], got \[7\]"),

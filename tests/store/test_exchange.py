@@ -10,7 +10,7 @@ from PIL import Image
 from tests.store.contract import EVERY_FUSION, GRID, PAIRS, batch, header_of, random_maps
 
 from oaa_pl.errors import StoreError
-from oaa_pl.store import exchange
+from oaa_pl.store import map_files
 from oaa_pl.store.archives import read_npy, read_npz
 from oaa_pl.store.base import MapStore
 from oaa_pl.store.exchange import FORMATS, export_maps, import_maps
@@ -23,7 +23,7 @@ MADE = [(0, 1), (2, 0), (2, 2), (3, 1)]  # of image c both classes, of d one of 
 EVERY_FORMAT = pytest.mark.parametrize("kind", FORMATS)
 EVERY_ARCHIVE = pytest.mark.parametrize("kind", ["npz", "npy"])
 READ = {
-    "png": exchange._read_png,
+    "png": map_files._read_png,
     "npz": lambda path: read_npz(path, [1]),
     "npy": lambda path: read_npy(path, [1]),
 }
@@ -251,10 +251,12 @@ def test_maps_of_other_code_are_read(maps: Path, tmp_path: Path) -> None:
     assert store.missing().tolist() == [[3, 0], [3, 1], [3, 2]]
 
 
-def test_pngs_are_preferred_to_an_archive(maps: Path, tmp_path: Path) -> None:
+def test_maps_of_one_image_in_two_formats_are_refused(maps: Path) -> None:
     save_grey(maps / "c_2.png", np.full(GRID, 255))
     np.savez(maps / "c.npz", keys=[0], cam=random_maps(1))
-    assert foreign(maps, tmp_path / "store").missing().tolist()[:2] == [[0, 1], [2, 0]]
+    refused(maps, r"maps of image 'c' twice \(c_2\.png, c\.npz\): which ones are meant\?")
+    (maps / "c_2.png").rename(maps / "c_02.png")
+    refused(maps, r"c_02\.png: write its class as 2, without zeros before it")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (6, 8), (3, 9), (300, 400), (2, 2)])

@@ -17,6 +17,7 @@ from oaa_pl.files.installed import root_of
 from oaa_pl.nets.processor import Bfloat16
 from oaa_pl.stages.parts import Network
 from oaa_pl.training import precision
+from oaa_pl.training.device import accelerator_of
 from oaa_pl.training.trainer_plan import TrainerPlan
 
 SEED = Path("runs/tiny/seed-0")
@@ -192,7 +193,7 @@ def test_numbers_that_a_processor_imitates_are_used_with_one_line_of_warning(
 
 @pytest.mark.parametrize(
     ("value", "computed"),
-    [("16", "bf16-mixed"), ("32", "32-true"), ("bf16", "bf16-mixed"), ("'16'", "bf16-mixed")],
+    [("16", "32-true"), ("32", "32-true"), ("bf16", "bf16-mixed"), ("'16'", "32-true")],
 )
 def test_every_spelling_of_a_precision_is_one_of_lightnings(
     empty: Path, tiny_voc_once: Path, value: str, computed: str
@@ -231,6 +232,48 @@ def test_every_precision_of_lightnings_goes_through_all_stages(
         assert learned == {types.get(computed, torch.float32)}
     # And once more, with nothing to do.
     assert oaa("fit", *words(tiny_voc_once), f"trainer.precision={value}").status == 0
+
+
+def test_float16_on_a_cpu_is_float32_in_every_command_with_one_notice_each(
+    empty: Path, tiny_voc_once: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    half = (*words(tiny_voc_once), "methods=[cam,oaa_max]", "trainer.precision=16-mixed")
+    notice = "precision 16-mixed needs a GPU; on a CPU it is 32-true"
+    photos = f"predict.photos={tiny_voc_once / 'JPEGImages'}"
+    checkpoint = SEED / "segmenter/cam" / LAST
+    for command in (
+        ("fit", *half),
+        ("attend", *half, "method=cam"),
+        ("label", *half, "method=cam"),
+        ("fit", *half, "stage=segmenter", "method=cam"),
+        ("evaluate", *half, "evaluate.flip=true"),
+        ("predict", photos, f"predict.checkpoint={checkpoint}", "trainer.precision=16-mixed"),
+    ):
+        about(caplog)
+        done = oaa(*command)
+        assert done.status == 0, done.err
+        assert about(caplog) == ([] if command[0] == "label" else [notice]), command
+    for stage in ("classifier", "segmenter/cam"):
+        assert used(SEED / stage)[0] == "32-true"
+        assert record(SEED / stage)["precision"]["asked"] == "16-mixed"
+
+
+def test_a_run_of_an_older_package_that_asked_for_float16_on_a_cpu_still_opens(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    """It trained in bfloat16, as Lightning does."""
+    stage = SEED / "classifier"
+    old = record(stage)
+    old["made_from"]["precision"] = "bf16-mixed"
+    old["precision"] = {"asked": "16-mixed", "used": "bf16-mixed", "why": "as configured"}
+    (stage / "stage.json").write_text(json.dumps(old))
+    for method in ("oaa_max", "oaa_mean"):
+        maps = record(SEED / "attention" / method)
+        maps["made_from"]["classifier"]["precision"] = "bf16-mixed"
+        (SEED / "attention" / method / "stage.json").write_text(json.dumps(maps))
+    done = oaa("fit", *words(tiny_voc_once), "trainer.precision=16-mixed")
+    assert done.status == 0, done.err
+    assert used(stage)[0] == "bf16-mixed"
 
 
 @pytest.mark.parametrize("value", ["transformer-engine", "transformer-engine-float16", "8", "half"])
@@ -273,7 +316,7 @@ def test_the_device_is_the_one_that_lightning_takes(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert precision.accelerator_of(accelerator) == found
+    assert accelerator_of(accelerator) == found
 
 
 @pytest.mark.parametrize(

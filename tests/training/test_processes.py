@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from hydra.utils import instantiate
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning import Trainer
@@ -17,6 +18,8 @@ from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
 from tests.commands.tiny import files, oaa, require_refusal, surroundings, words
 
+from oaa_pl.config.compose import compose_group
+from oaa_pl.config.recipe import plain
 from oaa_pl.errors import ConfigError
 from oaa_pl.store.layout import ORIGIN_NONE
 from oaa_pl.store.reader import StoreReader
@@ -87,6 +90,17 @@ def test_a_strategy_with_arguments_of_its_own_keeps_them() -> None:
     for other in ("fsdp", "deepspeed", 3, {**node, "start_method": "fork"}):
         with pytest.raises(ConfigError, match=r"by repeating the command line.*say trainer.strat"):
             spawned(other)
+
+
+def test_a_static_graph_is_ddp_with_that_one_argument() -> None:
+    static, ddp = (plain(compose_group("trainer", name)) for name in ("ddp_static", "ddp"))
+    strategy = static.pop("strategy")
+    assert static | {"strategy": "ddp"} == ddp
+    made = instantiate(strategy)
+    trainer = built(strategy=made, devices=2)
+    require_supported(trainer, one_training=True)
+    assert made._ddp_kwargs == {"static_graph": True}
+    assert not repeats_the_command(built(strategy=instantiate(spawned(strategy)), devices=2))
 
 
 def test_a_strategy_that_splits_the_network_is_refused() -> None:
@@ -188,6 +202,8 @@ def require_trained(folder: Path) -> None:
 
 
 TWO = ("trainer.devices=2", "classifier.batch_size=1")
+TWO_NODES = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.num_nodes=2",
+             "classifier.batch_size=1")  # fmt: skip
 
 
 @pytest.mark.slow
@@ -202,10 +218,11 @@ def test_two_devices_without_a_strategy_run_the_whole_pipeline(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "strategy", ["ddp_find_unused_parameters_true", "ddp_notebook", "ddp_spawn"]
+    "strategy", ["ddp_find_unused_parameters_true", "ddp_notebook", "ddp_spawn", "static"]
 )
 def test_every_kind_of_ddp_trains(empty: Path, tiny_voc_once: Path, strategy: str) -> None:
-    more = (f"trainer.strategy={strategy}",)
+    static = ("trainer=ddp_static", "trainer.accelerator=cpu")
+    more = static if strategy == "static" else (f"trainer.strategy={strategy}",)
     require_done(started("oaa_pl", "fit", *words(tiny_voc_once), *TWO, *more, folder=empty))
     require_trained(empty)
 
@@ -227,6 +244,63 @@ def test_torchrun_trains_a_stage(empty: Path, tiny_voc_once: Path) -> None:
     torchrun = ("torch.distributed.run", "--nproc-per-node=2", "--master-port=29513", "-m")
     require_done(started(*torchrun, "oaa_pl", "fit", *words(tiny_voc_once), *TWO, folder=empty))
     require_trained(empty)
+
+
+def made(folder: Path) -> dict[str, bytes]:
+    """The weights, and all of the stores but the locks, which have the writers' processes."""
+    seed = folder / "runs/tiny/seed-0"
+    state = torch.load(seed / "classifier/last.ckpt", weights_only=True)["state_dict"]
+    weights = {name: value.numpy().tobytes() for name, value in state.items()}
+    stores = {
+        str(path.relative_to(seed)): path.read_bytes()
+        for path in sorted(seed.glob("attention/*/store/**/*"))
+        if path.is_file() and path.name != "writer.lock"
+    }
+    assert len({Path(name).parts[1] for name in stores}) == 2  # maximum and mean
+    return weights | stores
+
+
+@pytest.fixture(scope="module")
+def one_node(tiny_voc_once: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What two processes of one machine make, as in the test above."""
+    folder = tmp_path_factory.mktemp("one_node")
+    torchrun = ("torch.distributed.run", "--nproc-per-node=2", "--master-port=29514", "-m")
+    require_done(started(*torchrun, "oaa_pl", "fit", *words(tiny_voc_once), *TWO, folder=folder))
+    return made(folder)
+
+
+@pytest.mark.slow
+def test_torchrun_on_two_nodes_makes_what_one_node_makes(
+    empty: Path, tiny_voc_once: Path, one_node: dict[str, bytes]
+) -> None:
+    """Two nodes on this machine: as on two machines, each has a torchrun of its own."""
+    where = ("--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", "--master-port=29515")
+    fit = ("-m", "oaa_pl", "fit", *words(tiny_voc_once), *TWO_NODES)
+    require_done(
+        *(
+            started("torch.distributed.run", *where, f"--node-rank={rank}", *fit, folder=empty)
+            for rank in (0, 1)
+        )
+    )
+    require_trained(empty)
+    assert made(empty) == one_node
+
+
+@pytest.mark.slow
+def test_slurm_on_two_nodes_makes_what_one_node_makes(
+    empty: Path, tiny_voc_once: Path, one_node: dict[str, bytes]
+) -> None:
+    nodes = {**SLURM, "SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2"}
+    nodes |= {"SLURM_NODELIST": "127.0.0.1", "MASTER_PORT": "29516"}
+    fit = ("oaa_pl", "fit", *words(tiny_voc_once), *TWO_NODES)
+    require_done(
+        *(
+            started(*fit, folder=empty, **nodes | {"SLURM_PROCID": rank, "SLURM_NODEID": rank})
+            for rank in ("0", "1")
+        )
+    )
+    require_trained(empty)
+    assert made(empty) == one_node
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from oaa_pl.callbacks.resumable import ends_an_epoch, warn_of_checkpoints_inside
 from oaa_pl.callbacks.score_maps import ScoreMapFunction, ScoreMaps
 from oaa_pl.callbacks.step import as_is, batch_fields
 from oaa_pl.callbacks.training_stores import StoreOpener, Stores, TrainingStores, openers_of
-from oaa_pl.errors import ConfigError, StoreError, StoreMismatchError
+from oaa_pl.errors import ConfigError, StoreMismatchError
 from oaa_pl.store.accumulate import Gate, ToAttention, accumulate
 from oaa_pl.store.memmap import MemmapStore
 
@@ -57,10 +57,12 @@ class AttentionAccumulation(Callback):
         score_map: from the module and a batch to score maps, perhaps with scores: `ScoreMaps`.
         resume_inside_epoch: allow a checkpoint that was saved inside an epoch. Lightning draws the
             rest of that epoch again, so an image may count twice in it, or not at all.
+        writer_thread: whether a thread writes the stores while the training continues. None: if the
+            score maps are on a CUDA device. The stores are the same.
 
     Raises:
-        ConfigError: if `first_epoch` is negative, `store` is not a store, or `layer`, `head` and
-            `score_map` do not go together.
+        ConfigError: if `first_epoch` or `writer_thread` is out of range, `store` is not a store, or
+            `layer`, `head` and `score_map` do not go together.
     """
 
     def __init__(
@@ -78,14 +80,17 @@ class AttentionAccumulation(Callback):
         head: str | None = None,
         score_map: ScoreMapFunction | None = None,
         resume_inside_epoch: bool = False,
+        writer_thread: bool | None = None,
     ) -> None:
         if first_epoch < 0:
             raise ConfigError(f"first_epoch must be 0 or more, got {first_epoch}")
+        if writer_thread not in (None, True, False):
+            raise ConfigError(f"writer_thread must be true, false or null, got {writer_thread!r}")
         self._stores = TrainingStores(openers_of(store))
         self.gate, self.to_attention, self.first_epoch = gate, to_attention, first_epoch
         self.keep_empty, self.fill_in_epoch = keep_empty, fill_in_epoch
         self.overwrite, self.read_batch = overwrite, read_batch
-        self.resume_inside_epoch = resume_inside_epoch
+        self.resume_inside_epoch, self.writer_thread = resume_inside_epoch, writer_thread
         self._maps = ScoreMaps(layer, head, score_map)
         self._resumed = self._unsaved = False
         self._batches = self._mapped = 0  # of this epoch; those whose maps were accumulated
@@ -97,8 +102,8 @@ class AttentionAccumulation(Callback):
 
     @property
     def stores(self) -> Mapping[str, MemmapStore]:
-        """The open stores by name; none before and after a training."""
-        return self._stores.opened
+        """The open stores by name, with all maps so far; none before and after a training."""
+        return self._stores.drained()
 
     @property
     def generations(self) -> Mapping[str, int]:
@@ -158,8 +163,7 @@ class AttentionAccumulation(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        # Every batch counts, not every optimiser step: with gradient accumulation each image is
-        # still seen, and must be fused, once per epoch.
+        # Every batch, not every optimiser step: each image is to be fused once per epoch.
         self._unsaved = True
         self._batches += 1
         if trainer.current_epoch < self.first_epoch:
@@ -170,8 +174,9 @@ class AttentionAccumulation(Callback):
             return  # the step returned None: Lightning skips such a batch, and so does this
         fields = batch_fields(batch, self.read_batch)
         self._maps.require_fit(score_map, fields["labels"])
+        in_thread = score_map.is_cuda if self.writer_thread is None else self.writer_thread
         accepted = accumulate(
-            self.stores.values(),
+            self._stores.opened.values(),
             score_map,
             **fields,
             scores=self._maps.scores,
@@ -180,8 +185,11 @@ class AttentionAccumulation(Callback):
             epoch=trainer.current_epoch,
             keep_empty=self.keep_empty,
             fill_rejected=trainer.current_epoch == self.fill_in_epoch,
+            writer=self._stores.writer if in_thread else None,
         )
         self._mapped += 1
+        if trainer.is_last_batch:  # a validation follows, whose loader may fork
+            self._stores.writer.drain()
         pl_module.log(
             "oaa/accepted",
             accepted.sum() / (fields["labels"] > 0).sum().clamp(min=1).to(accepted.device),
@@ -207,7 +215,7 @@ class AttentionAccumulation(Callback):
 
     def _commit(self, trainer: Trainer) -> None:
         """Commit what came since the last commit; every process must come here."""
-        if self._unsaved and self.stores:
+        if self._unsaved and self._stores.opened:
             self._stores.commit(trainer)
             self._unsaved = False
 
@@ -217,7 +225,6 @@ class AttentionAccumulation(Callback):
     ) -> None:
         # Committed before the checkpoint is written, on every rank: the generation that a
         # checkpoint names always exists, and a crash in between costs a generation, not a run.
-        # A second checkpoint of the same moment names the same generation.
         self._commit(trainer)
         self._stores.name_in(trainer, checkpoint, whole=not self._unsaved)
 
@@ -237,7 +244,7 @@ class AttentionAccumulation(Callback):
         if trainer.world_size == 1 and not self._stores.replace_others:
             try:
                 self._commit(trainer)
-            except (OSError, StoreError) as error:
+            except Exception as error:  # also a defect: the first error is the one to report
                 log.warning("what came after the last commit is lost: %s", error)
         self._maps.detach()
         self._stores.close()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
@@ -42,11 +43,12 @@ class AttentionGrowth(Callback):
     ) -> None:
         self.accumulation, self.folder, self.store = accumulation, folder, store
         self.images = frozenset(images)
-        self._seen: dict[int, np.ndarray] = {}
+        self._seen: dict[int, Tensor] = {}  # on the device until the epoch's end
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._seen = {}
+        store = self.accumulation.stores[self.store]
+        self._seen, self._pairs, self._grid = {}, store.pairs, store.header.grid
 
     @override
     def on_train_batch_end(  # type: ignore[override]  # narrows Lightning's Any to our dicts
@@ -62,11 +64,11 @@ class AttentionGrowth(Callback):
             if image in self.images:
                 here = slice(place, place + 1)
                 attention = self.accumulation.to_attention(outputs["score_map"][here])[0]
-                present = batch["labels"][place] > 0
-                view = batch["view"][here].expand(int(present.sum()), 2, 3)
-                grid = self.accumulation.stores[self.store].header.grid
-                whole, _ = undo_view(attention[present], view, grid)
-                self._seen[image] = whole.numpy(force=True).astype(np.float16)
+                # The classes of the pairs are known here; those of `labels` only on the device.
+                present = [attention[c] for c in np.flatnonzero(self._pairs.labels[image])]
+                view = batch["view"][here].expand(len(present), 2, 3)
+                maps = torch.stack(present) if present else attention[:0]
+                self._seen[image], _ = undo_view(maps, view, self._grid)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -75,7 +77,10 @@ class AttentionGrowth(Callback):
         if not trainer.is_global_zero:
             return
         store = self.accumulation.stores[self.store]
-        arrays = {f"attention-{image}": maps for image, maps in self._seen.items()}
+        arrays = {
+            f"attention-{image}": maps.numpy(force=True).astype(np.float16)
+            for image, maps in self._seen.items()
+        }
         for image in sorted(self.images):
             arrays[f"cumulative-{image}"] = store.maps(image).attention.astype(np.float16)
         path = self.folder / f"epoch-{trainer.current_epoch:03d}.npz"

@@ -12,7 +12,7 @@ from typing_extensions import override
 __all__ = ["SCORES", "HistoryLogger"]
 
 SCORES = "scores"
-"""The stage that a logger is told for the final scores of all methods: on W&B, a run of its own."""
+"""Name of the stage of the final scores, for loggers: a run of its own on W&B."""
 
 _FIELDS = ("step", "name", "value")
 

@@ -12,6 +12,7 @@ from oaa_pl.callbacks.lightning import Trainer
 from oaa_pl.errors import ConfigError
 from oaa_pl.store.attention_store import AttentionStore
 from oaa_pl.store.memmap import MemmapStore
+from oaa_pl.store.writer_thread import WriterThread
 
 __all__ = ["Named", "StoreOpener", "Stores", "TrainingStores", "openers_of"]
 
@@ -40,12 +41,14 @@ class TrainingStores:
         opened: the open stores, by name; empty before and after the training.
         committed: what a checkpoint written now names, by store; None where that is not known in
             this process.
+        writer: a thread that may write the stores beside the training.
     """
 
     def __init__(self, openers: Mapping[str, StoreOpener]) -> None:
         self.openers = dict(openers)
         self.opened: dict[str, MemmapStore] = {}
         self.committed: dict[str, Named] | None = None
+        self.writer = WriterThread()
         self._named: dict[str, NamedGenerations] = {}
 
     def open(self, trainer: Trainer, *, overwrite: bool, goes_on: bool) -> None:
@@ -60,6 +63,7 @@ class TrainingStores:
             StoreNotEmptyError: if a store holds maps, and nothing says what shall become of them.
             StoreError: if a store cannot be opened; none is open then.
         """
+        self.writer = WriterThread()  # of this process
         try:
             # One shard per rank: a shared map would lose updates, and a barrier per batch is slow.
             for name, opener in self.openers.items():
@@ -97,8 +101,22 @@ class TrainingStores:
         """Whether a first commit is still to drop the maps that the training overwrites."""
         return any(store.replaces for store in self.opened.values())
 
+    def drained(self) -> dict[str, MemmapStore]:
+        """The open stores, by name, once all maps so far are written.
+
+        Raises:
+            StoreError: if the thread could not write some of them.
+        """
+        self.writer.drain()
+        return self.opened
+
     def commit(self, trainer: Trainer) -> None:
-        """Commit every store; each process of the training must come here."""
+        """Commit every store; each process of the training must come here.
+
+        Raises:
+            StoreError: if the maps cannot be written. No store has a new commit then.
+        """
+        self.writer.drain()
         folders = _checkpoint_folders(trainer)
         committed = {}
         for name, store in self.opened.items():
@@ -130,6 +148,7 @@ class TrainingStores:
 
     def close(self) -> None:
         """Close every store; what was committed stays."""
+        self.writer.stop()
         for store in self.opened.values():
             store.close()
         self.opened = {}

@@ -14,11 +14,13 @@ from omegaconf import DictConfig
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.config.recipe import plain
 from oaa_pl.config.sources import inherited_classes, require_values
+from oaa_pl.data.box_files import BoxFiles
+from oaa_pl.data.boxed_source import BoxedSource
 from oaa_pl.data.check import Cue, Findings, check_images, check_lists
 from oaa_pl.data.coco import CocoSource
 from oaa_pl.data.folder import FolderSource
 from oaa_pl.data.imagenet import ImagenetSource
-from oaa_pl.data.layout_listing import of_coco, of_imagenet
+from oaa_pl.data.layout_listing import add_box_faults, of_coco, of_imagenet
 from oaa_pl.data.listing import Listing, of_folder, of_source, of_voc
 from oaa_pl.data.remarks import shared_pictures
 from oaa_pl.data.source import Source
@@ -111,7 +113,13 @@ def _listed(node: DictConfig, more: dict[str, Any]) -> Listing | None:
         if source is not None and whole is not None:
             return whole(**values)
         folder = expanded_path(values["root"]) if of_a_folder else None
-        return None if source is None else of_source(source, folder)
+        if source is None:
+            return None
+        listing = of_source(source, folder)
+        if isinstance(source, BoxedSource) and source.box_files is not None:
+            wanted = values.get("box_path") is not None
+            add_box_faults(listing, source.box_files, source.box_rules, wanted)
+        return listing
     if whole is not None:
         listing = whole(**values)
         return listing if listing.faults else _with_reason(listing, refusal)
@@ -120,9 +128,17 @@ def _listed(node: DictConfig, more: dict[str, Any]) -> Listing | None:
 
 def _listed_anyway(made_by: object, values: dict[str, Any], node: DictConfig) -> Listing:
     """What the lists of a data set say that cannot be opened."""
-    for kind, lister in ((FolderSource, of_folder), (VocSource, of_voc)):
+    known: tuple[tuple[type[BoxedSource], Callable[..., Listing]], ...] = (
+        (FolderSource, of_folder),
+        (VocSource, of_voc),
+    )
+    for kind, lister in known:
         if _is_of(made_by, kind):
-            return lister(**values)
+            listing = lister(**values)
+            boxes = values.get("box_path")
+            if boxes is not None and (path := expanded_path(boxes)).exists():
+                add_box_faults(listing, BoxFiles(path), kind.box_rules)
+            return listing
     return Listing(str(values.get("name", node._target_)))
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -74,7 +75,7 @@ def _score_folder(cfg: DictConfig, folder: Path) -> None:
             f"{image}_0.png, {image}.npz or {image}.npy, label maps like {image}.png"
         )
     for source in found:
-        scores = score_given(folder, source, parts.threshold)
+        scores = score_given(folder, source, parts.threshold, parts.fan_out)
         output = parts.run.home / "maps" / folder.name / source.split
         _write(output, parts, source, folder, scores)
         _say(folder, source, scores, parts.threshold)
@@ -92,11 +93,15 @@ def _write(
         Row(*scored, f"{scores.kind}/{name}", math.nan if math.isinf(value) else value)
         for name, value in scores.values.items()
     ]
-    write_rows(output / "results.csv", rows)
+    # Written last, so that a folder with it has all files of one scoring, whatever stopped another.
+    results = output / "results.csv"
+    with suppress(OSError):  # the next write says what is wrong with the folder
+        results.unlink(missing_ok=True)
     if scores.confusion is not None:
         write_class_results(output, scored, scores.confusion, source.classes)
     if scores.curve is not None:
         write_curve(output, scores.curve, f"{folder.name}, {source.name}/{source.split}")
+    write_rows(results, rows)
 
 
 def _say(folder: Path, source: Source, scores: GivenScores, threshold: float) -> None:

@@ -10,7 +10,7 @@ from oaa_pl.config.recipe import plain
 from oaa_pl.errors import ConfigError
 from oaa_pl.files.home import expanded_path
 from oaa_pl.prediction.export.exported import export
-from oaa_pl.stages.configured import run_of
+from oaa_pl.runs.named import run_of
 
 __all__ = ["run"]
 

@@ -91,7 +91,8 @@ refine=proposals snaps them to mask proposals of any model (data.proposals=<fold
         """Scores what has no such scores yet, and gathers <runs>/<name>/results.csv. The only
 command that reads masks. evaluate.threshold is fixed beforehand, attention/miou_best is an
 oracle. maps=FOLDER scores maps (<id>_<class>.png, <id>.npz, <id>.npy) or label maps (<id>.png)
-of other code instead, without a run: a table here, and files in <runs>/<name>/maps.""",
+of other code instead, without a run: a table here, and files in <runs>/<name>/maps.
+Segmenters cut a network input with a side above evaluate.tile pixels into overlapping tiles.""",
         (
             "oaa evaluate maps=cams experiment=voc12 data.root=VOC",
             "oaa evaluate evaluate.scales=[0.75,1.0,1.25] evaluate.flip=true crf=release",

@@ -16,8 +16,8 @@ from oaa_pl.prediction.recorded import recorded_segmenter
 from oaa_pl.prediction.segmented_folder import Wanted, segment_folder
 from oaa_pl.prediction.settings import settings_of
 from oaa_pl.prediction.views import looked_at
+from oaa_pl.runs.named import run_of
 from oaa_pl.runs.recorded import require_known
-from oaa_pl.stages.configured import run_of
 
 __all__ = ["run"]
 

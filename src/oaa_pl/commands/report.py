@@ -4,6 +4,7 @@ import logging
 
 from omegaconf import DictConfig
 
+from oaa_pl.stages.configured import Configured
 from oaa_pl.stages.run_report import write_report
 
 __all__ = ["run"]
@@ -19,4 +20,4 @@ def run(cfg: DictConfig) -> None:
         RunMismatchError: if `report.beside` is of other classes or photos.
         ConfigError: if `evaluate.threshold` or a value of `report` is out of range.
     """
-    log.info("%s: written", write_report(cfg))
+    log.info("%s: written", write_report(Configured(cfg)))

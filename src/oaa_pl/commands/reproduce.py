@@ -58,7 +58,7 @@ def run(cfg: DictConfig) -> float | None:
     else:
         log.warning("no true masks and no validation split: nothing was scored")
     with one_job_at_a_time("report"):
-        page = write_report(cfg)
+        page = write_report(parts)
     log_scores(pipeline)
     log.info("finished; look at:")
     for what, place in _places(pipeline, page).items():

@@ -4,15 +4,14 @@ import logging
 from pathlib import Path
 
 from omegaconf import DictConfig
-from PIL import Image
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.data.images import read_photo
 from oaa_pl.data.photo_files import image_id
 from oaa_pl.errors import BadImageError, ConfigError, MissingInputError
 from oaa_pl.files.home import expanded_path
-from oaa_pl.proxy.kept_maps import to_levels
-from oaa_pl.proxy.png import save_png
+from oaa_pl.parallel.fan_out import FanOut, require_visible
+from oaa_pl.proxy.saliency_maker import SaliencyMaker
 from oaa_pl.proxy.saliency_model import SaliencyModel
 from oaa_pl.stages.configured import Configured
 
@@ -49,28 +48,26 @@ def run(cfg: DictConfig) -> None:
         )
     settings = cfg.saliency
     model = SaliencyModel(settings.model, settings.size, settings.mean, settings.std)
-    waiting = {name: path for name, path in photos.items() if not _map(output, name).is_file()}
+    maker = SaliencyMaker(read_photo, model, output)
+    fan_out = FanOut(**cfg.parallel)
+    waiting = {name: path for name, path in photos.items() if not maker.path(name).is_file()}
     before = len(photos) - len(waiting)
-    made = 0
-    with bar(len(photos), "saliency", initial=before) as progress:
-        for name, path in waiting.items():
-            try:
-                photo = read_photo(path)
-            except BadImageError as error:
-                log.warning("skipped: %s", error)
-            else:
-                save_png(_map(output, name), Image.fromarray(to_levels(model(photo))))
-                made += 1
+    made = set(waiting)
+    with (
+        fan_out.results(maker, list(waiting.items()), usual=1) as skipped,
+        bar(len(photos), "saliency", initial=before) as progress,
+    ):
+        for name, reason in zip(waiting, skipped, strict=True):
+            if reason:
+                log.warning("skipped: %s", reason)
+                made.remove(name)
             progress.update(1)
-    if not before + made:
+    require_visible(map(maker.path, made), "saliency maps")
+    done = before + len(made)
+    if not done:
         first = next(iter(photos.values()))
         raise BadImageError(f"none of {len(photos)} files could be read as a photo, as {first}")
-    done = before + made
     log.info("%s: saliency of %d of %d files (%d before)", output, done, len(photos), before)
-
-
-def _map(output: Path, name: str) -> Path:
-    return output / f"{name}.png"
 
 
 def _of_training(cfg: DictConfig) -> dict[str, Path]:

@@ -2,18 +2,19 @@
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.commands.repair import advice, repair
 from oaa_pl.config.job import run_job
 from oaa_pl.config.sources import pairs_of
-from oaa_pl.data.images import image_id, list_photos, photo_size
-from oaa_pl.errors import ConfigError, MissingImageError, MissingInputError, StoreError
+from oaa_pl.data.images import PhotoSizes
+from oaa_pl.errors import ConfigError, MissingInputError, StoreError
 from oaa_pl.files.home import expanded_path
+from oaa_pl.parallel.fan_out import FanOut
 from oaa_pl.stages.configured import Configured
 from oaa_pl.store.damage import Findings, examine
 from oaa_pl.store.exchange import FORMATS, export_maps, import_maps
@@ -26,6 +27,7 @@ __all__ = ["ACTIONS", "run_words"]
 
 # What is before the first `=` is a key, not the beginning of a path: a sweep names folders so.
 _OPTION = re.compile(r"[+~]*\w[\w.@]*=")
+_PARALLEL = ("parallel.backend", "parallel.workers", "parallel.address")
 
 
 def run_words(words: Sequence[str]) -> None:
@@ -117,29 +119,23 @@ def export(paths: Sequence[Path], options: Sequence[str]) -> None:
         ConfigError: if photos are given for a format that does not need their size.
     """
     path, folder = _counted(paths, "PATH FOLDER")
-    chosen = _chosen(options, "generation", "format", "photos")
+    chosen = _chosen(options, "generation", "format", "photos", *_PARALLEL)
     kind = chosen.get("format", FORMATS[0])
     if "photos" in chosen and kind != "npy":
         raise ConfigError(f"photos=... gives the size of `high_res` of format=npy, got {kind!r}")
+    fan_out = _fan_out(chosen)
     store = StoreReader(path, _generation(chosen))
-    sizes = _sizes(expanded_path(chosen["photos"])) if "photos" in chosen else None
+    sizes = PhotoSizes(expanded_path(chosen["photos"])) if "photos" in chosen else None
     with bar(len(store.pairs.ids), "export") as progress:
-        count = export_maps(store, folder, kind, progress.update, sizes)
+        count = export_maps(store, folder, kind, progress.update, sizes, fan_out)
     say(f"{folder}: {count} maps of generation {store.generation}; {len(store.missing())} missing")
 
 
-def _sizes(folder: Path) -> Callable[[str], tuple[int, int]]:
-    """Image id to the size of its photo."""
-    paths = {image_id(str(path.relative_to(folder))): path for path in list_photos(folder)}
-
-    def size_of(name: str) -> tuple[int, int]:
-        if name not in paths:
-            raise MissingImageError(
-                f"photos={folder} has no photo of the image {name!r}: give the folder of the photos"
-            )
-        return photo_size(paths[name])
-
-    return size_of
+def _fan_out(chosen: Mapping[str, str]) -> FanOut:
+    """Where an export is made, by the words of the command line."""
+    words = [f"{key}={chosen[key]}" for key in _PARALLEL if key in chosen]
+    node = OmegaConf.to_container(OmegaConf.from_dotlist(words))
+    return FanOut(**node.get("parallel", {}))  # type: ignore[union-attr]  # a mapping
 
 
 def import_store(paths: Sequence[Path], options: Sequence[str]) -> None:

@@ -3,7 +3,8 @@
 Conventions: a class of an image is one with any object in it, a crowd region included. In a mask, a
 crowd region is ignored (255) where no single object is; where objects overlap, a pixel belongs to
 the smaller one; an object without a segmentation gives a tag alone. Images without any object are
-left out, and counted in `unused`.
+left out, and counted in `unused`. The true boxes of a class, for scores of localisation, are those
+of its single objects; a crowd region has none.
 
 Source: Lin et al., Microsoft COCO, ECCV 2014. Masks are drawn by pycocotools, the extra `coco`.
 
@@ -19,12 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from oaa_pl.data.coco_boxes import boxes_in
 from oaa_pl.data.coco_json import Coco, CocoObject, read_coco
 from oaa_pl.data.coco_masks import draw_mask, mask_coder
 from oaa_pl.data.photo_files import NamedFiles, image_id
 from oaa_pl.data.source import FileSource
 from oaa_pl.data.tag_rows import class_named
-from oaa_pl.errors import BadMaskError, ConfigError, EmptySplitError, MissingImageError
+from oaa_pl.errors import (
+    BadMaskError,
+    ConfigError,
+    EmptySplitError,
+    MissingImageError,
+    MissingInputError,
+)
 from oaa_pl.files.home import expanded_path
 from oaa_pl.files.image import read_header
 from oaa_pl.names import as_classes, class_fault
@@ -100,6 +108,27 @@ class CocoSource(FileSource):
         ids, paths = _photos(coco, shown, folder, path)
         super().__init__(name, split, names, ids, labels, paths)
         self.has_masks = True
+        single = [one for objects in self._objects for one in objects if not one.crowd]
+        self.has_boxes = bool(single) and all(one.box is not None for one in single)
+
+    def boxes(self, index: int) -> dict[int, NDArray[np.int64]]:
+        """The true boxes of an image, of its single objects.
+
+        Args:
+            index: in 0..N-1.
+
+        Returns:
+            Each class 0..C-1 that has boxes to its boxes (x0, y0, x1, y1), ends included, (N, 4).
+
+        Raises:
+            MissingInputError: if the annotation file lacks boxes.
+            BadTagFileError: if a box leaves its image.
+            BadMaskError: if the photo has another size than the annotation file says.
+        """
+        if not self.has_boxes:
+            raise MissingInputError(f"{self._annotations} has objects without bbox: add them")
+        self.check_mask_size(index)
+        return boxes_in(self._objects[index], self._sizes[index], str(self._annotations))
 
     @override
     def check_mask_size(self, index: int) -> None:

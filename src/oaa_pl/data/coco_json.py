@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from oaa_pl.data.coco_shapes import is_box, is_whole, shape_faults
 from oaa_pl.errors import BadTagFileError
+from oaa_pl.files.json_text import parse_json
 from oaa_pl.files.text import read_text
 from oaa_pl.names import class_fault, name_fault
 
@@ -25,11 +26,15 @@ class CocoObject(NamedTuple):
         category: class 0..C-1.
         shape: a list of polygons, or a run-length encoding with `size` and `counts`.
         crowd: whether it is a region of many objects, which masks ignore.
+        box: x, y, width, height in pixels; None if the file does not say.
+        name: of the object in the file, for messages.
     """
 
     category: int
     shape: Any
     crowd: bool
+    box: list[float] | None = None
+    name: object = None
 
 
 class Coco(NamedTuple):
@@ -73,7 +78,7 @@ def read_json(path: Path) -> Any:
         BadTagFileError: if it does not exist or is not JSON.
     """
     try:
-        return json.loads(read_text(path, "annotation file", BadTagFileError))
+        return parse_json(read_text(path, "annotation file", BadTagFileError))
     except FileNotFoundError:
         raise BadTagFileError(
             f"annotation file {path} does not exist: give data.root, or data.annotation_file"
@@ -82,8 +87,10 @@ def read_json(path: Path) -> Any:
         raise BadTagFileError(
             f"{path}:{error.lineno}: is not JSON ({error.msg}): download it again"
         ) from error
-    except RecursionError as error:
-        raise BadTagFileError(f"{path} is nested too deeply for a COCO file") from error
+    except BadTagFileError:
+        raise
+    except ValueError as error:
+        raise BadTagFileError(f"{path}: {error}") from error
 
 
 def examine(content: Any, path: Path) -> tuple[list[str], Coco | None]:
@@ -120,25 +127,31 @@ def examine(content: Any, path: Path) -> tuple[list[str], Coco | None]:
     seen: set[object] = set()
     images = sound(content["images"], lambda number, one: _image_faults(number, one, path, seen))
     sizes = {one["id"]: (one["height"], one["width"]) for one in images}
-    listed = {one.get("id") for one in content["images"] if isinstance(one, dict)}
+    listed = _ids(content["images"])
     place = {
         one["id"]: number
         for number, one in enumerate(sorted(categories, key=lambda one: one["id"]))
     }
     # Of a category with a fault of its own, objects have none.
-    declared = {one.get("id") for one in content["categories"] if isinstance(one, dict)}
-    known = _Known(declared, listed, sizes, set())
+    known = _Known(_ids(content["categories"]), listed, sizes, set())
     annotations = sound(
         content["annotations"], lambda number, one: _object_faults(number, one, path, known)
     )
     objects: dict[int, list[CocoObject]] = {image: [] for image in sizes}
     for one in (one for one in annotations if one["category_id"] in place):
-        crowd = bool(one.get("iscrowd", 0))
-        found = CocoObject(place[one["category_id"]], one.get("segmentation"), crowd)
+        shape, crowd = one.get("segmentation"), bool(one.get("iscrowd", 0))
+        category = place[one["category_id"]]
+        found = CocoObject(category, shape, crowd, one.get("bbox"), one.get("id"))
         if one["image_id"] in objects:
             objects[one["image_id"]].append(found)
     files = {one["id"]: one["file_name"] for one in images}
     return faults, Coco(tuple(names), files, sizes, objects)
+
+
+def _ids(entries: list[Any]) -> set[object]:
+    """Ids of a list's entries, whatever else is wrong with them."""
+    found = (one.get("id") for one in entries if isinstance(one, dict))
+    return {one for one in found if not isinstance(one, list | dict)}
 
 
 def _form_faults(content: Any, path: Path) -> Iterator[str]:

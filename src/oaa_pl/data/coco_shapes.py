@@ -3,7 +3,6 @@
 Shapes: H x W pixels of a photo.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from oaa_pl.files.rle import runs_of
 
 __all__ = ["is_box", "is_whole", "shape_faults"]
 
+_LARGEST = 1e9  # pixels: no photo is larger, and float64 keeps halves of it
 _FAR = 0.05  # of a side: polygons that leave the image by more are of another size
 
 
@@ -32,7 +32,7 @@ def shape_faults(shape: Any, where: str, size: tuple[int, int]) -> Iterator[str]
         return
     for polygon in shape:
         if not isinstance(polygon, list) or not all(_number(value) for value in polygon):
-            yield f"{where}: a polygon must be a list of finite numbers"
+            yield f"{where}: a polygon must be a list of finite numbers, in pixels"
         elif len(polygon) % 2:
             yield f"{where}: a polygon has {len(polygon)} numbers, expected pairs of x and y"
         elif len(polygon) < 6:
@@ -52,7 +52,7 @@ def _rle_faults(shape: dict[str, Any], where: str, size: tuple[int, int]) -> Ite
     if "counts" not in shape or "size" not in shape:
         yield f"{where}: an RLE must have size and counts, got {', '.join(shape)}"
         return
-    if list(shape["size"]) != list(size):
+    if not isinstance(shape["size"], list) or shape["size"] != list(size):
         yield (
             f"{where}: its RLE is of {shape['size']} (height, width), but its image is "
             f"{list(size)}: encode it again"
@@ -90,7 +90,7 @@ def is_whole(value: object) -> bool:
 
 def _number(value: object) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)  # type: ignore[arg-type]  # a number
+    return number and abs(value) <= _LARGEST  # type: ignore[arg-type]  # a number; NaN is not
 
 
 def is_box(box: Any) -> bool:

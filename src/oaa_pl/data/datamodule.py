@@ -120,6 +120,14 @@ class OaaDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self._loader(self.predict_set, self.eval_batch_size, shuffle=False)
 
+    @override
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        # Callbacks read the places on the host, and would wait for a GPU to tell them.
+        index = batch["index"]
+        return {**super().transfer_batch_to_device(batch, device, dataloader_idx), "index": index}
+
     def _loader(self, dataset: Samples, batch_size: int, shuffle: bool) -> DataLoader[Batch]:
         rank = self.trainer.global_rank if self.trainer is not None else 0
         world_size = self.trainer.world_size if self.trainer is not None else 1

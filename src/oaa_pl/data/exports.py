@@ -125,6 +125,8 @@ def _of_one_hot(path: Path, text: str) -> Iterator[Entry]:
     reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
     try:
         _, *classes = (cell.strip() for cell in next(reader))
+        if twice := [name for place, name in enumerate(classes) if name in classes[:place]]:
+            raise BadTagFileError(f"{path}:1: the class {twice[0]!r} has two columns: keep one")
         for row in reader:
             cells = [cell.strip() for cell in row]
             if not any(cells):

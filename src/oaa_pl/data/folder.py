@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from oaa_pl.data.box_files import BoxFiles
+from oaa_pl.data.boxed_source import BoxedSource
 from oaa_pl.data.photo_files import Found, NamedFiles, image_id
-from oaa_pl.data.source import FileSource
 from oaa_pl.data.tags import TagRow, read_tag_file, to_labels
 from oaa_pl.errors import (
     BadTagFileError,
@@ -27,7 +28,7 @@ from oaa_pl.names import as_classes, class_fault, look
 __all__ = ["FolderSource", "find_mask", "validation_source"]
 
 
-class FolderSource(FileSource):
+class FolderSource(BoxedSource):
     """The photos that a tag file lists. Other photos in the folder are not used.
 
     Args:
@@ -40,6 +41,8 @@ class FolderSource(FileSource):
             None: no masks.
         split: what to call these photos in results.
         name: of the data set, in results.
+        box_path: boxes for scores of localisation: a folder of XML or a CSV, see
+            `oaa_pl.data.box_files`; None: no boxes.
 
     Raises:
         BadTagFileError: if the tag file cannot be read, a row is malformed or two rows have photos
@@ -48,6 +51,7 @@ class FolderSource(FileSource):
         EmptySplitError: if the tag file has no row.
         MissingImageError: if the folder, or a photo that the tag file lists, does not exist.
         MissingMaskError: if the folder of masks does not exist.
+        MissingInputError: if `box_path` does not exist.
         BadImageError: if a photo is empty or in an unknown format.
         UntaggedImageError: if a row has no tag.
         UnknownClassError: if a tag is not in `classes`.
@@ -61,6 +65,7 @@ class FolderSource(FileSource):
         mask_folder: str | Path | None = None,
         split: str = "train",
         name: str = "folder",
+        box_path: str | Path | None = None,
     ) -> None:
         root, tag_file = expanded_path(root), expanded_path(tag_file)
         given = as_classes(classes)
@@ -79,6 +84,8 @@ class FolderSource(FileSource):
         labels = to_labels([row.tags for row in rows], chosen)
         photos = [photo.path for photo in found]
         super().__init__(name, split, chosen, ids, labels, photos, masks)
+        if box_path is not None:
+            self.box_files = BoxFiles(expanded_path(box_path))
 
 
 def validation_source(
@@ -88,6 +95,7 @@ def validation_source(
     mask_folder: str | Path | None = None,
     split: str | None = None,
     name: str = "folder",
+    box_path: str | Path | None = None,
 ) -> FolderSource | None:
     """The photos of a second tag file, for validation. Arguments as in `FolderSource`.
 
@@ -98,13 +106,14 @@ def validation_source(
         mask_folder: of true masks, or None.
         split: name of these photos in results; None: "val".
         name: of the data set, in results.
+        box_path: of boxes, or None.
 
     Returns:
         The source, or None.
     """
     if tag_file is None:
         return None
-    return FolderSource(root, tag_file, classes, mask_folder, split or "val", name)
+    return FolderSource(root, tag_file, classes, mask_folder, split or "val", name, box_path)
 
 
 def _photo(files: NamedFiles, tag_file: Path, row: TagRow) -> Found:

@@ -13,36 +13,30 @@ Shapes: N images, C foreground classes.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from oaa_pl.data.box_files import BoxFiles, NamedBox, box_faults
+from oaa_pl.data.box_files import BoxFiles
+from oaa_pl.data.boxed_source import BoxedSource, BoxRules
 from oaa_pl.data.folder import find_mask
 from oaa_pl.data.photo_files import Found, NamedFiles, image_id, list_photos
-from oaa_pl.data.source import FileSource
 from oaa_pl.data.tags import to_labels
 from oaa_pl.errors import (
     BadTagFileError,
     ConfigError,
     EmptySplitError,
-    MissingInputError,
     MissingSplitError,
     UnknownClassError,
     first_few,
 )
 from oaa_pl.files.home import expanded_path
-from oaa_pl.files.image import read_header
 from oaa_pl.names import as_classes, class_fault
 
 __all__ = [
     "ImagenetSource",
     "TaggedPhoto",
     "box_files_of",
-    "of_another_class",
     "tagged_photos",
     "validation_source",
 ]
@@ -58,7 +52,7 @@ class TaggedPhoto(NamedTuple):
     category: str
 
 
-class ImagenetSource(FileSource):
+class ImagenetSource(BoxedSource):
     """One split in ImageNet's layout.
 
     Args:
@@ -78,6 +72,8 @@ class ImagenetSource(FileSource):
         MissingInputError: if `box_path` is given and does not exist.
         BadImageError: if a photo is empty or in an unknown format.
     """
+
+    box_rules = BoxRules(sized=False)  # some of the published sizes are wrong
 
     def __init__(
         self,
@@ -104,8 +100,7 @@ class ImagenetSource(FileSource):
         if fault := class_fault(chosen):
             raise ConfigError(f"{folder}: {fault} (data.classes=[...])")
         ids = [image_id(photo.name) for photo in kept]
-        self._boxes = box_files_of(root, split, box_path)
-        self.has_boxes = self._boxes is not None
+        self.box_files = box_files_of(root, split, box_path)
         masks = None
         if mask_folder is not None:
             files = NamedFiles(expanded_path(mask_folder), (".png",))
@@ -115,32 +110,6 @@ class ImagenetSource(FileSource):
             ]
         labels = to_labels([[photo.category] for photo in kept], chosen)
         super().__init__(name, split, chosen, ids, labels, [one.path for one in kept], masks)
-
-    def boxes(self, index: int) -> dict[int, NDArray[np.int64]]:
-        """The true boxes of an image, of its one class.
-
-        Args:
-            index: in 0..N-1.
-
-        Returns:
-            The class 0..C-1 to its boxes (x0, y0, x1, y1), (N, 4).
-
-        Raises:
-            MissingInputError: if the data set has no boxes.
-            BadTagFileError: if the image has none, one cannot be read, leaves its photo, or is of
-                another class than the image.
-        """
-        if self._boxes is None:
-            raise MissingInputError(f"{self.name}/{self.split} has no boxes: give data.box_path")
-        path = self.photo_path(index)
-        found = self._boxes.of(path)
-        place = int(np.flatnonzero(self.labels[index])[0])
-        faults = [*of_another_class(found, self.classes[place]), *box_faults(
-            found, read_header(path).size
-        )]  # fmt: skip
-        if faults:
-            raise BadTagFileError(faults[0])
-        return {place: np.array([box.ends for box in found], np.int64)}
 
 
 def validation_source(
@@ -164,21 +133,6 @@ def validation_source(
     return (
         None if split is None else ImagenetSource(root, split, classes, box_path, mask_folder, name)
     )
-
-
-def of_another_class(boxes: Sequence[NamedBox], category: str) -> Iterator[str]:
-    """Boxes of another class than their image's, one line each.
-
-    Args:
-        boxes: of one image.
-        category: the image's class.
-    """
-    for box in boxes:
-        if box.category not in ("", category):
-            yield (
-                f"{box.where}: a box is of {box.category!r}, but its image is of {category!r}: "
-                "move the photo, or correct the box"
-            )
 
 
 def tagged_photos(root: str | Path, split: str) -> tuple[Path, list[TaggedPhoto]]:
@@ -214,7 +168,9 @@ def tagged_photos(root: str | Path, split: str) -> tuple[Path, list[TaggedPhoto]
                 f"({flat[0].name}): move them, or add LOC_{split}_solution.csv"
             )
         table = BoxFiles(solution).table
-        named = {name: boxes[0].category for name, boxes in table.items()}
+        if table.faults:
+            raise BadTagFileError(table.faults[0])
+        named = {name: boxes[0].category for name, boxes in table.boxes.items()}
     found = []
     for path in photos:
         name = path.relative_to(folder).as_posix()

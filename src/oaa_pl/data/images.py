@@ -12,12 +12,13 @@ from PIL import Image
 from oaa_pl.data.masks import check_mask, read_mask
 from oaa_pl.data.photo_files import PHOTO_SUFFIXES, find_photo, image_id, list_photos
 from oaa_pl.data.tones import to_eight_bits
-from oaa_pl.errors import BadImageError, OaaError
+from oaa_pl.errors import BadImageError, MissingImageError, OaaError
 from oaa_pl.files import unreadable
 from oaa_pl.files.image import load_upright, read_header
 
 __all__ = [
     "PHOTO_SUFFIXES",
+    "PhotoSizes",
     "as_rgb",
     "check_mask",
     "find_photo",
@@ -43,6 +44,33 @@ def photo_size(path: Path) -> tuple[int, int]:
         BadImageError: if it is empty or in an unknown format.
     """
     return read_header(path).size
+
+
+class PhotoSizes:
+    """Image id to the upright size (H, W) of its photo, from its header.
+
+    Args:
+        folder: of the photos, and of folders with photos.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        photos = list_photos(folder)
+        self._paths = {image_id(str(path.relative_to(folder))): path for path in photos}
+
+    def __call__(self, name: str) -> tuple[int, int]:
+        """The size of one photo.
+
+        Raises:
+            MissingImageError: if the folder has no photo of this id.
+            BadImageError: if it is empty or in an unknown format.
+        """
+        if name not in self._paths:
+            raise MissingImageError(
+                f"photos={self._folder} has no photo of the image {name!r}: give the folder of the "
+                "photos"
+            )
+        return photo_size(self._paths[name])
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:

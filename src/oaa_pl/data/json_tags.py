@@ -4,13 +4,13 @@ See `oaa_pl.data.exports` for the forms.
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
 
+from oaa_pl.data.label_studio import local_path, tags_of_task
 from oaa_pl.errors import BadTagFileError
+from oaa_pl.files.json_text import parse_json
 
 __all__ = ["IMAGE_KEYS", "TAG_KEYS", "Entry", "entries_of_json", "names_of"]
 
@@ -18,8 +18,6 @@ IMAGE_KEYS = ("image", "file_name", "filename", "img", "photo")
 """Names under which exports have the image's name."""
 TAG_KEYS = ("tags", "labels", "label", "choice", "choices", "classes", "class")
 """Names under which exports have an image's tags."""
-
-_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # Label Studio's prefix of an uploaded file
 
 
 class Entry(NamedTuple):
@@ -46,30 +44,48 @@ def entries_of_json(path: Path, text: str) -> Iterator[Entry]:
     Raises:
         BadTagFileError: if it is not JSON, or it is in no known form.
     """
+    content = _parsed(path, text)
+    if isinstance(content, dict) and {"images", "annotations"} & set(content):
+        raise BadTagFileError(f"{path} is a COCO file: give it to data=coco")
+    if isinstance(content, dict) and isinstance(content.get("labels"), dict):
+        yield from _of_fiftyone(path, content)
+    elif isinstance(content, dict) and not _is_record(content):
+        for number, (name, tags) in enumerate(content.items(), 1):
+            yield Entry(number, name, names_of(path, number, tags))
+    elif isinstance(content, dict | list):
+        records = content if isinstance(content, list) else [content]
+        for number, record in enumerate(records, 1):
+            yield _of_record(path, number, record)
+    else:
+        raise BadTagFileError(
+            f"{path} has {type(content).__name__}, expected a list of images with tags, or an "
+            "object of images"
+        )
+
+
+def _parsed(path: Path, text: str) -> Any:
+    """The content of JSON, or the list of the lines of JSON Lines."""
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except json.JSONDecodeError as error:
         lines = [line for line in text.split("\n") if line.strip()]
         try:
-            content = [json.loads(line) for line in lines] if len(lines) > 1 else None
-        except (ValueError, RecursionError):
+            content = [parse_json(line) for line in lines] if len(lines) > 1 else None
+        except ValueError:
             content = None
         if content is None:
             raise BadTagFileError(
                 f"{path}:{error.lineno}: is not JSON ({error.msg}): export it again"
             ) from error
-    except RecursionError as error:
-        raise BadTagFileError(f"{path}: is nested too deeply for a tag file") from error
-    if isinstance(content, dict) and {"images", "annotations"} & set(content):
-        raise BadTagFileError(f"{path} is a COCO file: give it to data=coco")
-    if isinstance(content, dict) and isinstance(content.get("labels"), dict):
-        yield from _of_fiftyone(path, content)
-    elif isinstance(content, dict):
-        for number, (name, tags) in enumerate(content.items(), 1):
-            yield Entry(number, name, names_of(path, number, tags))
-    else:
-        for number, record in enumerate(content, 1):
-            yield _of_record(path, number, record)
+    except ValueError as error:
+        raise BadTagFileError(f"{path}: {error}") from error
+    return content
+
+
+def _is_record(content: dict[str, Any]) -> bool:
+    """Whether an object is one image, as a file of JSON Lines with one line has."""
+    image = next((content[key] for key in IMAGE_KEYS if key in content), None)
+    return isinstance(image, str) and any(key in content for key in TAG_KEYS)
 
 
 def _of_fiftyone(path: Path, content: dict[str, Any]) -> Iterator[Entry]:
@@ -96,11 +112,10 @@ def _of_record(path: Path, number: int, record: object) -> Entry:
         raise BadTagFileError(
             f"{path}:{number}: expected an object with image and tags, got {record!r}"
         )
-    if isinstance(record.get("data"), dict):  # Label Studio
-        image = next((v for k, v in record["data"].items() if k in IMAGE_KEYS), None)
-        rounds = record.get("annotations") or record.get("completions") or []
-        results = [result for one in rounds[:1] for result in one.get("result", [])]
-        tags: object = [tag for one in results for tag in one.get("value", {}).get("choices", [])]
+    task = record.get("data")
+    if isinstance(task, dict):
+        tags: object = tags_of_task(path, number, record)
+        image = next((task[key] for key in task if key in IMAGE_KEYS), None)
     else:
         image = next((record[key] for key in IMAGE_KEYS if key in record), None)
         tags = next((record[key] for key in TAG_KEYS if key in record), [])
@@ -109,7 +124,13 @@ def _of_record(path: Path, number: int, record: object) -> Entry:
             f"{path}:{number}: has no name of an image (keys: {', '.join(map(str, record))}): "
             "write it as `image`"
         )
-    return Entry(number, _local(image), names_of(path, number, tags))
+    try:
+        local = local_path(image)
+    except ValueError as error:
+        raise BadTagFileError(
+            f"{path}:{number}: {image!r} cannot be read as an address ({error})"
+        ) from error
+    return Entry(number, local, names_of(path, number, tags))
 
 
 def names_of(path: Path, number: int, tags: object) -> tuple[str, ...]:
@@ -140,13 +161,3 @@ def names_of(path: Path, number: int, tags: object) -> tuple[str, ...]:
         else:
             raise BadTagFileError(f"{path}:{number}: tags must be names, got {tag!r}")
     return tuple(dict.fromkeys(found))
-
-
-def _local(image: str) -> str:
-    """The path of a photo without the server or upload folder of a tool."""
-    parts = urlsplit(image)
-    if query := parse_qs(parts.query).get("d"):  # Label Studio's local storage
-        return query[0].lstrip("/")
-    if parts.scheme in ("http", "https", "s3", "gs") or image.startswith("/data/upload/"):
-        return _UPLOAD.sub("", Path(unquote(parts.path)).name, count=1)
-    return image

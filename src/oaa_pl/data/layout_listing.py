@@ -3,27 +3,28 @@
 Shapes: N images, C foreground classes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oaa_pl.data.box_files import BoxFiles, NamedBox, box_faults
+from oaa_pl.data.box_files import BoxFiles
+from oaa_pl.data.boxed_source import BoxRules, Photo, listed_box_faults, unused_boxes
 from oaa_pl.data.coco import annotations_of, photos_of, require_size, without_photo
+from oaa_pl.data.coco_boxes import outside
 from oaa_pl.data.coco_json import Coco, examine, read_json
 from oaa_pl.data.coco_masks import draw_mask
 from oaa_pl.data.folder import find_mask
-from oaa_pl.data.imagenet import TaggedPhoto, box_files_of, of_another_class, tagged_photos
+from oaa_pl.data.imagenet import ImagenetSource, box_files_of, tagged_photos
 from oaa_pl.data.listing import Listed, Listing
 from oaa_pl.data.photo_files import Found, NamedFiles, image_id
 from oaa_pl.errors import OaaError, first_few
 from oaa_pl.files.home import expanded_path
-from oaa_pl.files.image import read_header
-from oaa_pl.names import as_classes, same_text
+from oaa_pl.names import as_classes
 
-__all__ = ["of_coco", "of_imagenet"]
+__all__ = ["add_box_faults", "of_coco", "of_imagenet"]
 
 
 def of_coco(
@@ -74,6 +75,7 @@ def of_coco(
             listing.faults.append(without_photo(path, image, file, folder))
         elif found is not None and coco.objects[image]:
             listing.images.append(_coco_image(coco, image, found, path, listing.classes))
+            listing.faults += outside(coco.objects[image], coco.sizes[image], str(path))
         elif found is not None:
             listing.unused.append(found.path)
     if unused:
@@ -157,38 +159,30 @@ def of_imagenet(
     except OaaError as error:
         listing.faults.append(str(error))
     else:
-        listing.faults += [] if files is None else _box_faults(files, kept)
+        if files is not None:
+            add_box_faults(listing, files, ImagenetSource.box_rules)
+            listing.faults += unused_boxes(files, _photos(listing))
     return listing
 
 
-def _box_faults(files: BoxFiles, photos: list[TaggedPhoto]) -> Iterator[str]:
-    """Every fault of the boxes of a split, one line each."""
-    found: dict[str, list[NamedBox]] = {}
-    if not files.path.is_dir():
-        found, faults = files.rows
-        yield from faults
-        known = {same_text(image_id(photo.path.name)) for photo in photos}
-        # A line that cannot be read has no boxes; it is not missing as well.
-        extra = [name for name, boxes in found.items() if boxes and same_text(name) not in known]
-        if extra:
-            yield (
-                f"{files.path} has boxes of {len(extra)} images that have no photo "
-                f"({first_few(extra)}): add the photos, or remove the lines"
-            )
-    for photo in photos:
-        try:
-            boxes = (
-                files.of(photo.path) if files.path.is_dir() else found[image_id(photo.path.name)]
-            )
-        except KeyError:
-            yield f"{files.path} has no box of image {image_id(photo.path.name)!r}: add its line"
-            continue
-        except OaaError as error:
-            yield str(error)
-            continue
-        yield from of_another_class(boxes, photo.category)
-        try:
-            size = read_header(photo.path).size
-        except OaaError:
-            continue  # a fault of the photo
-        yield from box_faults(boxes, size)
+def add_box_faults(listing: Listing, files: BoxFiles, rules: BoxRules, wanted: bool = True) -> None:
+    """Add every fault of the boxes of a data set to its listing.
+
+    Args:
+        listing: the data set.
+        files: its boxes.
+        rules: of the layout.
+        wanted: whether the user gave them; otherwise faults are one remark.
+    """
+    faults = list(listed_box_faults(files, _photos(listing), listing.classes, rules))
+    if wanted:
+        listing.faults += faults
+    elif faults:
+        listing.remarks.append(
+            f"{files.path}: {len(faults)} of its boxes have a fault, so that there are no scores "
+            f"with boxes: {faults[0]}"
+        )
+
+
+def _photos(listing: Listing) -> list[Photo]:
+    return [Photo(one.name, one.photo, one.tags) for one in listing.images]

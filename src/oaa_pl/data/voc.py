@@ -3,15 +3,17 @@
 Source: Everingham et al., IJCV 2015, for the layout.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from oaa_pl.data.annotation import tags_from_annotation
+from oaa_pl.data.box_files import BoxFiles
+from oaa_pl.data.boxed_source import BoxedSource, BoxRules
 from oaa_pl.data.photo_files import NamedFiles, image_id
-from oaa_pl.data.source import FileSource
 from oaa_pl.data.subset import draw_fraction
 from oaa_pl.data.tags import TagRow, read_tag_file, tags_from_mask, to_labels
 from oaa_pl.data.voc_folder import find_voc, listed, read_ids
@@ -20,12 +22,15 @@ from oaa_pl.errors import (
     ConfigError,
     MissingImageError,
     MissingSplitError,
+    OaaError,
     UntaggedImageError,
 )
 from oaa_pl.files.home import expanded_path
 from oaa_pl.names import as_classes, class_fault, same_text
 
 __all__ = ["VOC_CLASSES", "VocSource"]
+
+log = logging.getLogger(__name__)
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -36,7 +41,7 @@ VOC_CLASSES = (
 _TAGS = ("masks", "annotations", "file", "none")
 
 
-class VocSource(FileSource):
+class VocSource(BoxedSource):
     """One split of a folder in VOC layout.
 
     Reads `ImageSets/Segmentation/<split>.txt` and `JPEGImages/<id>.jpg`. Masks are opened only for
@@ -55,6 +60,9 @@ class VocSource(FileSource):
         fraction_seed: seed of the draw; a smaller share is part of a larger one.
         mask_folder: below `root`; for train_aug often "SegmentationClassAug".
         name: of the data set, in results.
+        box_path: boxes for scores of localisation: a folder of XML or a CSV, see
+            `oaa_pl.data.box_files`; None: `Annotations`, if it has sound boxes of every image.
+            Boxes of classes that an image is not tagged with are left out.
 
     Raises:
         ConfigError: if `tags` or `fraction` is not one of these values, or class names are
@@ -68,11 +76,13 @@ class VocSource(FileSource):
         UnknownClassError: if a tag is not in `classes`.
         BadTagFileError: if the tag file or an annotation cannot be read, or the tag file has two
             rows for one image.
+        MissingInputError: if `box_path` is given and does not exist.
         MissingMaskError: for tags="masks", if an image has no mask.
         BadMaskError: for tags="masks", if a mask's size or its ids are wrong.
     """
 
     some_hidden = True  # objects that are marked difficult
+    box_rules = BoxRules(first=1, only_tagged=True)  # a mask may hide an object
 
     def __init__(
         self,
@@ -85,6 +95,7 @@ class VocSource(FileSource):
         fraction_seed: int = 0,
         mask_folder: str = "SegmentationClass",
         name: str = "voc12",
+        box_path: str | Path | None = None,
     ) -> None:
         root = find_voc(Path(root)) or expanded_path(root)
         names = as_classes(classes) or VOC_CLASSES
@@ -112,6 +123,23 @@ class VocSource(FileSource):
             name, split, names, ids, labels, photos, masks if has_masks else None,
             tagged=tags != "none",
         )  # fmt: skip
+        self._boxes_given = box_path is not None
+        if box_path is not None:
+            self.box_files = BoxFiles(expanded_path(box_path))
+        elif tags != "none" and (root / "Annotations").is_dir():
+            self.box_files = BoxFiles(root / "Annotations")
+
+    @cached_property
+    def has_boxes(self) -> bool:  # opens every XML, once
+        """Whether `boxes` can be called: for the default path, whether all are sound."""
+        if self.box_files is None or self._boxes_given:
+            return self.box_files is not None
+        try:
+            found = [self.boxes(index) for index in range(len(self.ids))]
+        except OaaError as error:
+            log.warning("%s/%s has no scores with boxes: %s", self.name, self.split, error)
+            return False
+        return any(found)
 
 
 def _read_split(root: Path, split: str) -> list[str]:

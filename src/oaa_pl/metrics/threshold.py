@@ -162,6 +162,13 @@ class HeldOutThreshold:
         self._halves[self._count % 2].update(attention, categories, truth)
         self._count += 1
 
+    def merge(self, later: "HeldOutThreshold") -> None:
+        """Add the counts of later images, as if they had been counted here."""
+        halves = later._halves[::-1] if self._count % 2 else later._halves
+        for mine, its in zip(self._halves, halves, strict=True):
+            mine.histogram += its.histogram
+        self._count += later._count
+
     def curve(self) -> Curve:
         """The scores of all images at every threshold: the best one is an oracle's."""
         first, second = (half.histogram for half in self._halves)

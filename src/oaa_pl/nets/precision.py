@@ -36,8 +36,12 @@ class Precision:
         """Whether convolutions are computed in bfloat16."""
         return torch.bfloat16 in (self.weights, self.lower)
 
-    def in_training(self, device: str) -> "Precision":
-        """The precision that a training really has on a device.
+    def on(self, device: str) -> "Precision":
+        """What this precision is on a device, in a training and after it.
+
+        16-mixed on a CPU is 32-true: float16's loss scaling needs a GPU, and float32 has every
+        value that float16 has. Lightning would use bf16-mixed, which has fewer digits than float16
+        and is slow on many CPUs.
 
         Args:
             device: "cpu", "cuda" or "mps".
@@ -50,18 +54,15 @@ class Precision:
                 f"trainer.precision={self.name} needs float64, which Apple's GPUs do not have; use "
                 "trainer=cpu, or trainer.precision=32-true"
             )
-        # Lightning does the same, with a warning: float16's loss scaling needs a GPU.
-        return _KNOWN["bf16-mixed"] if device == "cpu" and self.name == "16-mixed" else self
+        return _KNOWN["32-true"] if device == "cpu" and self.name == "16-mixed" else self
 
     def autocast(self, device: str) -> AbstractContextManager[object]:
         """The context for the forward pass of a trained network.
 
-        No autocast for 16-mixed on a CPU: float32 has every value that float16 has.
-
         Args:
             device: "cpu", "cuda" or "mps".
         """
-        lower = None if device == "cpu" and self.lower == torch.float16 else self.lower
+        lower = self.on(device).lower
         return torch.autocast(device, lower or torch.bfloat16, enabled=lower is not None)
 
 

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from oaa_pl.errors import OutputError, RunMismatchError
 from oaa_pl.files.atomic import sweep
+from oaa_pl.files.json_text import parse_json
 from oaa_pl.files.lock import WriterLock
 from oaa_pl.runs.difference import first_difference
 from oaa_pl.runs.inputs import digest_of
@@ -89,6 +90,8 @@ class Manifest:
             else:
                 self._file.write(_line(entry))
             self._file.flush()
+        except OutputError:  # it names the file
+            raise
         except OSError as error:
             raise OutputError(
                 f"{self.path} cannot be written ({error.strerror}); free disk space, or choose "
@@ -126,10 +129,10 @@ class Manifest:
         if lines and not lines[-1].endswith(b"\n"):
             lines.pop()  # the line that a killed process was just writing
         try:
-            header, *entries = map(json.loads, lines)
+            header, *entries = map(parse_json, lines)
             made, settings = header["format"], header["settings"]
             if made == _FORMAT:
-                self.entries = {one["photo"]: one for one in entries if one["files"]["mask"]}
+                self.entries = {one["photo"]: one for one in map(_sound, entries)}
         except (ValueError, KeyError, TypeError) as error:
             raise RunMismatchError(
                 f"{self.path} is damaged ({error!r}); remove it to predict every photo again"
@@ -144,6 +147,22 @@ class Manifest:
                 f"{self.folder} has predictions made with {different}; choose another folder "
                 "(predict.output=...), or remove this one to predict every photo again"
             )
+
+
+def _sound(entry: Entry) -> Entry:
+    """A photo's line; raises KeyError or TypeError if it lacks what later readers use."""
+    names = {"photo": str, "sha256": str, "width": int, "height": int, "files": dict}
+    for name, kind in {**names, "classes": dict}.items():
+        if not isinstance(entry[name], kind):
+            raise TypeError(f"{name}: {entry[name]!r}")
+    entry["files"]["mask"]  # raises KeyError
+    for file in entry["files"].values():
+        if not isinstance(file["path"], str) or not isinstance(file["sha256"], str):
+            raise TypeError(f"files: {file!r}")
+    for found in entry["classes"].values():
+        if not all(isinstance(found[key], int | float) for key in ("id", "pixels", "confidence")):
+            raise TypeError(f"classes: {found!r}")
+    return entry
 
 
 def _line(content: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ Shapes: H x W pixels of a photo; C foreground classes.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -59,10 +60,7 @@ class Predictor:
     """
 
     def __init__(
-        self,
-        segmenter: "RefinedSegmenter",
-        classes: Sequence[str],
-        batch_size: int | None = None,
+        self, segmenter: "RefinedSegmenter", classes: Sequence[str], batch_size: int | None = None
     ) -> None:
         if batch_size is None:
             batch_size = _BATCH.get(segmenter.segment.device.type, _BATCH_OF_GPU)
@@ -103,7 +101,7 @@ class Predictor:
             scales: input scales, each above 0, whose answers are averaged.
             flip: whether to average with the mirrored photo.
             crf: "none", or "release" for the authors' dense CRF (`pip install 'oaa_pl[crf]'`).
-            device: "cpu", "cuda" or "auto". If recorded: that of the training, or the CPU.
+            device: "cpu", "cuda", "mps" or "auto". If recorded: that of the training, or the CPU.
             tile: longest side in pixels of what the network gets at once. A larger input is cut
                 into overlapping tiles, which bounds memory; None: never.
             batch_size: photos in memory at a time; None: 1 on a CPU, else 8.
@@ -120,9 +118,10 @@ class Predictor:
         from oaa_pl.config.recipe import plain
         from oaa_pl.files.home import expanded_path
         from oaa_pl.prediction.recorded import recorded_segmenter
-        from oaa_pl.prediction.views import require_device, seen
+        from oaa_pl.prediction.views import seen
         from oaa_pl.runs.recorded import require_known
         from oaa_pl.stages.views import views_of
+        from oaa_pl.training.device import require_device
 
         path = expanded_path(os.fspath(folder))
         checkpoint = path / LAST if path.is_dir() else path
@@ -176,8 +175,8 @@ class Predictor:
         from oaa_pl.stages.configured import Configured
         from oaa_pl.stages.trained import refined_segmenter
 
-        segmenting = Configured(cfg).segmenting
-        segmenter = refined_segmenter(segmenting, checkpoint, len(classes), tile)
+        segmenting = replace(Configured(cfg).segmenting, tile=tile)
+        segmenter = refined_segmenter(segmenting, checkpoint, len(classes))
         return cls(segmenter, classes, batch_size)
 
     @overload

@@ -1,6 +1,5 @@
 """A trained segmenter as its folder records it, which may come from a stranger."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from omegaconf import DictConfig
 
 from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.errors import ConfigError, MissingInputError
+from oaa_pl.files.json_text import parse_json
 from oaa_pl.runs.recorded import recorded_classes, recorded_config
 
 __all__ = ["RecordedSegmenter", "recorded_segmenter"]
@@ -50,7 +50,7 @@ def _is_segmenter(folder: Path) -> bool:
     """Whether a stage's folder says that a segmenter was trained in it, wherever it is now."""
     path = folder / "stage.json"
     try:
-        return "segmenter" in json.loads(path.read_text(encoding="utf-8"))["made_from"]
+        return "segmenter" in parse_json(path.read_text(encoding="utf-8"))["made_from"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MissingInputError(
             f"{path} does not say what was trained ({error!r}); it belongs beside {LAST}"

@@ -84,6 +84,7 @@ def segment_folder(
 
     Raises:
         MissingInputError: if the folder of photos does not exist.
+        ConfigError: if the output is the folder of the photos.
         BadImageError: if not one file could be read.
         RunMismatchError: if the output has predictions made with other settings.
         StoreError: if another process writes the output.
@@ -92,6 +93,10 @@ def segment_folder(
     """
     if not photos.is_dir():
         raise MissingInputError(f"predict.photos: {photos} is not a folder")
+    if photos.resolve() == output.resolve():
+        raise ConfigError(
+            f"predict.output is the folder of the photos, {photos}: give another, or a folder in it"
+        )
     wanted = wanted or Wanted()
     manifest = Manifest(output, settings, predictor.classes)
     files = list(files_below(photos, output.resolve()))

@@ -7,7 +7,6 @@ the training is refused, never silently dropped.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from oaa_pl.config.compose import overridden
@@ -15,13 +14,11 @@ from oaa_pl.config.recipe import plain
 from oaa_pl.errors import ConfigError
 from oaa_pl.nets.precision import precision_of
 from oaa_pl.stages.views import VIEWS, views_of
+from oaa_pl.training.device import device_of, require_device
 from oaa_pl.training.precision import AUTO
 
-__all__ = ["looked_at", "require_device", "seen"]
+__all__ = ["looked_at", "seen"]
 
-_DEVICES = ("cpu", "gpu", "cuda", "auto")
-# How a user chooses a CPU, by the name of the value.
-_CPU = {"trainer.accelerator": "trainer=cpu", "device": "device='cpu'"}
 # What is trained into a network: another value on the command line would have no effect.
 _TRAINED = (
     "net", "attention", "data.input_size", "data.crop_size", "data.segmenter_side", "data.classes",
@@ -42,7 +39,9 @@ def seen(
         crf: a CRF in place of the recorded one; None: the recorded one.
         trainer: accelerator, devices and precision in place of the recorded ones.
     """
-    changes: list[dict[str, Any]] = [{"evaluate": dict(views)}, {"trainer": dict(trainer or {})}]
+    # The GPUs of its training mean nothing here: the machine may be another.
+    device = {"devices": 1, **(trainer or {})}
+    changes: list[dict[str, Any]] = [{"evaluate": dict(views)}, {"trainer": device}]
     if crf is not None:
         changes += [{"crf": None}, {"crf": crf}]
     elif recorded.get("crf") is None:
@@ -83,26 +82,6 @@ def _names(part: str, keys: Sequence[str]) -> bool:
     return any(key == part or key.startswith(f"{part}.") for key in keys)
 
 
-def require_device(accelerator: object, called: str = "trainer.accelerator") -> None:
-    """Refuse a kind of device that is not known, or not in this machine.
-
-    Args:
-        accelerator: "cpu", "gpu", "cuda" or "auto".
-        called: the name of the value in an error.
-
-    Raises:
-        ConfigError: if it is another one, or needs a GPU that this machine lacks.
-    """
-    if accelerator not in _DEVICES:
-        raise ConfigError(
-            f"{called} must be one of {', '.join(_DEVICES)} here, got {accelerator!r}"
-        )
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise ConfigError(
-            f"{called}={accelerator}: this machine has no CUDA GPU; say {_CPU[called]}"
-        )
-
-
 def _require_places(trainer: DictConfig, keys: Sequence[str]) -> None:
     """Refuse devices that one photo cannot be segmented on."""
     accelerator, devices, precision = trainer.accelerator, trainer.devices, trainer.precision
@@ -116,12 +95,7 @@ def _require_places(trainer: DictConfig, keys: Sequence[str]) -> None:
             f"trainer.devices={number}: photos are segmented on one device; say 1, or the GPU's "
             "place as in [0]"
         )
-    if isinstance(number, list) and accelerator != "cpu" and torch.cuda.is_available():
-        if not 0 <= number[0] < torch.cuda.device_count():
-            raise ConfigError(
-                f"trainer.devices={number}: this machine has {torch.cuda.device_count()} GPUs"
-            )
-        torch.cuda.set_device(number[0])
+    device_of({"accelerator": accelerator, "devices": number})
 
 
 def _is_one_place(devices: object) -> bool:

@@ -1,7 +1,7 @@
 """Make proxy labels, image by image: read maps and background cue, write PNGs.
 
-Kept free of torch imports: `LabelMaker` is pickled into each process of a `proxy.pool`, and all of
-them map the same store.
+Kept free of torch imports: `LabelMaker` is pickled into worker processes, and all of them map the
+same store.
 
 Shapes: H x W pixels of a photo; K present classes.
 """

@@ -1,6 +1,5 @@
 """The configuration that a stage's folder records. The author of the folder may be unknown."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 from oaa_pl.config.compose import overridden
 from oaa_pl.errors import ConfigError, MissingInputError
 from oaa_pl.files.installed import root_of
+from oaa_pl.files.json_text import parse_json
 from oaa_pl.modules.targets import require_known_targets
+from oaa_pl.names import class_fault
 from oaa_pl.runs.renamed import today
 
 __all__ = ["recorded_classes", "recorded_config", "require_known"]
@@ -61,9 +62,12 @@ def recorded_classes(folder: Path) -> tuple[str, ...]:
     """
     path = folder / "stage.json"
     try:
-        return tuple(map(str, json.loads(path.read_text(encoding="utf-8"))["classes"]))
+        classes = tuple(map(str, parse_json(path.read_text(encoding="utf-8"))["classes"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MissingInputError(f"{path} does not name the classes ({error!r})") from error
+    if fault := class_fault(classes):
+        raise MissingInputError(f"{path} does not name the classes: {fault}")
+    return classes
 
 
 def require_known(node: DictConfig, recorded: Path, allow: Sequence[str] = ()) -> None:

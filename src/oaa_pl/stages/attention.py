@@ -6,20 +6,18 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from typing_extensions import override
 
-from oaa_pl.callbacks.progress import bar
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.config.sources import maps_of
 from oaa_pl.data.source import Source, fingerprint
 from oaa_pl.errors import ConfigError
-from oaa_pl.metrics import HeldOutThreshold, SegmentationScore
-from oaa_pl.metrics.threshold import cut, require_threshold
+from oaa_pl.metrics.threshold import require_threshold
 from oaa_pl.nets.trunk import trunk_stride
-from oaa_pl.proxy.resize import to_photo
 from oaa_pl.report.results import Row
 from oaa_pl.runs.record import StageRecord, read_key, write_json
+from oaa_pl.stages.counters import StoreCounter
+from oaa_pl.stages.counting import counted
 from oaa_pl.stages.export import export
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained_stage import TrainedStage
@@ -79,20 +77,12 @@ class Maps(Stage):
     def measure(self, truth: Source) -> list[Row]:
         """Maps against masks at the fixed threshold and at all others; the best is an oracle."""
         reader = maps_of(truth, self.folder)
+        added = self.metrics.begin(self.result, len(truth.classes) + 1)
         threshold = require_threshold(self.threshold)
-        ids = len(truth.classes) + 1
-        metric, fixed = HeldOutThreshold(ids), SegmentationScore(ids)
-        added = self.metrics.begin(self.result, ids)
-        with bar(len(truth.ids), f"evaluate attention {self.method}") as progress:
-            for index in range(len(truth.ids)):
-                mask = truth.mask(index)
-                categories, attention = reader.maps(index)
-                whole = to_photo(attention, (mask.shape[0], mask.shape[1]))
-                shown = torch.from_numpy(whole), torch.from_numpy(categories)
-                metric.update(*shown, torch.from_numpy(mask))
-                fixed.update(cut(*shown, threshold), torch.from_numpy(mask))
-                added.update(*shown, torch.from_numpy(mask).long())
-                progress.update(1)
+        counter = StoreCounter(truth, reader, threshold, added.update if added else None)
+        metric, fixed = counted(
+            counter, len(truth.ids), f"evaluate attention {self.method}", self.counted_by
+        )
         curve = metric.curve()
         points = {key: value.tolist() for key, value in curve._asdict().items()}
         write_json(self.folder / "curve.json", points)

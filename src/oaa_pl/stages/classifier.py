@@ -56,6 +56,7 @@ class ClassifierStage(TrainedStage):
         keep_empty: whether a map with no positive value can be accepted.
         fallback: what a pair gets that no epoch accepted: "final_model" or "last_epoch".
         threshold: attention below it is background on a dashboard's pictures, in [0, 1].
+        writer_thread: whether a thread writes the maps; None: with a GPU.
         watched: photos whose maps are kept after each epoch; it changes nothing else.
     """
 
@@ -71,6 +72,7 @@ class ClassifierStage(TrainedStage):
     keep_empty: bool = False
     fallback: str = "final_model"
     threshold: float = 0.3
+    writer_thread: bool | None = None
     watched: int = 0
 
     def __post_init__(self) -> None:
@@ -135,12 +137,10 @@ class ClassifierStage(TrainedStage):
             raise ConfigError("classifier.fallback=last_epoch needs classifier.epochs, not steps")
         return AttentionAccumulation(
             {method: self._opener(method) for method in self.fusions},
-            gate=self.gate(),
-            to_attention=self.attention(),
-            first_epoch=self.first_epoch,
-            keep_empty=self.keep_empty,
-            fill_in_epoch=int(epochs) - 1 if last else None,
-        )
+            gate=self.gate(), to_attention=self.attention(),
+            first_epoch=self.first_epoch, keep_empty=self.keep_empty,
+            fill_in_epoch=int(epochs) - 1 if last else None, writer_thread=self.writer_thread,
+        )  # fmt: skip
 
     @override
     def callbacks(self) -> list[Callback]:

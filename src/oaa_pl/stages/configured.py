@@ -3,31 +3,32 @@
 Only this file and `pipeline.py` know the keys of the configuration. A stage is given its parts.
 """
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from oaa_pl.config.compose import compose_group, in_sweep, overridden, variant
+from oaa_pl.config.compose import compose_group, in_sweep, overridden
 from oaa_pl.config.fusions import fusion_labels
 from oaa_pl.config.recipe import Recipe
-from oaa_pl.config.segmenter import changes_for_segmenters, network_of_segmenters
+from oaa_pl.config.segmenter import changes_for_segmenters
 from oaa_pl.config.sources import require_values
 from oaa_pl.errors import ConfigError
 from oaa_pl.metrics import require_threshold
+from oaa_pl.parallel.fan_out import FanOut
 from oaa_pl.runs.folders import Run
+from oaa_pl.runs.named import run_of
 from oaa_pl.stages.integral import Loss
 from oaa_pl.stages.metrics import AddedMetrics
 from oaa_pl.stages.parts import Data, Network
 from oaa_pl.stages.trained import Segmenting
-from oaa_pl.stages.views import MapViews, map_views_of, views_of
+from oaa_pl.stages.views import MapViews, map_views_of, tile_of, views_of
 from oaa_pl.training.length import Length
 from oaa_pl.training.loggers import BLANKS, named_nodes
 from oaa_pl.training.trainer_plan import TrainerPlan
 
-__all__ = ["Configured", "run_of"]
+__all__ = ["Configured"]
 
 
 class Configured:
@@ -138,6 +139,15 @@ class Configured:
         }
 
     @property
+    def fan_out(self) -> FanOut:
+        """Where work is done that is the same for every photo.
+
+        Raises:
+            ConfigError: if a value is out of range, or a package is not installed.
+        """
+        return FanOut(**self.values.get("parallel", {}))  # the record of an older run has none
+
+    @property
     def fusions(self) -> dict[str, str]:
         """Label of the rule that fuses each accumulated method's maps.
 
@@ -179,6 +189,15 @@ class Configured:
         return views_of(self._cfg)
 
     @property
+    def tile(self) -> int | None:
+        """Longest side in pixels of what a segmenter's network gets at once; None: any.
+
+        Raises:
+            ConfigError: if `evaluate.tile` is out of range.
+        """
+        return tile_of(self._cfg)
+
+    @property
     def map_views(self) -> MapViews:
         """At which scales, mirrored or not, a trained model looks at photos to make its maps.
 
@@ -191,7 +210,9 @@ class Configured:
     def segmenting(self) -> Segmenting:
         """How a trained segmenter looks at photos."""
         parts = self.of_segmenter
-        return Segmenting(parts.network("segmenter"), self.trainer, parts.views, self.recipe("crf"))
+        return Segmenting(
+            parts.network("segmenter"), self.trainer, parts.views, self.recipe("crf"), self.tile
+        )
 
     @property
     def metrics(self) -> AddedMetrics:
@@ -219,20 +240,3 @@ class Configured:
         """
         for key in ("crf", "label.crf"):
             self.recipe(key)()
-
-
-def run_of(values: Mapping[str, Any]) -> Run:
-    """Folders of the run that a configuration names; its data set need not be given.
-
-    Args:
-        values: the configuration, composed or as plain values.
-
-    Raises:
-        ConfigError: if the seed is not a number that every generator takes.
-    """
-    segmenter, crf = values["segmenter"], str(values["crf"]["_target_"])
-    net = network_of_segmenters(segmenter)
-    return Run.named(
-        Path(values["runs"]), values["name"], values["seed"], variant=variant(),
-        net=net, share=segmenter["fraction"], crf=not crf.endswith(".no_crf"),
-    )  # fmt: skip

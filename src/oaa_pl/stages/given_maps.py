@@ -8,17 +8,11 @@ Shapes: K maps of h x w cells; H x W pixels; C foreground classes.
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from oaa_pl.callbacks.progress import bar
-from oaa_pl.data.boxed import boxes_of
-from oaa_pl.data.images import check_mask, photo_size, read_mask
 from oaa_pl.data.source import Source
 from oaa_pl.errors import ConfigError, MissingInputError, StoreError, first_few
 from oaa_pl.metrics import (
@@ -29,18 +23,15 @@ from oaa_pl.metrics import (
     PixelAveragePrecision,
     SegmentationScore,
     activation,
-    cut,
-    resized_box,
 )
-from oaa_pl.proxy.resize import to_photo
-from oaa_pl.store.archives import Found
-from oaa_pl.store.exchange import read_maps
+from oaa_pl.parallel.fan_out import FanOut
+from oaa_pl.stages.counters import LabelCounter, MapCounter
+from oaa_pl.stages.counting import counted
+from oaa_pl.store.map_files import require_number
 
 __all__ = ["GivenScores", "has_any", "score_given"]
 
 log = logging.getLogger(__name__)
-
-_SIDE = 224  # pixels of the square in which the localisation benchmark compares boxes
 
 
 @dataclass
@@ -65,13 +56,16 @@ def has_any(folder: Path, source: Source) -> bool:
     return bool(_with_maps(folder, source) or _with_labels(folder, source))
 
 
-def score_given(folder: Path, source: Source, threshold: float) -> GivenScores:
+def score_given(
+    folder: Path, source: Source, threshold: float, fan_out: FanOut | None = None
+) -> GivenScores:
     """Score the maps or label maps of a folder.
 
     Args:
         folder: has a map or a label map of every image.
         source: the split, with true masks, or with boxes for maps.
         threshold: attention below it is background in scores at a fixed threshold, in [0, 1].
+        fan_out: where the images are counted; None: in this process.
 
     Raises:
         MissingInputError: if an image has neither a map nor a label map, or the split has nothing
@@ -99,21 +93,22 @@ def score_given(folder: Path, source: Source, threshold: float) -> GivenScores:
             f"{source.name}/{source.split} has no true masks"
             f"{'' if labels else ' and no boxes'} to compare {folder} with: give them"
         )
-    return _labels(folder, source) if labels else _maps(folder, source, threshold)
+    counter = LabelCounter(folder, source) if labels else MapCounter(folder, source, threshold)
+    counts = counted(
+        counter, len(source.ids), f"evaluate {folder.name}", fan_out or FanOut(workers=1)
+    )
+    return (_labels if labels else _maps)(folder, source, *counts)
 
 
-def _labels(folder: Path, source: Source) -> GivenScores:
-    ids = len(source.classes) + 1
-    score, edges = SegmentationScore(ids), BoundaryScore(ids)
-    with bar(len(source.ids), f"evaluate {folder.name}") as progress:
-        for index, name in enumerate(source.ids):
-            mask, path = source.mask(index), folder / f"{name}.png"
-            found = read_mask(path)
-            check_mask(found, path, ids - 1, (mask.shape[0], mask.shape[1]))
-            pair = torch.from_numpy(found), torch.from_numpy(mask)
-            score.update(*pair)
-            edges.update(*pair)
-            progress.update(1)
+def _labels(
+    folder: Path, source: Source, score: SegmentationScore, edges: BoundaryScore
+) -> GivenScores:
+    if not score.confusion[:, 1:].any():
+        log.warning(
+            "%s: no label map has a pixel of any class; ids are 1..%d, in the order %s, and 255 is "
+            "no label: see the score `coverage`",
+            folder, len(source.classes), first_few(source.classes),
+        )  # fmt: skip
     return GivenScores("labels", _of_labels(score, edges), score.confusion)
 
 
@@ -124,31 +119,21 @@ def _of_labels(score: SegmentationScore, edges: BoundaryScore) -> dict[str, floa
     return {**found, "m_fp": float(m_fp), "m_fn": float(m_fn)}
 
 
-def _maps(folder: Path, source: Source, threshold: float) -> GivenScores:
-    ids = len(source.classes) + 1
-    held, fixed, edges = HeldOutThreshold(ids), SegmentationScore(ids), BoundaryScore(ids)
-    pixels, boxes = PixelAveragePrecision(), BoxAccuracy()
-    unlike = 0
-    with bar(len(source.ids), f"evaluate {folder.name}") as progress:
-        for index, name in enumerate(source.ids):
-            found = read_maps(folder, name, range(ids - 1))
-            tags = set(np.flatnonzero(source.labels[index]).tolist())
-            unlike += {one.category for one in found} != tags
-            if source.has_masks:
-                mask = torch.from_numpy(source.mask(index))
-                shown = _resized(found, (mask.shape[0], mask.shape[1]))
-                labels = cut(*shown, threshold)
-                held.update(*shown, mask)
-                pixels.update(*shown, mask)
-                fixed.update(labels, mask)
-                edges.update(labels, mask)
-            _compare_boxes(boxes, source, index, found)
-            progress.update(1)
+def _maps(
+    folder: Path,
+    source: Source,
+    held: HeldOutThreshold,
+    fixed: SegmentationScore,
+    edges: BoundaryScore,
+    pixels: PixelAveragePrecision,
+    boxes: BoxAccuracy,
+    unlike: list[int],
+) -> GivenScores:
     if unlike:
         log.warning(
             "%s: the maps of %d of %d images are of other classes than the image's tags; classes "
             "count from 0, in the order %s",
-            folder, unlike, len(source.ids), first_few(source.classes),
+            folder, len(unlike), len(source.ids), first_few(source.classes),
         )  # fmt: skip
     scores = GivenScores("maps")
     if source.has_masks:
@@ -169,35 +154,6 @@ def _maps(folder: Path, source: Source, threshold: float) -> GivenScores:
     return scores
 
 
-def _compare_boxes(boxes: BoxAccuracy, source: Source, index: int, found: Sequence[Found]) -> None:
-    """Count the maps of an image whose classes have true boxes, as the benchmark does."""
-    true = boxes_of(source, index)
-    if not true:
-        return
-    of_class = {one.category: one for one in found}
-    lost = [source.classes[c] for c in true if c not in of_class]
-    if lost:
-        raise StoreError(
-            f"image {source.ids[index]!r} has boxes of {', '.join(lost)} but no map of it: add the "
-            "map, or remove the box"
-        )
-    height, width = photo_size(source.photo_path(index))
-    attention, _ = _resized([of_class[c] for c in true], (_SIDE, _SIDE))
-    scaled = [
-        np.array([resized_box(box, (height, width), (_SIDE, _SIDE)) for box in ends.tolist()])
-        for ends in true.values()
-    ]
-    boxes.update(attention, scaled)
-
-
-def _resized(found: Sequence[Found], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Maps at another size, (K, H, W), and their classes, (K,)."""
-    whole = [to_photo(one.attention[None], size)[0] for one in found]
-    attention = np.stack(whole) if whole else np.zeros((0, *size), np.float32)
-    categories = torch.tensor([one.category for one in found], dtype=torch.int64)
-    return torch.from_numpy(attention.clip(0, 1)), categories
-
-
 def _with_labels(folder: Path, source: Source) -> set[str]:
     return {name for name in source.ids if (folder / f"{name}.png").is_file()}
 
@@ -214,6 +170,7 @@ def _with_maps(folder: Path, source: Source) -> set[str]:
         name, _, number = path.stem.rpartition("_")
         if path.stem in known or name not in known or not number.isdecimal():
             continue
+        require_number(path, number)
         if int(number) >= len(source.classes):
             raise StoreError(
                 f"{path} is of the unknown class {number}, expected 0..{len(source.classes) - 1}; "

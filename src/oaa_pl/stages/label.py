@@ -2,11 +2,10 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from typing_extensions import override
 
 from oaa_pl.callbacks.progress import bar
@@ -15,16 +14,16 @@ from oaa_pl.config.sources import maps_of
 from oaa_pl.data.fitness import photo_sizes
 from oaa_pl.data.source import Source
 from oaa_pl.errors import NoForegroundError, first_few
-from oaa_pl.metrics import SegmentationScore
+from oaa_pl.parallel.fan_out import require_visible
 from oaa_pl.proxy.background import BackgroundCue, ChecksAhead, ChecksFit
-from oaa_pl.proxy.palette import load_label
-from oaa_pl.proxy.pool import label_pool
 from oaa_pl.proxy.produce import LabelMaker
 from oaa_pl.proxy.proposals import no_refinement
 from oaa_pl.report.results import Row
 from oaa_pl.runs.inputs import cue_files, proposal_files
 from oaa_pl.runs.record import StageRecord, read_key
 from oaa_pl.stages.attention import Maps
+from oaa_pl.stages.counters import ProxyCounter
+from oaa_pl.stages.counting import counted
 from oaa_pl.stages.stage import Stage
 
 __all__ = ["LabelStage"]
@@ -42,7 +41,7 @@ class LabelStage(Stage):
         rule: what makes the rule that joins maps and cue.
         crf: what makes the CRF of the labels.
         refine: what makes the refinement before it; None: no refinement, as in older records.
-        workers: processes; one per core if None.
+        workers: that make the labels; one per core if None, on a cluster all.
     """
 
     noun: ClassVar[str] = "labels"
@@ -130,14 +129,19 @@ class LabelStage(Stage):
         for name in ("proxy", "hard"):
             (self.folder / name).mkdir(exist_ok=True)
         work = LabelMaker(train.ids, train.photo, reader.maps, cue, rule, self.folder, crf, refine)
+        fan_out = replace(self.fan_out, workers=self.workers)
         made = []
         with (
-            label_pool(self.workers) as spread,
+            fan_out.results(work, range(len(train.ids))) as labels,
             bar(len(train.ids), f"label {self.method}") as progress,
         ):
-            for label in spread(work, range(len(train.ids))):
+            for label in labels:
                 made.append(label)
                 progress.update(1)
+        kinds = ("proxy", "hard")
+        require_visible(
+            (self.folder / kind / f"{name}.png" for kind in kinds for name in train.ids), "labels"
+        )
         empty = sorted(label.image_id for label in made if label.foreground == 0)
         if len(empty) == len(made):
             raise NoForegroundError(
@@ -166,18 +170,12 @@ class LabelStage(Stage):
     def measure(self, truth: Source) -> list[Row]:
         """Proxy labels against masks, with ignored pixels dropped and with none ignored."""
         ids = len(truth.classes) + 1
-        scores = {name: SegmentationScore(ids) for name in ("proxy", "hard")}
-        added = {name: self.metrics.begin(self.result, ids) for name in scores}
-        with bar(len(truth.ids), f"evaluate labels {self.method}") as progress:
-            for index, image_id in enumerate(truth.ids):
-                mask = torch.from_numpy(truth.mask(index))
-                for name, score in scores.items():
-                    made = torch.from_numpy(load_label(self.folder / name / f"{image_id}.png"))
-                    score.update(made, mask)
-                    added[name].update_labels(made, mask)
-                progress.update(1)
-        proxy, hard = scores["proxy"].compute(), scores["hard"].compute()
-        self.write_classes(truth, "labels", self.method, scores["proxy"].confusion)
+        added = {name: self.metrics.begin(self.result, ids) for name in ("proxy", "hard")}
+        counts = tuple(one.update_labels for one in added.values() if one)
+        counter = ProxyCounter(truth, self.folder, counts)
+        scores = counted(counter, len(truth.ids), f"evaluate labels {self.method}", self.counted_by)
+        proxy, hard = scores[0].compute(), scores[1].compute()
+        self.write_classes(truth, "labels", self.method, scores[0].confusion)
         return self.rows(
             truth, "labels", self.method,
             proxy__miou=100 * float(proxy["miou"]),

@@ -109,6 +109,9 @@ class Scoring:
     def __init__(self, result: str, metrics: Mapping[str, Metric]) -> None:
         self._result, self._metrics = result, metrics
 
+    def __bool__(self) -> bool:
+        return bool(self._metrics)
+
     def update(self, *values: Tensor) -> None:
         """Count one photo, or one batch of a classification: see `RESULTS`."""
         for metric in self._metrics.values():

@@ -106,7 +106,7 @@ class Pipeline:
             ConfigError: if the CRF cannot be made, or a value of `evaluate` is out of range.
             StoreError: if another process writes the folder of a stage that has to be scored.
         """
-        stages, _ = self.scored(), self.parts.views
+        stages, _, _ = self.scored(), self.parts.views, self.parts.tile
         self.parts.recipe("crf")()  # or it would be missed after everything else is scored
         with one_job_at_a_time(f"scores of {self.parts.run.root}"):
             return sum(stage.score() for stage in stages)
@@ -144,7 +144,7 @@ class Pipeline:
         parts = parts or self.parts
         return {
             "run_folders": self.parts.run, "data": parts.data, "config": Config(parts.values),
-            "metrics": self.parts.metrics,
+            "metrics": self.parts.metrics, "fan_out": self.parts.fan_out,
         }  # fmt: skip
 
     def classifier(self) -> ClassifierStage:
@@ -155,6 +155,7 @@ class Pipeline:
             **self._shared(), **parts.training("classifier"), net=parts.network("attention"),
             gate=parts.recipe("gate"), attention=parts.recipe("attention"),
             fusions=self.parts.fusions, grid=self._grid, threshold=parts.threshold,
+            writer_thread=parts.value("store").get("writer_thread"),  # not in older records
             # The record of an older run has none; nothing is trained from it.
             watched=parts.values["report"].get("watched", 0),
             **{name: parts.value(f"classifier.{name}") for name in own},

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from oaa_pl.errors import MissingInputError
 from oaa_pl.files.atomic import sweep
 from oaa_pl.report.class_table import class_table
@@ -28,11 +26,11 @@ from oaa_pl.stages.seeds import accepted_by_seed, mean_curves
 __all__ = ["write_report"]
 
 
-def write_report(cfg: DictConfig) -> Path:
+def write_report(parts: Configured) -> Path:
     """Gather results of all seeds, and show this seed's pictures.
 
     Args:
-        cfg: the configuration.
+        parts: of the run.
 
     Returns:
         The page's path.
@@ -42,7 +40,6 @@ def write_report(cfg: DictConfig) -> Path:
         RunMismatchError: if `report.beside` is of other classes or photos.
         ConfigError: if `evaluate.threshold` or a value of `report` is out of range.
     """
-    parts = Configured(cfg)
     run, threshold = parts.run, parts.threshold  # the page marks and states it
     second = beside_of(run, parts.value("report.beside"))
     # The results and the page belong to no stage, so no stage's start clears up after a kill.

@@ -27,6 +27,7 @@ from oaa_pl.data.source import Source
 from oaa_pl.data.subset import Subset, draw_fraction
 from oaa_pl.metrics import SegmentationScore
 from oaa_pl.modules.segmenter import Segmenter
+from oaa_pl.nets.spans import TILE
 from oaa_pl.proxy.palette import load_label, save_label
 from oaa_pl.report.differences import write_counts
 from oaa_pl.report.results import Row
@@ -166,8 +167,10 @@ class SegmenterStage(TrainedStage):
         views = dict(self.segmenting.views)
         if not views["keep_shape"]:
             del views["keep_shape"]  # scores from before there was a choice stay valid
+        tile = self.segmenting.tile
         return {**views, "crf": self.segmenting.crf.key} | (
-            {"by_photo": True} if self.by_photo else {}
+            # Scores from before there was a choice stay valid here too.
+            ({"by_photo": True} if self.by_photo else {}) | ({} if tile == TILE else {"tile": tile})
         )
 
     @override

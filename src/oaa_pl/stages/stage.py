@@ -15,6 +15,7 @@ from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.sources import pairs_of
 from oaa_pl.config.sweep import COPIED, FOUND, MADE, running
 from oaa_pl.data.source import Source
+from oaa_pl.parallel.fan_out import FanOut
 from oaa_pl.report.class_results import Scored, write_class_results
 from oaa_pl.report.results import Row
 from oaa_pl.runs.folders import Run
@@ -39,6 +40,7 @@ class Stage(ABC):
         data: photos and tags.
         config: written beside the stage's record.
         metrics: scores beside the package's own.
+        fan_out: where work is done that is the same for every photo.
         title: name for people.
         folder: its place.
         maker: the command that makes it, for errors of stages that need it.
@@ -52,6 +54,7 @@ class Stage(ABC):
     data: Data
     config: Config = field(default_factory=Config)
     metrics: AddedMetrics = field(default_factory=AddedMetrics)
+    fan_out: FanOut = field(default_factory=FanOut)
     title: str = field(init=False)
     folder: Path = field(init=False)
     maker: str = field(init=False)
@@ -183,6 +186,11 @@ class Stage(ABC):
     def score_settings(self) -> dict[str, Any]:
         """What determines its scores, beside the data: another value scores the stage again."""
         return {}
+
+    @property
+    def counted_by(self) -> FanOut:
+        """Where its images are counted: here, if `metric=` adds some that depend on their order."""
+        return FanOut(workers=1) if self.metrics.key(self.result) else self.fan_out
 
     def measure(self, truth: Source) -> Iterable[Row]:
         """Score its result.

@@ -21,7 +21,8 @@ from oaa_pl.nets.spans import TILE
 from oaa_pl.nets.trunk import trunk_stride
 from oaa_pl.stages.parts import Network
 from oaa_pl.stages.refined import RefinedSegmenter
-from oaa_pl.training.precision import accelerator_of, as_trained, trained_precision
+from oaa_pl.training.device import device_of
+from oaa_pl.training.precision import as_trained, trained_precision
 from oaa_pl.training.trainer_plan import TrainerPlan
 
 __all__ = [
@@ -41,12 +42,14 @@ class Segmenting:
         trainer: its device and precision.
         views: arguments of `SegmentPhoto`: `size`, `keep_shape`, `scales`, `flip`.
         crf: what makes the CRF that refines its segmentations.
+        tile: longest side in pixels of what the network gets at once; None: any.
     """
 
     net: Network
     trainer: TrainerPlan
     views: Mapping[str, Any]
     crf: Recipe
+    tile: int | None = TILE
 
 
 def ready(module: nn.Module, net: Network, trainer: TrainerPlan) -> nn.Module:
@@ -61,13 +64,13 @@ def ready(module: nn.Module, net: Network, trainer: TrainerPlan) -> nn.Module:
         The same, not training; its answers are float32.
 
     Raises:
-        ConfigError: if there is no such precision.
+        ConfigError: if there is no such precision or device, or it cannot compute in the precision.
     """
-    device = "cuda" if accelerator_of(trainer.settings.get("accelerator")) == "cuda" else "cpu"
+    device = device_of(trainer.settings)
     layout = torch.channels_last if net.channels_last else torch.contiguous_format
     # Not `net.to(device, memory_format=...)`: its annotation knows only one of the two.
     moved = module.to(device).to(memory_format=layout).eval()
-    return InPrecision(moved, trained_precision(trainer.precision, device)).eval()
+    return InPrecision(moved, trained_precision(trainer.precision, device.type)).eval()
 
 
 def load_into(net: nn.Module, path: Path, prefix: str = "net.") -> nn.Module:
@@ -128,19 +131,17 @@ def start_from(init: str, net: nn.Module, classifier: Path) -> nn.Module:
     return net
 
 
-def segment_photo(
-    segmenting: Segmenting, checkpoint: Path, classes: int, tile: int | None = TILE
-) -> SegmentPhoto:
+def segment_photo(segmenting: Segmenting, checkpoint: Path, classes: int) -> SegmentPhoto:
     """A trained segmenter as a function of a photo.
 
     Args:
         segmenting: how it looks at photos.
         checkpoint: its file.
         classes: C.
-        tile: longest side in pixels of what the network gets at once; None: any.
 
     Raises:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
+        ConfigError: if `segmenting.tile` is not a positive whole number.
     """
     net = segmenting.net
     trainer = as_trained(segmenting.trainer, checkpoint.parent, net.full_on_cpu)
@@ -152,26 +153,24 @@ def segment_photo(
         net.std,
         **segmenting.views,
         multiple=trunk_stride(module),
-        tile=tile,
+        tile=segmenting.tile,
     )
 
 
-def refined_segmenter(
-    segmenting: Segmenting, checkpoint: Path, classes: int, tile: int | None = TILE
-) -> RefinedSegmenter:
+def refined_segmenter(segmenting: Segmenting, checkpoint: Path, classes: int) -> RefinedSegmenter:
     """A trained segmenter and its CRF as a function of photos.
 
     Args:
         segmenting: how it looks at photos.
         checkpoint: its file.
         classes: C.
-        tile: longest side in pixels of what the network gets at once; None: any.
 
     Raises:
         WeightsError: if the checkpoint is missing, damaged, or of another network.
-        ConfigError: if the CRF's extra is not installed, or there are more classes than ids.
+        ConfigError: if `segmenting.tile` is not a positive whole number, the CRF's extra is not
+            installed, or there are more classes than ids.
     """
-    segment = segment_photo(segmenting, checkpoint, classes, tile)
+    segment = segment_photo(segmenting, checkpoint, classes)
     crf = segmenting.crf()
     if classes > IGNORED - 1:
         raise ConfigError(f"a label map holds {IGNORED - 1} classes at most, got {classes}")

@@ -10,9 +10,10 @@ from oaa_pl.config.compose import overridden
 from oaa_pl.config.recipe import Recipe, plain
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.errors import ConfigError
+from oaa_pl.nets.spans import TILE
 from oaa_pl.stages.parts import Data, Network
 
-__all__ = ["VIEWS", "MapViews", "map_views_of", "views_of"]
+__all__ = ["VIEWS", "MapViews", "map_views_of", "tile_of", "views_of"]
 
 VIEWS = ("size", "keep_shape", "scales", "flip")
 """Values of `evaluate` that are arguments of `nets.inference.SegmentPhoto`."""
@@ -124,6 +125,26 @@ def views_of(cfg: DictConfig, called: str = "evaluate.") -> dict[str, Any]:
         )
     _scales(views["scales"], f"{called}scales")
     return views
+
+
+def tile_of(cfg: DictConfig) -> int | None:
+    """Longest side in pixels of what a segmenter's network gets at once; None: any.
+
+    An older record has no such value: it was `TILE`.
+
+    Args:
+        cfg: the configuration.
+
+    Raises:
+        ConfigError: if it is not a positive whole number, or null.
+    """
+    tile: Any = plain(cfg.evaluate.get("tile", TILE))
+    if tile is not None and (type(tile) is not int or tile < 1):
+        raise ConfigError(
+            f"evaluate.tile must be a whole number of pixels, 1 or more, or null for no tiles, "
+            f"got {tile!r}"
+        )
+    return tile
 
 
 def _switch(value: object, called: str) -> bool:

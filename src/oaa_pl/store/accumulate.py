@@ -14,10 +14,12 @@ from torch import Tensor
 from oaa_pl.attention.cam import class_attention
 from oaa_pl.attention.gate import beats_absent_classes
 from oaa_pl.attention.view import identity_view, undo_view
-from oaa_pl.errors import ShapeError
+from oaa_pl.errors import ShapeError, StoreError
 from oaa_pl.losses import image_scores
 from oaa_pl.store.attention_store import AttentionStore
 from oaa_pl.store.base import MapStore
+from oaa_pl.store.host_copy import HostCopy
+from oaa_pl.store.writer_thread import WriterThread
 
 __all__ = ["Gate", "ToAttention", "accumulate"]
 
@@ -40,6 +42,7 @@ def accumulate(
     keep_empty: bool = False,
     fill_rejected: bool = False,
     scores: Tensor | None = None,
+    writer: WriterThread | None = None,
 ) -> Tensor:
     """Fuse a batch's trusted attention maps into the cumulative maps of a store, or of several.
 
@@ -62,6 +65,8 @@ def accumulate(
             Release: in the last epoch.
         scores: class scores for the gate, (B, C), where the mean of a map is not the score: of a
             class token, or of a map by gradients. None: the mean of the map.
+        writer: a thread that fuses the maps, while this function returns; call its `drain` before
+            you read or commit. None: they are fused when this function returns.
 
     Returns:
         Whether each map was accepted, bool, (B, C), on the score map's device.
@@ -70,7 +75,8 @@ def accumulate(
         ShapeError: if an argument has another shape than it must have.
         StoreNotEmptyError: if a store's folder holds maps of an earlier run, and it was opened with
             neither `resume` nor `overwrite`. Nothing is lost.
-        StoreError: if an image or class is not in a store, or a folder cannot be written.
+        StoreError: if an image or class is not in a store, or a folder cannot be written. With a
+            `writer`, also if an earlier call's maps could not be fused.
 
     Examples:
         >>> from tempfile import mkdtemp
@@ -89,9 +95,9 @@ def accumulate(
     # A plain loop may keep its tags in lists or arrays, and its indices on the CPU.
     score_map = torch.as_tensor(score_map)
     device = score_map.device
-    labels, index = (torch.as_tensor(values, device=device) for values in (labels, index))
-    view = None if view is None else torch.as_tensor(view, device=device)
-    repeat = None if repeat is None else torch.as_tensor(repeat, device=device)
+    labels, index = _on(device, labels), _on(device, index)
+    view = None if view is None else _on(device, view)
+    repeat = None if repeat is None else _on(device, repeat)
     _check_shapes(stores, score_map, labels, index, view, repeat)
     if scores is not None and scores.shape != labels.shape:
         raise ShapeError(
@@ -106,24 +112,57 @@ def accumulate(
         usable = usable & ~repeat.bool()[:, None]
     trusted = trusted & usable
     taken = usable & (labels > 0) if fill_rejected else trusted
-    image, category = taken.nonzero(as_tuple=True)
-    if not len(image):
+    places = _places(taken, max((store.pairs.most_classes for store in stores), default=1))
+    if not len(places):
         return trusted
+    image, category = places // taken.shape[1], places % taken.shape[1]
     view = identity_view(len(index), device) if view is None else view
     chosen, chosen_view = attention[image, category], view[image].to(attention.dtype)
-    where, what = index[image].numpy(force=True), category.numpy(force=True)
-    accepted = trusted[image, category].numpy(force=True)
+    flags = taken[image, category], trusted[image, category], taken.sum()
+    parts = [index[image], category, *flags]
     for target in stores:
         maps, inside = undo_view(chosen, chosen_view, target.header.grid)
-        # Interpolation may round a peak to just above 1.
-        whole, shown = maps.clamp(0, 1).numpy(force=True), inside.numpy(force=True)
-        # A map may become empty: its peak was in padding, or between the cells of a coarse grid.
-        left = accepted & (keep_empty | whole.any(axis=(1, 2)))
-        target.fuse(where[left], what[left], whole[left], shown[left], epoch)
-        if fill_rejected:
-            rest = ~accepted
-            target.fill(where[rest], what[rest], whole[rest], epoch)
+        parts += [maps.clamp(0, 1), inside]  # interpolation may round a peak to just above 1
+    copy = HostCopy(parts)
+
+    def write() -> None:
+        where, what, there, accepted, count, *of_stores = copy.arrays()
+        if count > len(there):
+            raise StoreError(
+                f"labels must be the store's: {count} maps of {len(taken)} images were accepted, "
+                "and no images of the store have so many tags"
+            )
+        for target, whole, shown in zip(stores, of_stores[::2], of_stores[1::2], strict=True):
+            # A map may become empty: its peak was in padding, or between cells of a coarse grid.
+            left = there & accepted & (keep_empty | whole.any(axis=(1, 2)))
+            target.fuse(where[left], what[left], whole[left], shown[left], epoch)
+            if fill_rejected:
+                rest = there & ~accepted
+                target.fill(where[rest], what[rest], whole[rest], epoch)
+
+    if writer is None:
+        write()
+    else:
+        writer.put(write)
     return trusted
+
+
+def _on(device: torch.device, values: Tensor) -> Tensor:
+    """Values as a tensor of a device. A CUDA device does not wait for them."""
+    return torch.as_tensor(values).to(device, non_blocking=device.type == "cuda")
+
+
+def _places(taken: Tensor, most_classes: int) -> Tensor:
+    """Places of the true cells of a mask (B, C), row by row, in the flat mask: (K,) int64.
+
+    How many there are is known only on the device, and to ask would make the host wait for it. So
+    on a device K is what may be needed at most, and the places after the true ones mean nothing.
+    """
+    flat = taken.flatten()
+    if flat.device.type == "cpu":
+        return flat.nonzero()[:, 0]
+    true_first = flat.to(torch.uint8).argsort(descending=True, stable=True)
+    return true_first[: len(taken) * max(most_classes, 1)]  # 1: a foreign tag is then an error
 
 
 def _check_shapes(

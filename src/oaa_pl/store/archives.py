@@ -109,7 +109,7 @@ def read_npy(path: Path, allowed: Sequence[int]) -> list[Found]:
         StoreError: if it is damaged, holds more than arrays, or its maps or classes are not valid.
     """
     held = read_arrays(path)
-    if held and all(isinstance(key, int | np.integer) for key in held):
+    if held and all(type(key) is int or isinstance(key, np.integer) for key in held):
         return _by_number(path, held, allowed)
     named = {str(key): value for key, value in held.items()}
     # An export has both sizes; the coarse one is the store's own, to the last bit.

@@ -12,26 +12,26 @@ does not say whether its map was accepted or is a fallback; imported, it counts 
 Shapes: K maps of h x w cells; C foreground classes.
 """
 
-import io
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from oaa_pl.errors import StoreError
 from oaa_pl.files.atomic import LONGEST_NAME
+from oaa_pl.parallel.fan_out import FanOut
 from oaa_pl.proxy.resize import to_photo
-from oaa_pl.store.archives import Found, npy_bytes, npz_bytes, read_npy, read_npz
+from oaa_pl.store.archives import npy_bytes, npz_bytes
 from oaa_pl.store.base import MapStore
 from oaa_pl.store.fresh import new_folder, new_store
 from oaa_pl.store.layout import ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
+from oaa_pl.store.map_files import png_bytes, read_maps, require_number
 
-__all__ = ["FORMATS", "export_maps", "import_maps", "read_maps"]
+__all__ = ["FORMATS", "export_maps", "import_maps"]
 
 FORMATS = ("png", "npz", "npy")
 """What maps can be exported as."""
@@ -43,6 +43,7 @@ def export_maps(
     kind: str = "png",
     done: Callable[[int], object] = lambda _: None,
     size_of: Callable[[str], tuple[int, int]] | None = None,
+    fan_out: FanOut | None = None,
 ) -> int:
     """Write every map of a store to files of its own.
 
@@ -52,6 +53,8 @@ def export_maps(
         kind: one of `FORMATS`.
         done: called with the number of images written, one at a time, for a progress bar.
         size_of: image id to the pixels (H, W) of its photo; with it, npy files have `high_res`.
+        fan_out: where the files are made; None: in this process. Otherwise store and `size_of` are
+            pickled.
 
     Returns:
         How many maps were written.
@@ -68,25 +71,42 @@ def export_maps(
         (making / "images.txt").write_bytes(store.pairs.text().encode())
         header = replace(store.header, version=store.pairs.version)  # without generations
         (making / "header.json").write_bytes(header.dump().encode())
-        for index, name in enumerate(store.pairs.ids):
-            categories, attention = store.maps(index)
-            rows = store.rows[store.pairs.first_row[index] :][: len(categories)]
-            made = rows["origin"] != ORIGIN_NONE
-            path = making / f"{name}.{kind}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if kind == "png":
-                for category, one in zip(categories[made], attention[made], strict=True):
-                    path.with_name(f"{path.stem}_{category}.png").write_bytes(_png(one))
-            elif made.any():
-                held = categories[made], attention[made], rows[made]
-                if kind == "npz":
-                    path.write_bytes(npz_bytes(*held))
-                else:
-                    fine = None if size_of is None else to_photo(held[1], size_of(name))
-                    path.write_bytes(npy_bytes(*held, fine))
-            written += int(made.sum())
-            done(1)
+        export = _Export(store, making, kind, size_of)
+        images = range(len(store.pairs.ids))
+        with (fan_out or FanOut(workers=1)).results(export, images, usual=1) as counts:
+            for count in counts:
+                written += count
+                done(1)
     return written
+
+
+@dataclass(frozen=True)
+class _Export:
+    """Writes the maps of one image, by its index, and counts them."""
+
+    store: MapStore
+    folder: Path
+    kind: str
+    size_of: Callable[[str], tuple[int, int]] | None
+
+    def __call__(self, index: int) -> int:
+        name = self.store.pairs.ids[index]
+        categories, attention = self.store.maps(index)
+        rows = self.store.rows[self.store.pairs.first_row[index] :][: len(categories)]
+        made = rows["origin"] != ORIGIN_NONE
+        path = self.folder / f"{name}.{self.kind}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.kind == "png":
+            for category, one in zip(categories[made], attention[made], strict=True):
+                path.with_name(f"{path.stem}_{category}.png").write_bytes(png_bytes(one))
+        elif made.any():
+            held = categories[made], attention[made], rows[made]
+            if self.kind == "npz":
+                path.write_bytes(npz_bytes(*held))
+            else:
+                fine = None if self.size_of is None else to_photo(held[1], self.size_of(name))
+                path.write_bytes(npy_bytes(*held, fine))
+        return int(made.sum())
 
 
 def import_maps(
@@ -101,8 +121,7 @@ def import_maps(
     Maps of another size are brought to the store's grid. Its fusion is the maximum, of one map.
 
     Args:
-        folder: of `<id>_<class>.png`, `<id>.npz` or `<id>.npy`; the first of them that is there
-            is read.
+        folder: of `<id>_<class>.png`, `<id>.npz` or `<id>.npy`, one of them for each image.
         path: the new store; absent or empty, and made whole or not at all.
         header: what the maps mean; the fusion is replaced.
         pairs: the present (image, class) pairs; those without a file stay without a map.
@@ -156,50 +175,13 @@ def _require_present_classes(folder: Path, pairs: Pairs) -> None:
     for path in sorted(folder.rglob("*_*.png")):
         name, _, number = path.relative_to(folder).with_suffix("").as_posix().rpartition("_")
         if name in place and number.isdecimal():
+            require_number(path, number)
             present = np.flatnonzero(pairs.labels[place[name]]).tolist()
             if int(number) not in present:
                 raise StoreError(
                     f"{path} is of class {number}, image {name!r} has only {present} of "
                     f"0..{len(pairs.classes) - 1}; classes count from 0, without the background"
                 )
-
-
-def _png(attention: NDArray[np.float32]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.rint(attention * 255).astype(np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def read_maps(folder: Path, name: str, categories: Sequence[int]) -> list[Found]:
-    """The maps of one image, in any of the formats.
-
-    Args:
-        folder: of the maps.
-        name: the image's id.
-        categories: classes that it may have maps of.
-
-    Raises:
-        StoreError: if a file is not such a map, or is of another class.
-    """
-    greys = [(c, folder / f"{name}_{c}.png") for c in categories]
-    if found := [Found(c, _read_png(path)) for c, path in greys if path.is_file()]:
-        return found
-    for suffix, read in ((".npz", read_npz), (".npy", read_npy)):
-        path = folder / f"{name}{suffix}"
-        if path.is_file():
-            return read(path, categories)
-    return []
-
-
-def _read_png(path: Path) -> NDArray[np.float32]:
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            mode, grey = image.mode, np.asarray(image)
-    except Exception as error:  # as Pillow's many plug-ins and libraries please
-        raise StoreError(f"{path} is not a readable PNG ({error}); export it again") from error
-    if mode != "L":
-        raise StoreError(f"{path} must be 8-bit grey (mode L), is of mode {mode}; convert it")
-    return grey.astype(np.float32) / np.float32(255)
 
 
 def _on_grid(attention: NDArray[np.float32], grid: tuple[int, int]) -> NDArray[np.float32]:

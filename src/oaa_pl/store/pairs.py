@@ -83,6 +83,11 @@ class Pairs:
         # Not the row of each pair, present or not: (N, C) large numbers would fill a memory.
         return np.concatenate([[0], np.cumsum(self.labels.sum(axis=1))])
 
+    @cached_property
+    def most_classes(self) -> int:
+        """The largest number of classes that an image has."""
+        return int(self.labels.sum(axis=1).max(initial=0))
+
     def rows_of(self, index: NDArray[np.int64], category: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row of each pair, -1 where the class is absent.
 

@@ -54,6 +54,8 @@ def read_arrays(path: Path) -> dict[object, NDArray[Any]]:
     try:
         with path.open("rb") as file:
             content = _content(file.read(), path)
+            if isinstance(content, dict):
+                return {key: _array(value) for key, value in content.items()}
     except _RefusedError as error:
         raise StoreError(
             f"{path} is a pickle that holds more than arrays ({error}), which could run any code: "
@@ -63,14 +65,21 @@ def read_arrays(path: Path) -> dict[object, NDArray[Any]]:
         raise
     except Exception as error:  # a pickle is a program: a damaged one can fail in any way
         raise StoreError(
-            f"{path} is not a readable .npy file of maps ({type(error).__name__}); save it again"
+            f"{path} is not a readable .npy file of maps ({type(error).__name__}); save a "
+            "dictionary of arrays"
         ) from error
-    if not isinstance(content, dict):
-        raise StoreError(
-            f"{path} holds {type(content).__name__}, expected a dictionary of arrays: save "
-            "{'keys': classes, 'cam': maps} with np.save"
-        )
-    return {key: np.asarray(value) for key, value in content.items()}
+    raise StoreError(
+        f"{path} holds {type(content).__name__}, expected a dictionary of arrays: save "
+        "{'keys': classes, 'cam': maps} with np.save"
+    )
+
+
+def _array(value: Any) -> NDArray[Any]:
+    """A value as an array; numpy knows no bfloat16, and reads no tensor with a gradient."""
+    if hasattr(value, "detach"):
+        value = value.detach()
+        value = value.float() if value.is_floating_point() else value
+    return np.asarray(value)
 
 
 def _content(content: bytes, path: Path) -> object:

@@ -15,10 +15,11 @@ import torch
 from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.nets.precision import Precision, precision_of
 from oaa_pl.nets.processor import bfloat16_on
+from oaa_pl.training.device import accelerator_of
 from oaa_pl.training.notice import say_once
 from oaa_pl.training.trainer_plan import TrainerPlan
 
-__all__ = ["AUTO", "Settled", "accelerator_of", "as_trained", "settle", "trained_precision"]
+__all__ = ["AUTO", "Settled", "as_trained", "settle", "trained_precision"]
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,17 @@ def settle(
     say = partial(say_once, log) if not (folder / "done.json").is_file() else _nothing
     used: str | int
     if asked != AUTO:
-        used, why = precision_of(asked).in_training(device).name, "as configured"
-        if own is not None and precision_of(own[0]).name in (precision_of(asked).name, used):
-            used = own[0]  # as it is spelt in the record, which is compared
+        used, why = precision_of(asked).on(device).name, "as configured"
+        if own is not None and (
+            # Or the same word, which an older package understood differently on this device.
+            precision_of(own.used).name in (precision_of(asked).name, used)
+            or own.asked == str(asked)
+        ):
+            used = own.used  # as it is spelt in the record, which is compared
     elif (before := own or _recorded(classifier)) is not None:
         # A later stage's own record is new: it need not repeat an old one's spelling.
-        used = before[0] if own else precision_of(before[0]).name
-        why = before[1] or "as recorded"
+        used = before.used if own else precision_of(before.used).name
+        why = before.why or "as recorded"
         here, reason = _chosen(device, full_on_cpu)
         if precision_of(used).name != here:
             say(
@@ -74,13 +79,11 @@ def settle(
     else:
         used, why = _chosen(device, full_on_cpu)
         say(logging.INFO, f"precision {used}: chosen by auto, since {why}")
-    meant = precision_of(used if asked == AUTO else asked)
-    trained = meant.in_training(device)
-    if trained != meant:
-        how = f"on a CPU it is {trained.name}, as in Lightning"
-        say(logging.WARNING, f"precision {meant.name} needs a GPU; {how}")
-    if (slow := _imitated(trained, device)) is not None:
-        say(logging.WARNING, slow)
+    meant = precision_of(used)
+    if asked != AUTO and precision_of(asked).on(device) == meant:
+        meant = precision_of(asked)  # for the notice that it is another one on this device
+    for notice in _notices(meant, device):
+        say(logging.WARNING, notice)
     facts = {"asked": str(asked), "used": str(used), "why": why}
     return Settled(trainer.changed(precision=used), facts)
 
@@ -97,37 +100,31 @@ def as_trained(trainer: TrainerPlan, folder: Path, full_on_cpu: str | None = Non
         return trainer
     recorded = _recorded(folder)
     device = accelerator_of(trainer.settings.get("accelerator"))
-    used = recorded[0] if recorded else _chosen(device, full_on_cpu)[0]
+    used = recorded.used if recorded else _chosen(device, full_on_cpu)[0]
     return trainer.changed(precision=used)
 
 
 def trained_precision(name: Any, device: str) -> Precision:
-    """The precision for inference with a trained network; warn if this machine emulates it.
+    """The precision for inference with a trained network; warn if this device has another.
 
     Args:
         name: of its training, one of Lightning's.
-        device: "cpu" or "cuda".
+        device: "cpu", "cuda" or "mps".
 
     Raises:
-        ConfigError: if there is no such precision.
+        ConfigError: if there is no such precision, or the device cannot compute in it.
     """
     precision = precision_of(name)
-    if (slow := _imitated(precision, device)) is not None:
-        say_once(log, logging.WARNING, slow)
-    return precision
+    for notice in _notices(precision, device):
+        say_once(log, logging.WARNING, notice)
+    return precision.on(device)
 
 
-def accelerator_of(wanted: Any) -> str:
-    """The kind of device that a training runs on: "cpu", "cuda" or "mps".
-
-    Args:
-        wanted: `trainer.accelerator`.
-    """
-    if wanted in ("gpu", "cuda", "auto") and torch.cuda.is_available():
-        return "cuda"
-    if wanted in ("gpu", "mps", "auto") and torch.backends.mps.is_available():
-        return "mps"
-    return "cpu"
+def _notices(precision: Precision, device: str) -> list[str]:
+    """What a user should know of a precision on a device."""
+    used = precision.on(device)
+    other = f"precision {precision.name} needs a GPU; on a CPU it is {used.name}"
+    return [*([other] if used != precision else []), *filter(None, [_imitated(used, device)])]
 
 
 def _imitated(precision: Precision, device: str) -> str | None:
@@ -161,13 +158,21 @@ def _chosen(device: str, full_on_cpu: str | None) -> tuple[str, str]:
     return "16-mixed" if device == "cuda" else "32-true", why
 
 
-def _recorded(folder: Path) -> tuple[Any, str] | None:
-    """Recorded precision of a stage that has a result or a checkpoint, and the recorded reason."""
+class _Recorded(NamedTuple):
+    """A stage's precision as its record has it: the used one, why, and the configured one."""
+
+    used: Any
+    why: str
+    asked: str
+
+
+def _recorded(folder: Path) -> _Recorded | None:
+    """The record of a stage that has a result or a checkpoint."""
     if not any((folder / name).is_file() for name in ("done.json", LAST)):
         return None
     try:
         record = json.loads((folder / "stage.json").read_text())
-        value = record["made_from"]["precision"]
-        return value, str(record.get("precision", {}).get("why", ""))
+        value, facts = record["made_from"]["precision"], record.get("precision", {})
+        return _Recorded(value, str(facts.get("why", "")), str(facts.get("asked", "")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # the stage itself reports a damaged record

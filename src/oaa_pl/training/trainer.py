@@ -22,8 +22,8 @@ from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError
 from oaa_pl.modules.precision import true_precision
 from oaa_pl.nets.precision import precision_of
+from oaa_pl.training.device import accelerator_of
 from oaa_pl.training.loggers import filled_in, make_all
-from oaa_pl.training.precision import accelerator_of
 from oaa_pl.training.processes import cluster, repeats_the_command, require_supported, spawned
 from oaa_pl.training.trainer_plan import TrainerPlan
 
@@ -95,7 +95,7 @@ def make_trainer(
     settings = dict(plan.settings)
     _require_theirs(settings, what)
     plugins: list[Any] = [AtomicCheckpointIO(), *filter(None, [cluster()])]
-    precision = precision_of(settings.get("precision")).in_training(
+    precision = precision_of(settings.get("precision")).on(
         accelerator_of(settings.get("accelerator"))
     )
     settings["precision"] = precision.name

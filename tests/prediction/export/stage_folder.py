@@ -27,7 +27,9 @@ def stage_folder(folder: Path, kind: str, *words: str, classes: tuple[str, ...])
         cfg = compose("config", ["net.weights=none", *words])
     role = "segmenter" if kind == "segmenter" else "attention"
     torch.manual_seed(0)
-    net = Configured(cfg).network(role).make(len(classes))
+    parts = Configured(cfg)
+    parts = parts.of_segmenter if kind == "segmenter" else parts
+    net = parts.network(role).make(len(classes))
     for layer in net.modules():
         # As untrained ones, all scores would be nearly equal, and any label right.
         if isinstance(layer, nn.BatchNorm2d):

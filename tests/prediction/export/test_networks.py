@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.prediction.export.stage_folder import stage_folder
 
+from oaa_pl.files.installed import root_of
 from oaa_pl.prediction.export.exported import export
 
 NETWORKS = {
@@ -12,11 +13,25 @@ NETWORKS = {
     "vgg16": ("net=vgg16",),
     "resnet101": ("net=resnet101",),
     "lite0": ("net=efficientnet_lite0",),
+    "lite1": ("net=efficientnet_lite1",),
+    "lite2": ("net=efficientnet_lite2",),
     "convnext": ("net=timm", "net.name=convnext_atto"),
     "vit": ("net=timm", "net.name=vit_tiny_patch16_224"),
     "torchvision": ("net=torchvision", "net.name=resnet50"),
+    "fpn": ("net=smp", "net.name=resnet10t"),
+    "unet": ("net=smp", "net.name=resnet10t", "net.decoder=Unet"),
+    "frozen": ("net=small", "segmenter=frozen_head"),
+}
+NEEDS = {  # the packages of an extra
+    "timm": ("lite0", "lite1", "lite2", "convnext", "vit", "fpn", "unet"),
+    "segmentation_models_pytorch": ("fpn", "unet"),
 }
 CLASSES = ("cat", "dog", "cow")
+
+
+def test_every_network_of_the_configuration_is_exported() -> None:
+    known = {path.stem for path in (root_of("conf") / "net").glob("*.yaml")}
+    assert {words[0].removeprefix("net=") for words in NETWORKS.values()} == known
 
 
 @pytest.mark.slow
@@ -27,11 +42,16 @@ def test_a_network_is_exported_and_agrees(net: str, kind: str, form: str, tmp_pa
     if form == "onnx":
         for package in ("onnx", "onnxscript", "onnxruntime"):
             pytest.importorskip(package, reason="needs the extra 'export'")
-    if net in ("lite0", "convnext", "vit"):
-        pytest.importorskip("timm", reason="needs the extra 'timm'")
+    for package in (name for name, nets in NEEDS.items() if net in nets):
+        pytest.importorskip(package, reason=f"needs an extra with {package}")
     words = (*NETWORKS[net], "data.input_size=64")
     checkpoint = stage_folder(tmp_path / "stage", kind, *words, classes=CLASSES)
-    made = export(checkpoint, form, tmp_path / "out", allow=("timm", "torchvision"))
+    made = export(
+        checkpoint,
+        form,
+        tmp_path / "out",
+        allow=("timm", "torchvision", "segmentation_models_pytorch"),
+    )
     assert made.file.is_file()
     assert made.agreement.labels >= 0.999
     assert made.agreement.difference <= 1e-3

@@ -32,6 +32,24 @@ def test_fixed_padding_is_the_computed_one_at_every_multiple() -> None:
         torch.testing.assert_close(fixed(image), computed(image), rtol=0, atol=1e-6)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["avg", "max"])
+def test_pools_are_padded_as_convolutions_are(kind: str) -> None:
+    layers = pytest.importorskip("timm.layers", reason="needs the extra 'timm'")
+
+    def pools() -> nn.Module:
+        sizes = ((3, 2), (2, 1), (2, 2))
+        return nn.Sequential(
+            *(layers.create_pool2d(kind, *size, padding="same") for size in sizes)
+        ).eval()
+
+    computed, fixed = pools(), with_fixed_padding(pools(), 4)
+    assert fixed_layers(fixed) == 3
+    for height, width in ((4, 8), (64, 64), (68, 72)):
+        image = torch.randn(2, 3, height, width) - 2  # a maximum of padded zeros would be seen
+        torch.testing.assert_close(fixed(image), computed(image), rtol=0, atol=0)
+
+
 def test_padding_that_depends_on_the_size_stays_computed() -> None:
     net = with_fixed_padding(network(), 4)  # the last layer sees odd and even sides
     assert fixed_layers(net) == 3

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from oaa_pl.files.json_text import parse_json
 from oaa_pl.prediction.export.equality import LABELS, TOLERANCE, Agreement
 from oaa_pl.prediction.export.exportable import Exportable
 from oaa_pl.report.results import read_results
@@ -26,7 +27,7 @@ def model_card(
         agreement: how well it agreed with the checkpoint.
         licence: of the weights, if the user gave one.
     """
-    record = json.loads((checkpoint.parent / "stage.json").read_text(encoding="utf-8"))
+    record = parse_json((checkpoint.parent / "stage.json").read_text(encoding="utf-8"))
     facts = exported.facts
     return "\n".join([
         f"# {file}",
@@ -75,7 +76,8 @@ def model_card(
 
 
 def _table(rows: Mapping[str, object]) -> str:
-    lines = [f"| {key} | {value} |" for key, value in rows.items()]
+    cells = {key: " ".join(str(value).split()).replace("|", "\\|") for key, value in rows.items()}
+    lines = [f"| {key} | {value} |" for key, value in cells.items()]
     return "\n".join(["| | |", "|---|---|", *lines, ""])
 
 

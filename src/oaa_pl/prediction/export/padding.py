@@ -1,11 +1,14 @@
 """TensorFlow's SAME padding with fixed numbers, for networks whose input is a multiple of cells.
 
-timm computes this padding from the size of each layer's input. Exported with a free size, it
-becomes arithmetic that takes the exporter minutes. At sides that are multiples of the network's
-stride, every layer's padding is one and the same for all sizes.
+timm computes this padding from the size of each layer's input, of convolutions and of pools.
+Exported with a free size, it becomes arithmetic that takes the ONNX exporter minutes, and that
+torch.export cannot save. At sides that are multiples of the network's stride, every layer's padding
+is one and the same for all sizes.
 """
 
+import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,30 +18,31 @@ from typing_extensions import override
 __all__ = ["with_fixed_padding"]
 
 
-class _Padded(nn.Module):
-    """A convolution after fixed padding: left, right, top, bottom."""
+# timm's layers with computed padding: PyTorch's own layer behind each, and what is padded.
+_SAME: dict[str, tuple[Any, float]] = {
+    "Conv2dSame": (nn.Conv2d, 0.0),
+    "AvgPool2dSame": (nn.AvgPool2d, 0.0),
+    "MaxPool2dSame": (nn.MaxPool2d, -math.inf),
+}
 
-    def __init__(self, layer: nn.Conv2d, padding: tuple[int, ...]) -> None:
+
+class _Padded(nn.Module):
+    """A layer after fixed padding: left, right, top, bottom."""
+
+    def __init__(self, layer: nn.Module, padding: tuple[int, ...]) -> None:
         super().__init__()
         self.layer, self.padding = layer, padding
 
     @override
     def forward(self, image: Tensor) -> Tensor:
-        one = self.layer
-        # Not `one(...)`, which computes the padding again.
-        return F.conv2d(
-            F.pad(image, self.padding),
-            one.weight,
-            one.bias,
-            one.stride,
-            0,
-            one.dilation,
-            one.groups,
-        )
+        plain, value = _SAME[type(self.layer).__name__]
+        # Not `self.layer(...)`, which computes the padding again.
+        found: Tensor = plain.forward(self.layer, F.pad(image, self.padding, value=value))
+        return found
 
 
 def with_fixed_padding(net: nn.Module, multiple: int) -> nn.Module:
-    """Replace timm's convolutions with computed padding, where the padding is fixed.
+    """Replace timm's layers with computed padding, where the padding is fixed.
 
     Args:
         net: in evaluation mode; changed in place.
@@ -47,9 +51,7 @@ def with_fixed_padding(net: nn.Module, multiple: int) -> nn.Module:
     Returns:
         The same network. A layer whose padding depends on the size is left as it is.
     """
-    same = {
-        name: layer for name, layer in net.named_modules() if type(layer).__name__ == "Conv2dSame"
-    }
+    same = {name: layer for name, layer in net.named_modules() if type(layer).__name__ in _SAME}
     if not same:
         return net
     least = -(-64 // multiple)
@@ -86,8 +88,12 @@ def _sides(
     return found
 
 
-def _both(side: int, layer: nn.Conv2d, axis: int) -> tuple[int, int]:
+def _both(side: int, layer: Any, axis: int) -> tuple[int, int]:
     """Padding before and after, as TensorFlow's SAME computes it."""
-    stride, reach = layer.stride[axis], (layer.kernel_size[axis] - 1) * layer.dilation[axis] + 1
+    stride, kernel, dilation = (
+        value[axis] if isinstance(value, tuple) else value
+        for value in (layer.stride, layer.kernel_size, getattr(layer, "dilation", 1))
+    )
+    reach = (kernel - 1) * dilation + 1
     total = max((-(-side // stride) - 1) * stride + reach - side, 0)
     return total // 2, total - total // 2

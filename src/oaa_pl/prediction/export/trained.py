@@ -1,10 +1,10 @@
 """The trained network of a stage's folder, made ready to be exported."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from oaa_pl.errors import ConfigError, MissingInputError
+from oaa_pl.files.json_text import parse_json
 from oaa_pl.nets.trunk import trunk_stride
 from oaa_pl.prediction.export.attention import attention_model
 from oaa_pl.prediction.export.exportable import Exportable, Trained
@@ -52,7 +52,7 @@ def exportable(checkpoint: Path, allow: Sequence[str] = ()) -> Exportable:
 def _kind(folder: Path) -> str:
     path = folder / "stage.json"
     try:
-        made_from = json.loads(path.read_text(encoding="utf-8"))["made_from"]
+        made_from = parse_json(path.read_text(encoding="utf-8"))["made_from"]
         found = [kind for kind in _KINDS if kind in made_from]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MissingInputError(

@@ -1,4 +1,4 @@
-"""Processes that make proxy labels: one thread each, killed or interrupted."""
+"""Worker processes: one thread each, killed or interrupted."""
 
 import os
 import signal
@@ -9,15 +9,15 @@ import cv2
 import pytest
 
 from oaa_pl.errors import OutputError
-from oaa_pl.proxy.pool import _interrupted_later, label_pool
+from oaa_pl.parallel.processes import _interrupted_later, process_results
 
 
 def test_a_killed_worker_is_one_line_that_says_what_to_do() -> None:
     with (
-        pytest.raises(OutputError, match=r"was killed, .* label.workers=1"),
-        label_pool(2) as spread,
+        pytest.raises(OutputError, match=r"was killed, .* parallel.workers=1"),
+        process_results(os._exit, [1], 2) as results,
     ):
-        list(spread(os._exit, [1]))  # type: ignore[arg-type]  # it never returns a label
+        list(results)
 
 
 def threads(_: int) -> tuple[int, list[str | None]]:
@@ -29,8 +29,8 @@ def threads(_: int) -> tuple[int, list[str | None]]:
 def test_a_worker_computes_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    with label_pool(2) as spread:
-        assert list(spread(threads, [0])) == [(1, ["1"] * 3)]  # type: ignore[arg-type]  # no label
+    with process_results(threads, [0], 2) as results:
+        assert list(results) == [(1, ["1"] * 3)]
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "OPENBLAS_NUM_THREADS" not in os.environ
 
