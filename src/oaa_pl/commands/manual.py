@@ -161,8 +161,8 @@ background=onnx asks the same model while `oaa label` runs, and keeps the maps i
         "write the page of tables, curves and pictures",
         """Gathers the results of all seeds, and shows the pictures of seed=...
 
-report.beside=FOLDER, such as runs/other/seed-1, shows a second run beside this one: the methods of
-both, of the photos that both have.
+report.beside=FOLDER, such as runs/other/seed-1, shows a second run beside this one: the methods
+of both, of the photos that both have.
 
 With a folder instead of values, such as runs/synthetic: mean, deviation and paired differences
 of all jobs of a sweep, into sweep.csv and sweep.md there. A run that cannot be read is named and
