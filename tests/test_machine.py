@@ -33,6 +33,7 @@ def test_linux_and_macos_are_not(monkeypatch: pytest.MonkeyPatch, system: str) -
     require_posix()
 
 
+@pytest.mark.slow
 def test_a_command_on_windows_ends_with_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", ON_WINDOWS],

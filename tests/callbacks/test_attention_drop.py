@@ -289,6 +289,7 @@ def test_a_store_or_layer_that_does_not_exist_is_named(
         train(tmp_path, drop(**changes))
 
 
+@pytest.mark.slow
 def test_the_command_hides_and_records_it(tiny_voc_once: Path, tmp_path: Path) -> None:
     chosen = (*words(tiny_voc_once), "gate=none")
     with inside(tmp_path):

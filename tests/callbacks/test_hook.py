@@ -185,7 +185,9 @@ def test_a_compiled_network_is_read_as_well(where: dict[str, str]) -> None:
     check(callback)
 
 
-@pytest.mark.parametrize("layer", ["model.layer4", "model.stem"])
+@pytest.mark.parametrize(
+    "layer", [pytest.param("model.layer4", marks=pytest.mark.slow), "model.stem"]
+)
 def test_compiled_code_that_ran_before_is_compiled_again_with_the_hook(layer: str) -> None:
     class Outer(nn.Module):
         def __init__(self) -> None:

@@ -192,7 +192,10 @@ def test_ctrl_c_leaves_a_resumable_run(never_crashed: Path, tmp_path: Path) -> N
     assert_same_run(tmp_path, never_crashed)
 
 
-@pytest.mark.parametrize(("hook", "epoch"), [("on_train_batch_end", 2), ("replace", 1)])
+@pytest.mark.parametrize(
+    ("hook", "epoch"),
+    [("on_train_batch_end", 2), pytest.param("replace", 1, marks=pytest.mark.slow)],
+)
 def test_a_killed_process_is_resumed_as_if_it_had_lived(
     never_crashed: Path, tmp_path: Path, hook: str, epoch: int
 ) -> None:

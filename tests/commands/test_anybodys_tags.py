@@ -163,6 +163,7 @@ def test_home_is_understood_in_every_path(
     assert "6 images" in oaa("store", "info", store).out
 
 
+@pytest.mark.slow
 def test_a_sweeps_folder_is_expanded_as_well(
     empty: Path, photos: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ def scores(folder: Path) -> dict[str, float]:
         }
 
 
+@pytest.mark.slow
 def test_another_network_is_trained_on_the_same_labels(again: Path, tiny_voc_once: Path) -> None:
     before = scores(again)
     other = ("segmenter.net=vgg16", "segmenter.weights=none", "segmenter.init=net", ONE)

@@ -123,6 +123,7 @@ def test_every_variant_has_a_page_of_its_own(swept: tuple[Path, list[Said]]) -> 
     assert f"tiny[{variants[1]}]" in (home / variants[1] / "report/index.html").read_text()
 
 
+@pytest.mark.slow
 def test_one_seed_more_leaves_the_others_alone(
     swept: tuple[Path, list[Said]], tiny_voc_once: Path
 ) -> None:

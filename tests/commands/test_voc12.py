@@ -180,6 +180,7 @@ class TestDryRun:
         assert {"oaa_plus_hybrid", "oaa_plus_hybrid-50pc"} <= scored
 
 
+@pytest.mark.slow
 def test_the_command_without_saliency_ends_before_training(tmp_path: Path) -> None:
     full_size_folder(tmp_path / "voc")
     (tmp_path / "runs").mkdir()

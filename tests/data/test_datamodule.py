@@ -177,6 +177,7 @@ def trainer(root: Path) -> Trainer:
 
 # Lightning advises more workers, which four images would not repay.
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.slow
 def test_lightning_moves_the_sampler_from_epoch_to_epoch(tiny_voc: Path, tmp_path: Path) -> None:
     module, data = Recorder(), build(tiny_voc)
     trainer(tmp_path).fit(module, data)

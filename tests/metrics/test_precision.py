@@ -77,6 +77,7 @@ def half(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_score_as_one(tmp_path: Path) -> None:
     mp.spawn(half, (str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]  # torch's own
     scores, labels = random_scores(7)

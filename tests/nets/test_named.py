@@ -97,6 +97,7 @@ def test_a_transformers_features_are_its_patch_tokens() -> None:
             assert torch.equal(features[:, :, row, column], tokens[:, 5 + 3 * row + column])
 
 
+@pytest.mark.slow
 def test_torchvisions_features_give_its_scores() -> None:
     torch.manual_seed(0)
     full = get_model("densenet121", weights=None).eval()

@@ -170,6 +170,7 @@ def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
     assert FanOut() == FanOut("processes")
 
 
+@pytest.mark.slow
 def test_the_workers_import_neither_torch_nor_lightning_but_to_count() -> None:
     makers = "parallel.fan_out, proxy.produce, proxy.saliency_maker, store.exchange, data.images"
     for modules, absent in ((makers, "torch"), ("stages.counters", "pytorch_lightning")):

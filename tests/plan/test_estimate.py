@@ -68,6 +68,7 @@ def paces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return tried
 
 
+@pytest.mark.slow
 def test_a_run_that_was_estimated_is_the_run_that_was_not(
     empty: Path, tiny_voc_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ def values(counts: Counts) -> list[object]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_several_workers_count_what_one_process_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "_AT_A_TIME", 3)  # odd: a part begins in either half
     alone = counted(Drawn(0), IMAGES, "alone", FanOut())

@@ -77,6 +77,7 @@ def test_a_cell_that_one_view_does_not_show_is_the_mean_of_the_others() -> None:
     assert not nothing[..., 2:].any()
 
 
+@pytest.mark.slow
 def test_maps_of_several_views_are_recorded_as_such(again: Path, tiny_voc_once: Path) -> None:
     chosen = (*words(tiny_voc_once), "method=cam")
     single = np.array(StoreReader(CAM / "store").state)
