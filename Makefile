@@ -72,7 +72,7 @@ types: $(STAMP) ## mypy --strict on src
 check: lint types test ## What a change must pass: lint, types, test
 
 smoke: export WANDB_MODE := offline
-smoke: $(STAMP) ## The whole pipeline at toy size, in seconds
+smoke: $(STAMP) ## The whole pipeline at toy size, in half a minute
 	$(BIN)/oaa reproduce experiment=smoke $(ARGS)
 
 bench: $(STAMP) ## Speeds, and ratios of two ways to do the same work (docs/speed.md)
