@@ -92,7 +92,7 @@ def test_the_summary_has_the_final_scores_of_every_method(read: dict[str, ReadRu
 def test_overlays_are_pictures_with_masks_of_named_classes(read: dict[str, ReadRun]) -> None:
     for kind, key, times in (("classifier", "attention", 2), ("segmenter oaa_max", "proxy", 1)):
         pictures = [name for name in read[kind].summary if name.startswith(f"{key}/")]
-        assert len(pictures) == 3  # the first photos of three classes
+        assert len(pictures) == 4  # the first photos of three classes, and one more
         for name in pictures:
             assert len(read[kind].values(name)) == times
             for one in read[kind].values(name):
