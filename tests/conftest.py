@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,3 +144,12 @@ def annotation(ids: tuple[int, ...]) -> str:
         for place, label in enumerate(ids)
     )
     return f"<annotation><filename>photo.jpg</filename>{objects}</annotation>"
+
+
+@pytest.fixture
+def stops_at_ctrl_c() -> Iterator[None]:
+    """Ctrl-C as a fresh process of Python has it: other tests may have changed
+    that, and a process that was started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

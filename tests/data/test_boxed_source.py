@@ -53,7 +53,7 @@ def test_boxes_of_a_csv_belong_to_the_photo_of_their_path_and_to_their_class(fol
 
 @pytest.mark.parametrize("change", [
     lambda line: f"val/{line}",  # the localisation benchmark's ids have the split
-    lambda line: f"/home/somebody/photos/{line}",
+    lambda line: f"/photos/{line}",
     lambda line: line.replace(".png", ""),
     lambda line: f"C:\\photos\\{line}",
 ])  # fmt: skip
@@ -63,7 +63,7 @@ def test_a_photo_whose_name_is_its_own_is_found_in_any_folder(
     (folder / "boxes.csv").write_text("\n".join(map(change, LINES)))
     source = opened(folder)
     assert boxes_of(source, 2)[1].tolist() == [[20, 20, 30, 30]]
-    if "/home" in change("") or "C:" in change("") or "val" in change(""):
+    if "/photos" in change("") or "C:" in change("") or "val" in change(""):
         with pytest.raises(BadTagFileError, match="has no box of image 'a__1'"):
             source.boxes(0)  # it might be the other photo of that name
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 
 import cv2
 import pytest
@@ -33,14 +32,6 @@ def test_a_worker_computes_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
         assert list(results) == [(1, ["1"] * 3)]
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "OPENBLAS_NUM_THREADS" not in os.environ
-
-
-@pytest.fixture
-def stops_at_ctrl_c() -> Iterator[None]:
-    """Ctrl-C as a fresh process of Python has it: other tests may have changed that."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("stops_at_ctrl_c")

@@ -1,6 +1,5 @@
 """Two runs on one page, odd runs, and hostile names, in Chromium without a network."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +13,6 @@ from tests.report.test_page import report
 from oaa_pl.report.explorer import ExploredPhoto, method_key
 from oaa_pl.report.page import ReportData, build_page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
-
 RUNS = ("a/seed-0", "b/seed-1")
 NAMES = {
     "a script's end": "</script><script>alert(1)</script>\"'&amp;&<!--",
@@ -27,14 +22,6 @@ NAMES = {
     "200 letters in words": "long name " * 20,
 }
 Opened = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

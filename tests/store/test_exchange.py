@@ -216,7 +216,7 @@ def test_any_id_names_a_file(tmp_path: Path, kind: str, ids: tuple[str, ...]) ->
 
 
 @EVERY_FORMAT
-@pytest.mark.parametrize("name", ["../a", "x/../../a", "/tmp/a", "a\0b"])
+@pytest.mark.parametrize("name", ["../a", "x/../../a", "/a", "a\0b"])
 def test_an_id_that_leads_out_of_the_folder_is_refused(
     tmp_path: Path, kind: str, name: str
 ) -> None:

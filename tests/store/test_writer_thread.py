@@ -1,7 +1,7 @@
 import multiprocessing
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -172,15 +172,7 @@ def test_no_thread_is_left_after_draining_and_none_is_made_for_nothing() -> None
         assert threading.active_count() == before
 
 
-@pytest.fixture
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C as in a terminal: a process that was started in the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.usefixtures("stops_at_ctrl_c")
 @pytest.mark.parametrize("goes_on", [False, True], ids=["ends", "goes on"])
 def test_an_interrupted_drain_loses_nothing(goes_on: bool) -> None:
     slow, writer = Slow(), WriterThread(most=4)
