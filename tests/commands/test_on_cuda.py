@@ -23,10 +23,11 @@ from oaa_pl.store.reader import StoreReader
 pytestmark = [pytest.mark.cuda, pytest.mark.filterwarnings("default")]
 
 SEED = Path("runs/tiny/seed-0")
-METHODS = "methods=[oaa_max]"
+# Two epochs teach too little for the paper's gate to accept a map.
+FEW = ("methods=[cam,oaa_max]", "gate=none")
 STAGES = (
     "fit",
-    "attend method=oaa_max",
+    "attend method=cam",
     "label method=oaa_max",
     "fit stage=segmenter method=oaa_max",
     "evaluate",
@@ -38,7 +39,7 @@ NEAR = 0.02
 @pytest.fixture
 def where(gpu: torch.device) -> tuple[str, ...]:
     """Words that train there."""
-    return ("trainer=gpu" if gpu.type == "cuda" else f"trainer={gpu.type}", METHODS)
+    return ("trainer=gpu" if gpu.type == "cuda" else f"trainer={gpu.type}", *FEW)
 
 
 def run(line: str, *more: str) -> None:
@@ -59,7 +60,7 @@ def weights(stage: Path) -> dict[str, torch.Tensor]:
 
 
 def scores(folder: Path) -> dict[tuple[str, ...], float]:
-    rows = read_results(folder / SEED / "results.csv")
+    rows = read_results(folder / "runs/tiny/results.csv")
     return {(row.method, row.split, row.metric): row.value for row in rows}
 
 
@@ -90,35 +91,36 @@ def test_every_command_runs_on_the_gpu_in_every_precision(
     assert StoreReader(SEED / "attention/oaa_max/store").rows["updates"].sum() > 0
     found = scores(empty)
     assert any(metric == "segmentation/miou" for _, _, metric in found)
-    assert all(0 <= value <= 1 or np.isnan(value) for value in found.values()), found
-    photos = f"predict.photos={tiny_voc_once}/JPEGImages"
-    run("predict method=oaa_max", *asked, photos)
-    run("predict method=oaa_max", *words(tiny_voc_once), METHODS, photos, "predict.output=on-cpu",
-        "trainer=cpu")  # fmt: skip
-    same = []
-    for path in sorted(Path("predictions/masks").iterdir()):
-        other = np.asarray(Image.open(Path("on-cpu/masks") / path.name))
-        same.append(np.mean(np.asarray(Image.open(path)) == other))
-    assert len(same) == 6
-    assert np.mean(same) > 0.9
+    assert all(0 <= value <= 100 for value in found.values() if not np.isnan(value)), found
+    run("predict method=oaa_max", *asked, f"predict.photos={tiny_voc_once}/JPEGImages")
+    assert len(list(Path("predictions/masks").iterdir())) == 6
     run("export stage=segmenter method=oaa_max format=torch_export", *asked)
     assert Path("exported/segmenter.pt2").is_file()
 
 
-def test_a_cpu_gives_the_scores_of_a_gpu(
-    empty: Path, tiny_voc_once: Path, where: tuple[str, ...]
+def test_a_cpu_gives_the_scores_and_the_masks_of_a_gpu(
+    empty: Path, tiny_voc_once: Path, where: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    photos = f"predict.photos={tiny_voc_once}/JPEGImages"
     asked = (*words(tiny_voc_once), *where, "trainer.precision=32-true")
     for line in STAGES[:-1]:
         run(line, *asked)
     shutil.copytree("runs", "other/runs")
-    run("evaluate", *asked)
-    with inside(empty / "other"):
-        run("evaluate", *words(tiny_voc_once), METHODS, "trainer=cpu")
+    for line in ("evaluate", "predict method=oaa_max"):
+        run(line, *asked, photos)
+        with inside(empty / "other"):
+            run(line, *words(tiny_voc_once), *FEW, photos, "trainer=cpu")
     here, there = scores(empty), scores(empty / "other")
     assert here.keys() == there.keys()
     for name, value in there.items():
-        assert here[name] == pytest.approx(value, abs=NEAR, nan_ok=True), name
+        if "threshold" not in name[-1]:  # the best one may change places with another as good
+            assert here[name] == pytest.approx(value, abs=0.5, nan_ok=True), name  # per cent
+    masks = sorted(Path("predictions/masks").iterdir())
+    assert len(masks) == 6
+    for path in masks:
+        other = np.asarray(Image.open(empty / "other" / path))
+        assert np.mean(np.asarray(Image.open(path)) == other) > 0.99, path
 
 
 def test_a_killed_run_is_resumed_as_if_it_had_lived(
@@ -142,7 +144,7 @@ def test_a_killed_run_is_resumed_as_if_it_had_lived(
 def test_ddp_on_one_gpu_makes_what_a_plain_training_makes(
     empty: Path, tiny_voc_once: Path, where: tuple[str, ...], gpu: torch.device
 ) -> None:
-    asked = (*words(tiny_voc_once), METHODS, "trainer.precision=32-true")
+    asked = (*words(tiny_voc_once), *FEW, "trainer.precision=32-true")
     plain, ddp = empty / "plain", empty / "ddp"
     for folder in (plain, ddp):
         folder.mkdir()

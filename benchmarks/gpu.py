@@ -1,0 +1,260 @@
+"""Speeds on one CUDA GPU, and what accumulation adds to a training step there, in about 90 seconds.
+
+`python benchmarks/gpu.py OUTPUT.json`. A step is forward, backward and update on random photos
+that are on the GPU already. Ways to do the same work take turns, each step alone between two waits
+for the GPU, and each ratio is that of their medians. A second table has images per second of whole
+blocks of steps, in which the GPU runs ahead of the host, as it does in a training.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from oaa_pl.attention.gate import accept_all
+from oaa_pl.losses import image_level_loss
+from oaa_pl.nets.attention import AttentionNet
+from oaa_pl.nets.lite import EfficientNetLiteTrunk
+from oaa_pl.nets.vgg import Vgg16Trunk
+from oaa_pl.store.accumulate import accumulate
+from oaa_pl.store.layout import Header, Pairs
+from oaa_pl.store.memmap import MemmapStore
+from oaa_pl.store.writer_thread import WriterThread
+
+CLASSES, GRID, IMAGES, TAGS = 20, (32, 32), 1024, 1.5  # tags of an image, about as VOC's
+Work = Callable[[], object]
+
+NETS: dict[str, Callable[[], AttentionNet]] = {
+    "VGG-16": lambda: AttentionNet(Vgg16Trunk("none"), CLASSES),
+    "lite0": lambda: AttentionNet(EfficientNetLiteTrunk(0, "none"), CLASSES, layers=0),
+}
+STEPS = (("VGG-16", 5), ("VGG-16", 32), ("lite0", 8), ("lite0", 64))
+# TF32 of products and convolutions, autocast, memory format, torch.compile.
+WAYS: dict[str, tuple[bool, bool, bool, bool]] = {
+    "float32": (False, False, False, False),
+    "tf32": (True, False, False, False),
+    "bf16-mixed": (True, True, False, False),
+    "bf16-mixed, channels_last": (True, True, True, False),
+    "bf16-mixed, channels_last, compiled": (True, True, True, True),
+}
+
+
+class Steps:
+    """A network in training, and stores that its score maps may go to.
+
+    Args:
+        net: name in `NETS`.
+        batch: images a step.
+        side: of a photo, in pixels.
+        device: where it trains.
+        way: see `WAYS`.
+        folder: for the stores.
+    """
+
+    def __init__(
+        self, net: str, batch: int, side: int, device: torch.device,
+        way: tuple[bool, bool, bool, bool], folder: Path,
+    ) -> None:  # fmt: skip
+        self.tf32, self.half, channels_last, compiled = way
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
+        self.net: nn.Module = NETS[net]().to(device, memory_format=self.format)
+        if compiled:
+            self.net.compile()
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=1e-4, momentum=0.9)
+        self.image = torch.randn(batch, 3, side, side, device=device).to(memory_format=self.format)
+        random = np.random.default_rng(0)
+        tags = random.random((IMAGES, CLASSES)) < (TAGS - 1) / (CLASSES - 1)
+        tags[:, 0] = True
+        names = tuple(f"class-{c}" for c in range(CLASSES))
+        pairs = Pairs(tuple(f"image-{n}" for n in range(IMAGES)), names, tags)
+        self.stores = [  # the paper's two
+            MemmapStore(folder / fusion, Header(names, pairs.fingerprint, GRID, fusion), pairs)
+            for fusion in ("maximum", "running_mean")
+        ]
+        index = torch.from_numpy(random.choice(IMAGES, batch, replace=False))
+        self.labels = torch.from_numpy(tags[index.numpy()]).float().to(device)
+        self.index = index.pin_memory() if device.type == "cuda" else index
+        self.device, self.batch = device, batch
+        self.writer = WriterThread()
+
+    def step(self) -> Tensor:
+        """Forward, backward and update; returns the score map."""
+        half = (
+            torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext()
+        )
+        with half:
+            score_map: Tensor = self.net(self.image)
+        score_map = score_map.float()
+        self.optimizer.zero_grad()
+        image_level_loss(score_map, self.labels).backward()
+        self.optimizer.step()
+        return score_map.detach()
+
+    def accumulating(self, writer: WriterThread | None) -> None:
+        """A step, and its accumulation into both stores, every map accepted."""
+        accumulate(
+            self.stores, self.step(), self.labels, self.index, gate=accept_all, writer=writer
+        )
+
+    def close(self) -> None:
+        """End the thread and close the stores."""
+        self.writer.drain()
+        for store in self.stores:
+            store.close()
+
+
+@contextmanager
+def products(tf32: bool) -> Iterator[None]:
+    """Whether float32 convolutions and products may round their factors to TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    yield
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, True
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done everything."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def alone(works: Sequence[Work], device: torch.device, turns: int) -> list[float]:
+    """Median seconds of each, in turns; the device is idle before and after each."""
+    times: list[list[float]] = [[] for _ in works]
+    for turn in range(turns + 5):
+        for work, known in zip(works, times, strict=True):
+            wait(device)
+            start = time.perf_counter()
+            work()
+            wait(device)
+            if turn >= 5:
+                known.append(time.perf_counter() - start)
+    return [float(np.median(known)) for known in times]
+
+
+def blocks(
+    works: Sequence[Work], ends: Sequence[Work], device: torch.device, turns: int, length: int
+) -> list[float]:
+    """Median seconds a step of each, in turns of a block of steps and its end."""
+    times: list[list[float]] = [[] for _ in works]
+    for turn in range(turns + 1):
+        for work, end, known in zip(works, ends, times, strict=True):
+            wait(device)
+            start = time.perf_counter()
+            for _ in range(length):
+                work()
+            end()
+            wait(device)
+            if turn:
+                known.append((time.perf_counter() - start) / length)
+    return [float(np.median(known)) for known in times]
+
+
+def accumulation(
+    net: str, batch: int, side: int, way: str, device: torch.device, turns: int, folder: Path
+) -> dict[str, Any]:
+    """A training step without accumulation, with it, and with it and the writer thread."""
+    steps = Steps(net, batch, side, device, WAYS[way], folder)
+    works: list[Work] = [
+        steps.step, partial(steps.accumulating, None), partial(steps.accumulating, steps.writer)
+    ]  # fmt: skip
+    ends: list[Work] = [int, int, steps.writer.drain]  # int() does nothing
+    with products(steps.tf32):
+        each = alone(works, device, turns)
+        steps.writer.drain()
+        in_blocks = blocks(works, ends, device, 3, max(2, turns // 5))
+    steps.close()
+    return {
+        "net": net, "batch": batch, "way": way,
+        "step_seconds": each, "block_seconds": in_blocks,
+        "ratio": each[1] / each[0], "ratio_thread": each[2] / each[0],
+        "block_ratio": in_blocks[1] / in_blocks[0],
+        "block_ratio_thread": in_blocks[2] / in_blocks[0],
+    }  # fmt: skip
+
+
+def speed(
+    net: str, batch: int, side: int, way: str, device: torch.device, turns: int, folder: Path
+) -> dict[str, Any]:
+    """Images per second of training without accumulation."""
+    steps = Steps(net, batch, side, device, WAYS[way], folder)
+    with products(steps.tf32):
+        start = time.perf_counter()
+        for _ in range(3):
+            steps.step()
+        wait(device)
+        first = time.perf_counter() - start
+        (seconds,) = blocks([steps.step], [int], device, 3, turns)
+    steps.close()
+    return {"net": net, "batch": batch, "way": way, "images_per_second": batch / seconds,
+            "first_three_steps_seconds": first}  # fmt: skip
+
+
+def tried(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """What a work found, or the error that it ended with: the others are measured all the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return work(*arguments, Path(folder))
+        except Exception as error:
+            net, batch, _, way = arguments[:4]
+            reason = f"{type(error).__name__}: {error}"[:300]
+            return {"net": net, "batch": batch, "way": way, "error": reason}
+
+
+def main() -> None:
+    """Print the tables and write them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path, help="a JSON file for the numbers")
+    parser.add_argument("--device", default="cuda", help="cpu: to try the script, not to measure")
+    parser.add_argument("--side", type=int, default=224, help="of a photo, in pixels")
+    parser.add_argument("--turns", type=int, default=50, help="steps of each way")
+    parser.add_argument("--seconds", type=float, default=75, help="start nothing after so long")
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    given = parser.parse_args()
+    device, begun = torch.device(given.device), time.perf_counter()
+    torch.manual_seed(0)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
+    found: dict[str, Any] = {
+        "device": name, "torch": torch.__version__, "cuda": torch.version.cuda,
+        "side": given.side, "turns": given.turns, "accumulation": [], "speed": [],
+    }  # fmt: skip
+    print(f"{name}, torch {torch.__version__}, {given.side} px")
+
+    def add(table: str, work: Callable[..., dict[str, Any]], *arguments: Any) -> None:
+        if time.perf_counter() - begun > given.seconds:
+            net, batch, _, way = arguments[:4]
+            row = {"net": net, "batch": batch, "way": way, "error": "no time was left"}
+        else:
+            row = tried(work, *arguments)
+        found[table].append(row)
+        print(table, json.dumps(row), flush=True)
+        # After each line: what was measured stays if a later one is killed.
+        given.output.write_text(json.dumps(found, indent=1) + "\n")
+
+    for net, batch in STEPS:
+        add("accumulation", accumulation, net, batch, given.side, "bf16-mixed, channels_last",
+            device, given.turns)  # fmt: skip
+    for net, batch in STEPS[::2]:
+        add("accumulation", accumulation, net, batch, given.side, "tf32", device, given.turns)
+    plain = [way for way in WAYS if not WAYS[way][3]]
+    for way in plain:
+        for net, batch in STEPS[1::2]:
+            add("speed", speed, net, batch, given.side, way, device, given.turns // 5)
+    for way in () if given.no_compile else (way for way in WAYS if WAYS[way][3]):
+        for net, batch in reversed(STEPS[1::2]):
+            add("speed", speed, net, batch, given.side, way, device, given.turns // 5)
+    found["seconds"] = time.perf_counter() - begun
+    given.output.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"{found['seconds']:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
