@@ -88,9 +88,7 @@ class Steps:
 
     def step(self) -> Tensor:
         """Forward, backward and update; returns the score map."""
-        half = (
-            torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext()
-        )
+        half = torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext()
         with half:
             score_map: Tensor = self.net(self.image)
         score_map = score_map.float()
@@ -188,14 +186,13 @@ def speed(
     steps = Steps(net, batch, side, device, WAYS[way], folder)
     with products(steps.tf32):
         start = time.perf_counter()
-        for _ in range(3):
-            steps.step()
+        steps.step()
         wait(device)
         first = time.perf_counter() - start
         (seconds,) = blocks([steps.step], [int], device, 3, turns)
     steps.close()
-    return {"net": net, "batch": batch, "way": way, "images_per_second": batch / seconds,
-            "first_three_steps_seconds": first}  # fmt: skip
+    rate = batch / seconds
+    return {"net": net, "batch": batch, "way": way, "images_per_second": rate, "first_step": first}
 
 
 def tried(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -207,6 +204,31 @@ def tried(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any
             net, batch, _, way = arguments[:4]
             reason = f"{type(error).__name__}: {error}"[:300]
             return {"net": net, "batch": batch, "way": way, "error": reason}
+
+
+def tables(found: dict[str, Any]) -> str:
+    """The rows without an error as the Markdown tables of docs/speed.md."""
+    lines = [
+        "| training step | without, ms | with | with the thread | in blocks | with the thread |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in found["accumulation"]:
+        if "error" not in row:
+            ratios = ("ratio", "ratio_thread", "block_ratio", "block_ratio_thread")
+            numbers = [f"{1000 * row['step_seconds'][0]:.3g}", *(f"{row[r]:.2f}" for r in ratios)]
+            lines.append(
+                f"| {row['net']}, batch {row['batch']}, {row['way']} | {' | '.join(numbers)} |"
+            )
+    nets = sorted({(row["net"], row["batch"]) for row in found["speed"]})
+    heads = [f"{net}, batch {batch}" for net, batch in nets]
+    lines += ["", f"| images/s | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
+    for way in WAYS:
+        rates = {
+            (row["net"], row["batch"]): f"{row['images_per_second']:.0f}"
+            for row in found["speed"] if row["way"] == way and "error" not in row
+        }  # fmt: skip
+        lines.append(f"| {way} | {' | '.join(rates.get(net, '') for net in nets)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -230,10 +252,8 @@ def main() -> None:
 
     def add(table: str, work: Callable[..., dict[str, Any]], *arguments: Any) -> None:
         if time.perf_counter() - begun > given.seconds:
-            net, batch, _, way = arguments[:4]
-            row = {"net": net, "batch": batch, "way": way, "error": "no time was left"}
-        else:
-            row = tried(work, *arguments)
+            return
+        row = tried(work, *arguments)
         found[table].append(row)
         print(table, json.dumps(row), flush=True)
         # After each line: what was measured stays if a later one is killed.
@@ -244,16 +264,12 @@ def main() -> None:
             device, given.turns)  # fmt: skip
     for net, batch in STEPS[::2]:
         add("accumulation", accumulation, net, batch, given.side, "tf32", device, given.turns)
-    plain = [way for way in WAYS if not WAYS[way][3]]
-    for way in plain:
-        for net, batch in STEPS[1::2]:
-            add("speed", speed, net, batch, given.side, way, device, given.turns // 5)
-    for way in () if given.no_compile else (way for way in WAYS if WAYS[way][3]):
-        for net, batch in reversed(STEPS[1::2]):
+    for way, (*_, compiled) in WAYS.items():
+        for net, batch in () if compiled and given.no_compile else STEPS[1::2]:
             add("speed", speed, net, batch, given.side, way, device, given.turns // 5)
     found["seconds"] = time.perf_counter() - begun
     given.output.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"{found['seconds']:.0f} s")
+    print(f"{tables(found)}\n\n{found['seconds']:.0f} s")
 
 
 if __name__ == "__main__":

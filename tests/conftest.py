@@ -30,8 +30,8 @@ NAMES = {8: "cat", 12: "dog", 15: "person"}
 COLOURS = {8: (220, 60, 40), 12: (40, 200, 60), 15: (50, 70, 230)}
 
 
-# "cpu": run the tests marked `cuda` on the CPU, to find mistakes in them on a machine without a GPU.
-# Those fail there that count what a GPU waits for.
+# "cpu": run the tests marked `cuda` on the CPU, to find mistakes in them without a GPU. Tests of
+# waits, of pinned memory and of a busy GPU fail then.
 STANDING_IN = os.environ.get("OAA_PL_TEST_GPU")
 
 COUNTED = pytest.StashKey[Counter[str]]()

@@ -1,4 +1,4 @@
-"""A training on a real CUDA GPU: what its callbacks wait for, its thread, its end and its return."""
+"""A training on a real CUDA GPU: what its callbacks wait for, its thread, and its resumption."""
 
 import signal
 from pathlib import Path
@@ -120,9 +120,6 @@ def test_crash_and_resume_equals_never_crashed(
 ) -> None:
     how = {**where, "precision": precision}
     train(tmp_path / "never", **how)
-    assert any(
-        tensor.abs().sum() > 0 for tensor in checkpoint(tmp_path / "never")["state_dict"].values()
-    )
     with pytest.raises(CrashError, match="as planned"):
         train(tmp_path / "crashed", At(hook, 2, crash), **how)
     assert writers() == []
@@ -148,7 +145,7 @@ def test_an_error_of_the_thread_ends_the_training_and_costs_that_epoch(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: dict[str, Any], at: int
 ) -> None:
     fails = Fails(monkeypatch, at, StoreError("disk is full"))
-    with pytest.raises(StoreError, match="earlier .* could not be written: disk is full"):
+    with pytest.raises(StoreError, match=r"earlier .* could not be written: disk is full"):
         train(tmp_path, **where)
     assert fails.after == 0
     assert writers() == []

@@ -152,7 +152,7 @@ def test_ddp_on_one_gpu_makes_what_a_plain_training_makes(
         run("fit", *asked, *where)
     accelerator = "gpu" if gpu.type == "cuda" else gpu.type
     more = ("trainer=ddp_static", "trainer.devices=1", f"trainer.accelerator={accelerator}")
-    done = subprocess.run(  # a process of its own: it sets up NCCL and variables of its surroundings
+    done = subprocess.run(  # a process of its own, for it sets environment variables
         [sys.executable, "-m", "oaa_pl", "fit", *asked, *more],
         cwd=ddp, env=surroundings(), capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
