@@ -124,26 +124,16 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def alone(works: Sequence[Work], device: torch.device, turns: int) -> list[float]:
-    """Median seconds of each, in turns; the device is idle before and after each."""
-    times: list[list[float]] = [[] for _ in works]
-    for turn in range(turns + 5):
-        for work, known in zip(works, times, strict=True):
-            wait(device)
-            start = time.perf_counter()
-            work()
-            wait(device)
-            if turn >= 5:
-                known.append(time.perf_counter() - start)
-    return [float(np.median(known)) for known in times]
+def timed(
+    works: Sequence[Work], ends: Sequence[Work], device: torch.device,
+    turns: int, length: int = 1, warm_up: int = 1,
+) -> list[float]:  # fmt: skip
+    """Median seconds a step of each work, in turns of a block of steps and its end.
 
-
-def blocks(
-    works: Sequence[Work], ends: Sequence[Work], device: torch.device, turns: int, length: int
-) -> list[float]:
-    """Median seconds a step of each, in turns of a block of steps and its end."""
+    The device is idle before and after each block.
+    """
     times: list[list[float]] = [[] for _ in works]
-    for turn in range(turns + 1):
+    for turn in range(warm_up + turns):
         for work, end, known in zip(works, ends, times, strict=True):
             wait(device)
             start = time.perf_counter()
@@ -151,7 +141,7 @@ def blocks(
                 work()
             end()
             wait(device)
-            if turn:
+            if turn >= warm_up:
                 known.append((time.perf_counter() - start) / length)
     return [float(np.median(known)) for known in times]
 
@@ -166,9 +156,9 @@ def accumulation(
     ]  # fmt: skip
     ends: list[Work] = [int, int, steps.writer.drain]  # int() does nothing
     with products(steps.tf32):
-        each = alone(works, device, turns)
+        each = timed(works, [int] * 3, device, turns, warm_up=5)
         steps.writer.drain()
-        in_blocks = blocks(works, ends, device, 3, max(2, turns // 5))
+        in_blocks = timed(works, ends, device, 3, max(2, turns // 5))
     steps.close()
     return {
         "net": net, "batch": batch, "way": way,
@@ -189,7 +179,7 @@ def speed(
         steps.step()
         wait(device)
         first = time.perf_counter() - start
-        (seconds,) = blocks([steps.step], [int], device, 3, turns)
+        (seconds,) = timed([steps.step], [int], device, 3, turns)
     steps.close()
     rate = batch / seconds
     return {"net": net, "batch": batch, "way": way, "images_per_second": rate, "first_step": first}
@@ -239,7 +229,6 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=224, help="of a photo, in pixels")
     parser.add_argument("--turns", type=int, default=50, help="steps of each way")
     parser.add_argument("--seconds", type=float, default=75, help="start nothing after so long")
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     given = parser.parse_args()
     device, begun = torch.device(given.device), time.perf_counter()
     torch.manual_seed(0)
@@ -264,8 +253,8 @@ def main() -> None:
             device, given.turns)  # fmt: skip
     for net, batch in STEPS[::2]:
         add("accumulation", accumulation, net, batch, given.side, "tf32", device, given.turns)
-    for way, (*_, compiled) in WAYS.items():
-        for net, batch in () if compiled and given.no_compile else STEPS[1::2]:
+    for way in WAYS:
+        for net, batch in STEPS[1::2]:
             add("speed", speed, net, batch, given.side, way, device, given.turns // 5)
     found["seconds"] = time.perf_counter() - begun
     given.output.write_text(json.dumps(found, indent=1) + "\n")
