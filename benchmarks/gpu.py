@@ -64,7 +64,7 @@ class Steps:
         self, net: str, batch: int, side: int, device: torch.device,
         way: tuple[bool, bool, bool, bool], folder: Path,
     ) -> None:  # fmt: skip
-        self.tf32, self.half, channels_last, compiled = way
+        _, self.half, channels_last, compiled = way
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         self.net: nn.Module = NETS[net]().to(device, memory_format=self.format)
         if compiled:
@@ -146,22 +146,16 @@ def timed(
     return [float(np.median(known)) for known in times]
 
 
-def accumulation(
-    net: str, batch: int, side: int, way: str, device: torch.device, turns: int, folder: Path
-) -> dict[str, Any]:
+def accumulation(steps: Steps, turns: int) -> dict[str, Any]:
     """A training step without accumulation, with it, and with it and the writer thread."""
-    steps = Steps(net, batch, side, device, WAYS[way], folder)
     works: list[Work] = [
         steps.step, partial(steps.accumulating, None), partial(steps.accumulating, steps.writer)
     ]  # fmt: skip
     ends: list[Work] = [int, int, steps.writer.drain]  # int() does nothing
-    with products(steps.tf32):
-        each = timed(works, [int] * 3, device, turns, warm_up=5)
-        steps.writer.drain()
-        in_blocks = timed(works, ends, device, 3, max(2, turns // 5))
-    steps.close()
+    each = timed(works, [int] * 3, steps.device, turns, warm_up=5)
+    steps.writer.drain()
+    in_blocks = timed(works, ends, steps.device, 3, max(2, turns // 5))
     return {
-        "net": net, "batch": batch, "way": way,
         "step_seconds": each, "block_seconds": in_blocks,
         "ratio": each[1] / each[0], "ratio_thread": each[2] / each[0],
         "block_ratio": in_blocks[1] / in_blocks[0],
@@ -169,31 +163,14 @@ def accumulation(
     }  # fmt: skip
 
 
-def speed(
-    net: str, batch: int, side: int, way: str, device: torch.device, turns: int, folder: Path
-) -> dict[str, Any]:
+def speed(steps: Steps, turns: int) -> dict[str, Any]:
     """Images per second of training without accumulation."""
-    steps = Steps(net, batch, side, device, WAYS[way], folder)
-    with products(steps.tf32):
-        start = time.perf_counter()
-        steps.step()
-        wait(device)
-        first = time.perf_counter() - start
-        (seconds,) = timed([steps.step], [int], device, 3, turns)
-    steps.close()
-    rate = batch / seconds
-    return {"net": net, "batch": batch, "way": way, "images_per_second": rate, "first_step": first}
-
-
-def tried(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    """What a work found, or the error that it ended with: the others are measured all the same."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return work(*arguments, Path(folder))
-        except Exception as error:
-            net, batch, _, way = arguments[:4]
-            reason = f"{type(error).__name__}: {error}"[:300]
-            return {"net": net, "batch": batch, "way": way, "error": reason}
+    start = time.perf_counter()
+    steps.step()
+    wait(steps.device)
+    first = time.perf_counter() - start
+    (seconds,) = timed([steps.step], [int], steps.device, 3, max(2, turns // 5))
+    return {"images_per_second": steps.batch / seconds, "first_step": first}
 
 
 def tables(found: dict[str, Any]) -> str:
@@ -239,23 +216,30 @@ def main() -> None:
     }  # fmt: skip
     print(f"{name}, torch {torch.__version__}, {given.side} px")
 
-    def add(table: str, work: Callable[..., dict[str, Any]], *arguments: Any) -> None:
+    def add(table: str, work: Callable[[Steps, int], dict[str, Any]], *which: Any) -> None:
+        net, batch, way = which
         if time.perf_counter() - begun > given.seconds:
             return
-        row = tried(work, *arguments)
+        row = {"net": net, "batch": batch, "way": way}
+        with tempfile.TemporaryDirectory() as folder, products(WAYS[way][0]):
+            try:
+                steps = Steps(net, batch, given.side, device, WAYS[way], Path(folder))
+                row |= work(steps, given.turns)
+                steps.close()
+            except Exception as error:  # the others are measured all the same
+                row["error"] = f"{type(error).__name__}: {error}"[:300]
         found[table].append(row)
         print(table, json.dumps(row), flush=True)
         # After each line: what was measured stays if a later one is killed.
         given.output.write_text(json.dumps(found, indent=1) + "\n")
 
     for net, batch in STEPS:
-        add("accumulation", accumulation, net, batch, given.side, "bf16-mixed, channels_last",
-            device, given.turns)  # fmt: skip
+        add("accumulation", accumulation, net, batch, "bf16-mixed, channels_last")
     for net, batch in STEPS[::2]:
-        add("accumulation", accumulation, net, batch, given.side, "tf32", device, given.turns)
+        add("accumulation", accumulation, net, batch, "tf32")
     for way in WAYS:
         for net, batch in STEPS[1::2]:
-            add("speed", speed, net, batch, given.side, way, device, given.turns // 5)
+            add("speed", speed, net, batch, way)
     found["seconds"] = time.perf_counter() - begun
     given.output.write_text(json.dumps(found, indent=1) + "\n")
     print(f"{tables(found)}\n\n{found['seconds']:.0f} s")
