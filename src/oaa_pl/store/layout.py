@@ -16,6 +16,7 @@ import json
 import operator
 import zlib
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,7 +79,7 @@ class Header:
         object.__setattr__(self, "grid", _grid(self.grid))
         object.__setattr__(self, "first_epoch", _whole("first_epoch", self.first_epoch))
 
-    @property
+    @cached_property  # every update asks for it
     def rule(self) -> Fusion:
         """The fusion rule itself."""
         return fusion_named(self.fusion)

@@ -99,8 +99,10 @@ class Pairs:
             Rows, (K,).
         """
         place = self._places[index, category]
-        rows: NDArray[np.int64] = self.first_row[index] + place - 1
-        rows[place == 0] = -1
+        rows: NDArray[np.int64] = self.first_row[index]
+        rows += place
+        rows -= 1
+        np.putmask(rows, place == 0, -1)
         return rows
 
     @cached_property
