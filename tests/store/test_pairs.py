@@ -80,7 +80,7 @@ def test_a_store_of_version_1_still_opens(tmp_path: Path) -> None:
 def test_a_name_that_version_1_held_is_held_again() -> None:
     odd = Pairs(("\x01a", "b\u200b"), ("[x]", '"'), np.ones((2, 2), bool))
     assert odd.version == 1
-    assert Pairs.parse(odd.text(), odd.classes, Path("images.txt")).ids == odd.ids
+    assert Pairs.parse(odd.text().encode(), odd.classes, Path("images.txt")).ids == odd.ids
 
 
 def test_names_with_blanks_go_through_a_store_on_disk(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_first_differing_image_is_named_with_its_blanks() -> None:
 def test_a_damaged_line_of_version_2_is_named_by_file_and_line(line: str) -> None:
     text = f'["my photo", "coffee maker"]\n{line}\n'
     with pytest.raises(StoreError, match=r"images\.txt:2: not an image id"):
-        Pairs.parse(text, BLANKS.classes, Path("images.txt"), version=2)
+        Pairs.parse(text.encode(), BLANKS.classes, Path("images.txt"), version=2)
 
 
 def test_a_header_of_the_other_version_is_damage(tmp_path: Path) -> None:
@@ -280,4 +280,4 @@ def test_a_list_in_a_version_that_its_names_are_not_written_in_is_refused(
     text: str, classes: tuple[str, ...], version: int
 ) -> None:
     with pytest.raises(StoreError, match=rf"is of version {version}, its names are of version"):
-        Pairs.parse(text, classes, Path("images.txt"), version)
+        Pairs.parse(text.encode(), classes, Path("images.txt"), version)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.errors import StoreError
-from oaa_pl.store.bits import surely_attention
+from oaa_pl.store.bits import require_attention
 from oaa_pl.store.files import blocks
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 from oaa_pl.store.order import require_later
@@ -91,7 +91,7 @@ class MapStore(ABC):
                 store is then unchanged.
         """
         rows = self._rows_of(index, category)
-        attention = self._checked(attention, len(rows))
+        require_attention(attention, (len(rows), *self.header.grid))
         if inside is not None and inside.shape != attention.shape:
             raise StoreError(f"inside must be {attention.shape} (K, h, w), got {inside.shape}")
         self._changes(rows)
@@ -124,7 +124,7 @@ class MapStore(ABC):
             StoreError: as `fuse`.
         """
         rows = self._rows_of(index, category)
-        attention = self._checked(attention, len(rows))
+        require_attention(attention, (len(rows), *self.header.grid))
         for wave in waves(rows):
             never = self._origin[rows[wave]] != ORIGIN_ACCEPTED
             at, fallback = rows[wave][never], attention[wave][never]
@@ -154,11 +154,11 @@ class MapStore(ABC):
             StoreError: if both shards have maps of a pair, the rule needs to know which came later,
                 and that is not known. This store is then unchanged.
         """
-        mine = np.arange(len(rows)) if at is None else at
         if self.header.rule.in_order:
-            require_later(self, rows, mine, earlier)
+            require_later(self, rows, np.arange(len(rows)) if at is None else at, earlier)
         for part in blocks(len(rows), state[:1].nbytes):  # a store may be larger than the memory
-            self._absorb_block(np.asarray(state[part]), rows[part], mine[part])
+            mine = np.arange(part.start, part.stop) if at is None else at[part]
+            self._absorb_block(np.asarray(state[part]), rows[part], mine)
 
     def _absorb_block(self, state: np.ndarray, rows: np.ndarray, at: Ints) -> None:
         rule, origin = self.header.rule, self._origin
@@ -188,8 +188,9 @@ class MapStore(ABC):
 
     def missing(self) -> Ints:
         """Pairs (image, class) with neither an accepted nor a fallback map: (K, 2)."""
-        missing: Ints = self.pairs.pairs[self.rows["origin"] == ORIGIN_NONE]
-        return missing
+        missing = self.rows["origin"] == ORIGIN_NONE
+        # The pairs of all rows take memory, which a complete store does not need.
+        return self.pairs.pairs[missing] if missing.any() else np.zeros((0, 2), np.int64)
 
     def maps(self, index: int) -> ImageMaps:
         """The cumulative maps of one image's present classes."""
@@ -245,14 +246,3 @@ class MapStore(ABC):
             f"image {self.pairs.ids[index[k]]!r} has no tag {self.pairs.classes[category[k]]!r}"
             ", so it has no such cumulative map; pass present classes only"
         )
-
-    def _checked(self, attention: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        expected = (count, *self.header.grid)
-        if attention.shape != expected:
-            raise StoreError(f"attention must be {expected} (K, h, w), got {attention.shape}")
-        if count and not surely_attention(attention):
-            low, high = attention.min(), attention.max()
-            # Written so that NaN fails it too.
-            if not (low >= 0 and high <= 1):
-                raise StoreError(f"attention must be in [0, 1], got {low} to {high}")
-        return attention

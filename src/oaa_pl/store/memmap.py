@@ -92,7 +92,7 @@ class MemmapStore(MapStore):
         self.opened_at = 0
         self._lock: WriterLock | None = None
         self._process = os.getpid()
-        count = len(pairs.pairs)
+        count = pairs.count
         self._since = 0  # the generation that the live maps come from
         self._changed = np.zeros(count, bool)  # rows that have changed since
         try:
