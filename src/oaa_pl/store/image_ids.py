@@ -73,7 +73,7 @@ class ImageIds(Sequence[str]):
         """The place of an id, 0..N-1, among the places of `range(start, stop)`.
 
         Raises:
-            ValueError: if there is none.
+            ValueError: if it is not there.
         """
         place = self._place(value) if isinstance(value, str) else None
         if place is None or place not in range(len(self))[start:stop]:
@@ -162,7 +162,7 @@ def _texts(what: str, words: Iterable[Any]) -> Iterator[str]:
 
 
 def _encoded(one: str) -> bytes:
-    return one.encode("utf-8", "surrogatepass")  # what is no name is refused later, by its name
+    return one.encode("utf-8", "surrogatepass")  # half letters are refused later
 
 
 def _checksum(encoded: bytes | bytearray) -> int:

@@ -151,8 +151,8 @@ class Pairs:
         for piece in self._pieces():
             file.write(piece.encode())
 
-    def written(self, content: bytes) -> bool:
-        """Whether this is what `write` writes."""
+    def has_text(self, content: bytes) -> bool:
+        """Whether `images.txt` of these pairs has this content."""
         file = io.BytesIO(content)
         pieces = (piece.encode() for piece in self._pieces())
         return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)

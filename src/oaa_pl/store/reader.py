@@ -31,7 +31,7 @@ def read_identity(path: Path, known: Pairs | None = None) -> tuple[Header, Pairs
         text = (path / "header.json").read_bytes().decode()
         header = Header.parse(text, path / "header.json")
         images = (path / "images.txt").read_bytes()
-        if known is not None and header.is_of(known) and known.written(images):
+        if known is not None and header.is_of(known) and known.has_text(images):
             return header, known
         pairs = Pairs.parse(images, header.classes, path / "images.txt", header.version)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -44,7 +44,7 @@ def read_identity(path: Path, known: Pairs | None = None) -> tuple[Header, Pairs
         ) from error
     except UnicodeDecodeError as error:
         raise StoreError(f"{path} is damaged: {error}; restore it") from error
-    if pairs.fingerprint != header.fingerprint or not pairs.written(images):
+    if pairs.fingerprint != header.fingerprint or not pairs.has_text(images):
         raise StoreError(f"{path / 'images.txt'} is damaged: it does not match the header")
     return header, pairs
 
