@@ -20,6 +20,7 @@ from oaa_pl.store.bits import require_attention
 from oaa_pl.store.files import blocks
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 from oaa_pl.store.order import require_later
+from oaa_pl.store.pages import in_order
 from oaa_pl.store.waves import waves
 
 __all__ = ["ImageMaps", "MapStore"]
@@ -156,9 +157,10 @@ class MapStore(ABC):
         """
         if self.header.rule.in_order:
             require_later(self, rows, np.arange(len(rows)) if at is None else at, earlier)
-        for part in blocks(len(rows), state[:1].nbytes):  # a store may be larger than the memory
-            mine = np.arange(part.start, part.stop) if at is None else at[part]
-            self._absorb_block(np.asarray(state[part]), rows[part], mine)
+        with in_order(self._state):
+            for part in blocks(len(rows), state[:1].nbytes):  # it may be larger than the memory
+                mine = np.arange(part.start, part.stop) if at is None else at[part]
+                self._absorb_block(np.asarray(state[part]), rows[part], mine)
 
     def _absorb_block(self, state: np.ndarray, rows: np.ndarray, at: Ints) -> None:
         rule, origin = self.header.rule, self._origin
@@ -184,12 +186,12 @@ class MapStore(ABC):
             rows: a `layout.ROW` record per row, (R,).
         """
         self._changes(slice(None))
-        self._state[:], self._rows[:] = state, rows
+        with in_order(self._state):
+            self._state[:], self._rows[:] = state, rows
 
     def missing(self) -> Ints:
         """Pairs (image, class) with neither an accepted nor a fallback map: (K, 2)."""
-        missing = self.rows["origin"] == ORIGIN_NONE
-        # The pairs of all rows take memory, which a complete store does not need.
+        missing = self.rows["origin"] == ORIGIN_NONE  # often of no row; all pairs take memory
         return self.pairs.pairs[missing] if missing.any() else np.zeros((0, 2), np.int64)
 
     def maps(self, index: int) -> ImageMaps:
