@@ -2,18 +2,21 @@
 
 For batches of several sizes, in turns: a store's update; NumPy's maximum of as many cells in arrays
 of its own; and the bare passes over the cells that the update makes, without any look at images,
-classes and records. Median processor times of one thread, in microseconds. Writes store_update.csv
-beside this file.
+classes and records. Then, in turns with updates, one PNG a map. Median processor times of one
+thread, in microseconds. Writes store_update.csv beside this file.
 """
 
 import csv
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
+from ratios import update_pngs
 
 from oaa_pl.store.image_ids import ImageIds
 from oaa_pl.store.layout import Header, Pairs
@@ -22,7 +25,7 @@ from oaa_pl.store.memmap import MemmapStore
 HERE = Path(__file__).parent
 IMAGES = 4096
 SIZES = ((16, 32), (64, 32), (1024, 32), (64, 64), (1024, 64))  # maps of a batch, a map's side
-SECONDS = 4.0  # for each size
+SECONDS = 3.0  # for each comparison
 
 
 def passes(state: np.ndarray, rows: np.ndarray, maps: np.ndarray) -> None:
@@ -47,40 +50,49 @@ def measure(count: int, side: int, folder: Path) -> dict[str, float]:
     state = np.zeros((IMAGES, side, side), np.float16)
     one, two = rng.integers(0, 255, (2, *maps.shape), np.uint8), maps.astype(np.float16)
     bits, single = two.view(np.uint16), maps.copy()
-    with MemmapStore(folder, header, pairs) as store:
-        ways = {
-            "update": partial(store.fuse, rows, zeros, maps),
+    with MemmapStore(folder / "store", header, pairs) as store:
+        update = partial(store.fuse, rows, zeros, maps)
+        found = in_turns({
+            "update": update,
             "bare passes": partial(passes, state, rows, maps),
             "maximum, 1 byte": partial(np.maximum, one[0], one[1].copy(), out=one[0]),
             "maximum, 2 bytes": partial(np.maximum, bits, bits.copy(), out=bits),
             "maximum, float16": partial(np.maximum, two, two.copy(), out=two),
             "maximum, float32": partial(np.maximum, single, maps, out=single),
-        }
-        times: dict[str, list[float]] = {name: [] for name in ways}
-        begun = time.perf_counter()
-        while time.perf_counter() - begun < SECONDS:
-            for name, way in ways.items():
-                start = time.process_time_ns()
-                way()
-                times[name].append((time.process_time_ns() - start) / 1e3)
+        })  # fmt: skip
+        files = [folder / f"{n}.png" for n in range(count)]
+        for file, grey in zip(files, one[0], strict=True):
+            Image.fromarray(grey).save(file)
+        beside = in_turns({"update": update, "PNG": partial(update_pngs, files, maps)})
+    return {**found, "update beside PNG": beside["update"], "PNG": beside["PNG"]}
+
+
+def in_turns(ways: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Median processor time of each way, in microseconds."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < SECONDS:
+        for name, way in ways.items():
+            start = time.process_time_ns()
+            way()
+            times[name].append((time.process_time_ns() - start) / 1e3)
     return {name: float(np.median(known)) for name, known in times.items()}
 
 
 def main() -> None:
     """Measure every size, print and write the table."""
     torch.set_num_threads(1)
-    with (
-        (HERE / "store_update.csv").open("w", newline="") as file,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    table = []
+    for count, side in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure(count, side, Path(folder))
+        png = found["PNG"] / found["update beside PNG"]
+        ratios = {name: f"{value / found['update']:.3f}" for name, value in found.items()}
+        print(f"{count} x {side}: {found['update']:.4g} us, PNG over update {png:.3g};", ratios)
+        table.append([count, side, *(f"{value:.3g}" for value in found.values())])
+    with (HERE / "store_update.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        for n, (count, side) in enumerate(SIZES):
-            found = measure(count, side, Path(folder) / str(n))
-            if not n:
-                writer.writerow(["maps", "side", *found])
-            writer.writerow([count, side, *(f"{value:.3g}" for value in found.values())])
-            ratios = {name: round(value / found["update"], 3) for name, value in found.items()}
-            print(f"{count} maps of {side} x {side}: update {found['update']:.4g} us;", ratios)
+        writer.writerows([["maps", "side", *found], *table])
 
 
 if __name__ == "__main__":
