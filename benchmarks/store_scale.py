@@ -132,16 +132,18 @@ def measure(rows: int, side: int) -> dict[str, float]:
 
 
 def draw(table: dict[int, dict[str, float]]) -> None:
-    """A line for each step over the number of rows."""
+    """A line for each step over the number of rows; memory below 0.1 MB is left out."""
     figure, (times, memory) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    for axes in (times, memory):
+        axes.set_prop_cycle(color=plt.colormaps["tab20"].colors)
     for what in next(iter(table.values())):
         axes = memory if "MB" in what else times
         axes.plot(list(table), [line[what] for line in table.values()], "o-", label=what)
     for axes, title in ((times, "processor time a row, µs"), (memory, "most memory, MB")):
         axes.set(xscale="log", yscale="log", xlabel="rows", title=title)
         axes.grid(alpha=0.3)
-    times.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    memory.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    memory.set_ylim(bottom=0.1)
     figure.savefig(HERE / "store_scale.png", dpi=100)
 
 
