@@ -130,7 +130,8 @@ def attend_lines(folder: Path) -> Iterator[Line]:
     ):
         batched = composed(folder, number, *LITE, *more)
         single = composed(folder, number, *LITE, *more, "loader.eval_batch_size=1")
-        ours, loop = attending(batched, folder / "b"), attending(single, folder / "s")
+        places = [folder / f"attend-{number}-{way}" for way in ("batches", "loop")]
+        ours, loop = attending(batched, places[0]), attending(single, places[1])
         yield Line(
             f"`oaa attend`, {what}: one photo at a time on one core over batches on all", ">= 3",
             loop, partial(on_all_cores, ours), f"{number} photos, EfficientNet-Lite0, 224 px",
