@@ -88,6 +88,9 @@ def main() -> None:
                 print(
                     f"{line.what:<96} {line.sought:>8} {table[-1]['measured']:>10.4g}", flush=True
                 )
-            found["groups"][name] = {**run, "lines": table}
+            measured_now = {**found["groups"], name: {**run, "lines": table}}
+            found["groups"] = {
+                known: measured_now[known] for known in names if known in measured_now
+            }
             FILE.write_text(json.dumps(found, indent=1) + "\n")
     write_table()
