@@ -195,10 +195,9 @@ def label_lines(folder: Path, number: int = 192) -> Iterator[Line]:
         with FanOut(workers=workers).results(maker, range(len(train.ids))) as results:
             list(results)
 
-    cores = usable_cores()
     yield Line(
-        f"proxy labels: a plain loop over {cores} processes", ">= 1.9", partial(label, 1),
-        partial(label, cores), f"{number} photos, boundary cue; the start of the processes counts",
+        f"proxy labels: a plain loop over {usable_cores()} processes", ">= 1.9", partial(label, 1),
+        partial(label, usable_cores()), f"{number} photos, boundary cue; the start of the processes counts",
         wall=True, turns=3,
     )  # fmt: skip
     photo = train.photo(0)
