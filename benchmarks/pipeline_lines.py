@@ -197,7 +197,7 @@ def label_lines(folder: Path, number: int = 192) -> Iterator[Line]:
 
     yield Line(
         f"proxy labels: a plain loop over {usable_cores()} processes", ">= 1.9", partial(label, 1),
-        partial(label, usable_cores()), f"{number} photos, boundary cue; with the start of processes",
+        partial(label, usable_cores()), f"{number} photos, boundary cue; with their start",
         wall=True, turns=3,
     )  # fmt: skip
     photo = train.photo(0)
