@@ -1,4 +1,4 @@
-"""Print the tables of README.md and docs/results.md, from the CSVs of table2_lite and table2_all.
+"""Print the tables of README.md and docs/results.md, from the CSV files of this folder.
 
 Run it as `python experiments/table2_lite/tables.py`.
 """
@@ -10,8 +10,7 @@ from pathlib import Path
 
 from oaa_pl.report.paper import EFFECTS, paper_number, title_of
 
-LITE = Path(__file__).parent
-ALL = LITE.parent / "table2_all"
+HERE = Path(__file__).parent
 METHODS = (
     "tags_hard", "cam", "oaa_mean", "oaa_max", "oaa_plus_mce", "oaa_plus_hybrid", "true_masks",
 )  # fmt: skip
@@ -37,7 +36,8 @@ def scores(path: Path) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for row in rows(path):
         if (row["split"], row["metric"]) == ("val_dev", "segmentation/miou"):
-            name = "true_masks" if row["method"] == "masks" else row["method"]
+            name = _method(row["method"])
+            name = "true_masks" if name == "masks" else name
             found.setdefault(name, []).append(float(row["value"]))
     return found
 
@@ -45,12 +45,17 @@ def scores(path: Path) -> dict[str, list[float]]:
 def differences(path: Path) -> dict[tuple[str, str], str]:
     """Difference and 95 % interval on `val_dev`, of both methods' names."""
     return {
-        (row["method"], row["minus"]): "{} [{}, {}]".format(
+        (_method(row["method"]), _method(row["minus"])): "{} [{}, {}]".format(
             *(signed(float(row[key])) for key in ("difference", "low", "high"))
         )
         for row in rows(path)
         if row.get("split", "val_dev") == "val_dev"
     }
+
+
+def _method(segmenter: str) -> str:
+    """`cam-frozen_head` -> `cam`."""
+    return segmenter.removesuffix("-frozen_head")
 
 
 def level(values: list[float]) -> str:
@@ -69,17 +74,16 @@ def signed(value: float) -> str:
 
 def tables() -> str:
     """Levels of every method, then the effects with their intervals, as Markdown."""
-    heads, whole = scores(LITE / "frozen_head.csv"), scores(ALL / "results.csv")
-    columns = (
-        f"1,000 photos, frozen head, {max(map(len, heads.values()))} seeds | all photos, segmenter"
-    )
+    batch, frozen = scores(HERE / "frozen_head.csv"), scores(HERE / "norms.csv")
+    seeds = [max(map(len, found.values())) for found in (batch, frozen)]
+    columns = f"batch norms trained, {seeds[0]} seeds | batch norms frozen, {seeds[1]} seeds"
     lines = [f"| method | paper, VOC val | {columns} |", "|---|---:|---:|---:|"]
     for name in METHODS:
-        levels = " | ".join(level(found.get(name, [])) for found in (heads, whole))
+        levels = " | ".join(level(found.get(name, [])) for found in (batch, frozen))
         title = TITLES.get(name) or title_of(name)
         lines.append(f"| {title} | {paper_number(name) or '–'} | {levels} |")
     papers = {(effect.better, effect.baseline): effect.points for effect in EFFECTS}
-    found = differences(LITE / "paired.csv"), differences(ALL / "differences.csv")
+    found = differences(HERE / "paired.csv"), differences(HERE / "norms_differences.csv")
     lines += ["", f"| effect | paper | {columns} |", "|---|---:|---:|---:|"]
     for pair in PAIRS:
         effect = " − ".join(SHORT[name] for name in pair)

@@ -41,6 +41,8 @@ def name_fault(name: object) -> str:
     """
     if not isinstance(name, str):
         return f"must be text, got {type(name).__name__}"
+    if name.isascii() and name.isprintable() and name.strip():
+        return ""  # of most names, without a look at each character
     for character in name:
         if unicodedata.category(character) in _NOT_IN_A_NAME:
             return f"has the control character U+{ord(character):04X}"

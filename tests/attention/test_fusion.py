@@ -332,6 +332,32 @@ def test_fusing_in_place_is_the_update_of_these_rows_alone(
         assert state.tobytes() == expected.tobytes()
 
 
+@EVERY
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8])
+def test_a_batch_larger_than_one_part_is_fused_whole(
+    rule: Fusion, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oaa_pl.attention.fusion._CELLS", 3 * 20)  # three maps a part
+    generator = np.random.default_rng(count)
+    attention = generator.random((count, 4, 5), np.float32)
+    inside = generator.random(attention.shape) < 0.5
+    inside[:3] = True  # a part with all cells before a part without
+    rows = generator.permutation(9)[:count]
+    state = rule.update(np.zeros((9, rule.planes, 4, 5), rule.dtype), *np.ones((2, 9, 4, 5), bool))
+    expected = state.copy()
+    expected[rows] = rule.update(state[rows], attention, inside)
+    rule.update_rows(state, rows, attention, inside)
+    assert state.tobytes() == expected.tobytes()
+
+
+@EVERY
+def test_no_map_changes_no_row(rule: Fusion) -> None:
+    for rows in (0, 3):
+        state = np.ones((rows, rule.planes, 4, 5), rule.dtype)
+        rule.update_rows(state, np.zeros(0, np.int64), np.zeros((0, 4, 5), np.float32), None)
+        assert (state == 1).all()
+
+
 def test_every_attention_is_rounded_to_float16_as_numpy_rounds_it() -> None:
     halves = np.arange(np.float16(1).view(np.uint16) + 1, dtype=np.uint16).view(np.float16)
     between = (halves[1:].astype(np.float32) + halves[:-1].astype(np.float32)) / 2

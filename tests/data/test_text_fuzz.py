@@ -116,7 +116,7 @@ def check_rows(rows: object) -> None:
         classes = sorted(set(tags))
         labels = [[name in row.tags for name in classes] for row in rows]
         pairs = Pairs([row.image for row in rows], classes, labels)  # type: ignore[arg-type]  # lists
-        read = Pairs.parse(pairs.text(), pairs.classes, Path("images.txt"), pairs.version)
+        read = Pairs.parse(pairs.text().encode(), pairs.classes, Path("images.txt"), pairs.version)
         assert read.fingerprint == pairs.fingerprint
 
 

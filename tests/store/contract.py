@@ -239,6 +239,20 @@ class StoreContract:
         with pytest.raises(StoreError, match="below 4 and 3"):
             store.fuse(*batch(pair), random_maps(1))
 
+    @pytest.mark.parametrize("kind", [np.float64, np.bool_, np.str_])
+    def test_places_must_be_whole_numbers(self, store: MapStore, kind: type) -> None:
+        index, category = batch((0, 1))
+        for places in ((index.astype(kind), category), (index, category.astype(kind))):
+            with pytest.raises(StoreError, match="must be whole numbers"):
+                store.fuse(*places, random_maps(1))
+
+    @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.uint64])
+    def test_whole_numbers_of_any_size_are_places(self, store: MapStore, kind: type) -> None:
+        index, category = batch((0, 1), (3, 2))
+        store.fuse(index.astype(kind), category, random_maps(2))
+        store.fuse(index, category.astype(kind), random_maps(2))
+        assert store.rows["updates"].sum() == 4
+
     def test_index_and_category_must_be_alike(self, store: MapStore) -> None:
         with pytest.raises(StoreError, match="1-d, of one length"):
             store.fuse(np.array([0, 0]), np.array([1]), random_maps(2))

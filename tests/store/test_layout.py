@@ -36,7 +36,7 @@ def test_labels_of_zeros_and_ones_make_the_same_pairs() -> None:
 
 def test_pairs_are_read_back_from_their_lines() -> None:
     assert PAIRS.text() == "a dog\nb\nc cat cow\nd cat dog cow\n"
-    read = Pairs.parse(PAIRS.text(), PAIRS.classes, HERE)
+    read = Pairs.parse(PAIRS.text().encode(), PAIRS.classes, HERE)
     assert read.ids == PAIRS.ids
     assert np.array_equal(read.labels, PAIRS.labels)
     assert read.fingerprint == PAIRS.fingerprint
@@ -69,7 +69,7 @@ def test_labels_of_another_shape_are_refused() -> None:
 @pytest.mark.parametrize("line", ["c cat mouse", "", "c  cat", " c"])
 def test_a_damaged_line_is_named_by_file_and_line(line: str) -> None:
     with pytest.raises(StoreError, match=r"images\.txt:2: not an image id"):
-        Pairs.parse(f"a dog\n{line}\nd cat\n", PAIRS.classes, Path("images.txt"))
+        Pairs.parse(f"a dog\n{line}\nd cat\n".encode(), PAIRS.classes, Path("images.txt"))
 
 
 def test_the_first_differing_image_is_named() -> None:

@@ -3,6 +3,7 @@
 import json
 import zlib
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def test_a_store_of_version_1_still_opens(tmp_path: Path) -> None:
 def test_a_name_that_version_1_held_is_held_again() -> None:
     odd = Pairs(("\x01a", "b\u200b"), ("[x]", '"'), np.ones((2, 2), bool))
     assert odd.version == 1
-    assert Pairs.parse(odd.text(), odd.classes, Path("images.txt")).ids == odd.ids
+    assert Pairs.parse(odd.text().encode(), odd.classes, Path("images.txt")).ids == odd.ids
 
 
 def test_names_with_blanks_go_through_a_store_on_disk(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_the_first_differing_image_is_named_with_its_blanks() -> None:
 def test_a_damaged_line_of_version_2_is_named_by_file_and_line(line: str) -> None:
     text = f'["my photo", "coffee maker"]\n{line}\n'
     with pytest.raises(StoreError, match=r"images\.txt:2: not an image id"):
-        Pairs.parse(text, BLANKS.classes, Path("images.txt"), version=2)
+        Pairs.parse(text.encode(), BLANKS.classes, Path("images.txt"), version=2)
 
 
 def test_a_header_of_the_other_version_is_damage(tmp_path: Path) -> None:
@@ -134,6 +135,81 @@ def test_a_header_of_the_other_version_is_damage(tmp_path: Path) -> None:
     (tmp_path / "header.json").write_text(replace(header, version=2).dump())
     with pytest.raises(StoreError, match=r"images\.txt:1: not an image id"):
         read_identity(tmp_path)
+
+
+# `images.txt`, which is written and compared in parts
+
+
+def many(names: str, count: int = 5000) -> Pairs:
+    """Pairs of more images than a part has; with 0 to 2 classes each."""
+    present = np.arange(count)[:, None] % 3 > [0, 1]
+    return Pairs([names.format(n) for n in range(count)], ("cat", "dog"), present)
+
+
+@pytest.mark.parametrize("pairs", [PAIRS, BLANKS, many("image-{}"), many("photo {}")])
+def test_the_fingerprint_and_the_file_are_those_of_the_whole_text(
+    pairs: Pairs, tmp_path: Path
+) -> None:
+    rows = [
+        [name, *(pairs.classes[c] for c in np.flatnonzero(present))]
+        for name, present in zip(pairs.ids, pairs.labels, strict=True)
+    ]
+    blank = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    text = "".join([" ".join(row) + "\n" for row in rows] if pairs.version == 1 else blank)
+    assert pairs.text() == text
+    whole = json.dumps([pairs.classes, text]).encode()
+    assert pairs.fingerprint == sha256(whole).hexdigest()
+    with (tmp_path / "images.txt").open("wb") as file:
+        pairs.write(file)
+    assert (tmp_path / "images.txt").read_bytes() == text.encode()
+    read = Pairs.parse(text.encode(), pairs.classes, Path("images.txt"), pairs.version)
+    assert (read.ids, read.labels.tolist()) == (pairs.ids, pairs.labels.tolist())
+
+
+@pytest.mark.parametrize("pairs", [PAIRS, BLANKS, many("image-{}")])
+def test_another_content_is_not_what_was_written(pairs: Pairs) -> None:
+    text = pairs.text().encode()
+    assert pairs.has_text(text)
+    for other in (text[:-1], text + b"\n", text[1:], text.replace(b"cow", b"cat"), b""):
+        assert pairs.has_text(other) == (other == text)
+
+
+def test_a_store_of_known_pairs_needs_no_second_copy_of_them(tmp_path: Path) -> None:
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        with MemmapStore(folder, header_of(), PAIRS) as store:
+            store.commit()
+    assert StoreReader(tmp_path / "a", known=PAIRS).pairs is PAIRS
+    foreign = Pairs(PAIRS.ids, PAIRS.classes, ~LABELS)
+    assert StoreReader(tmp_path / "b", known=foreign).pairs.text() == PAIRS.text()
+
+
+def test_a_damaged_list_of_images_is_found_beside_known_pairs(tmp_path: Path) -> None:
+    with MemmapStore(tmp_path, header_of(), PAIRS) as store:
+        store.commit()
+    (tmp_path / "images.txt").write_bytes(PAIRS.text().encode().replace(b"c cat", b"c dog"))
+    with pytest.raises(StoreError, match="does not match the header"):
+        StoreReader(tmp_path, known=PAIRS)
+
+
+def test_a_list_of_images_of_another_encoding_is_damaged(tmp_path: Path) -> None:
+    with MemmapStore(tmp_path, header_of(), PAIRS) as store:
+        store.commit()
+    (tmp_path / "images.txt").write_bytes(b"a dog\n\xff\n")
+    with pytest.raises(StoreError, match="is damaged: 'utf-8' codec can't decode"):
+        read_identity(tmp_path)
+
+
+def test_a_data_set_with_one_image_more_is_another() -> None:
+    more = Pairs((*PAIRS.ids, "nothing"), PAIRS.classes, [*LABELS.tolist(), [0, 0, 0]])
+    with pytest.raises(StoreMismatchError, match="image 4 is 'nothing', the data set's is"):
+        more.require_same(PAIRS, Path("store"))
+    with pytest.raises(StoreMismatchError, match="image 4 is 'nothing', the data set's is"):
+        PAIRS.require_same(more, Path("store"))
+
+
+def test_rows_are_counted_by_their_pairs() -> None:
+    for pairs in (PAIRS, BLANKS, Pairs((), ("cat",), np.zeros((0, 1)))):
+        assert pairs.count == len(pairs.pairs)
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/", "a//b", "./a", "a/../../b"])
@@ -280,4 +356,4 @@ def test_a_list_in_a_version_that_its_names_are_not_written_in_is_refused(
     text: str, classes: tuple[str, ...], version: int
 ) -> None:
     with pytest.raises(StoreError, match=rf"is of version {version}, its names are of version"):
-        Pairs.parse(text, classes, Path("images.txt"), version)
+        Pairs.parse(text.encode(), classes, Path("images.txt"), version)

@@ -52,7 +52,7 @@ def repair(path: Path, checkpoint: Path | None = None) -> Findings:
     known = committed(path)
     if not known:
         raise StoreError(f"{path} has no committed generation, so there is nothing to repair")
-    found = examine(path, known[-1], header, len(pairs.pairs))
+    found = examine(path, known[-1], header, pairs.count)
     if not found.problems:
         return found
     if _resumed_from(path) is not None:

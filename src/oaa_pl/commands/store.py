@@ -49,7 +49,7 @@ def show_info(paths: Sequence[Path], options: Sequence[str]) -> None:
     (path,) = _counted(paths, "PATH")
     number = _generation(_chosen(options, "generation"))
     header, pairs = read_identity(path)
-    say(f"{path}: {len(pairs.ids)} images, {len(pairs.classes)} classes, {len(pairs.pairs)} maps")
+    say(f"{path}: {len(pairs.ids)} images, {len(pairs.classes)} classes, {pairs.count} maps")
     say(
         f"  fusion {header.fusion}, gate {header.gate}, normalisation {header.normalisation}, "
         f"from epoch {header.first_epoch}, grid {header.grid[0]} x {header.grid[1]}"
@@ -84,7 +84,7 @@ def verify(paths: Sequence[Path], options: Sequence[str]) -> None:
         raise StoreError(f"{path} has no committed generation, so there is nothing to verify")
     bad: list[Findings] = []
     for generation in known if asked is None else [asked]:
-        found = examine(path, generation, header, len(pairs.pairs))
+        found = examine(path, generation, header, pairs.count)
         if found.problems and generation not in committed(path):
             continue  # a training dropped it in the meantime
         say(f"{path}, generation {generation}: {'damaged' if found.problems else 'sound'}")
@@ -174,7 +174,7 @@ def import_store(paths: Sequence[Path], options: Sequence[str]) -> None:
 def _import(folder: Path, path: Path, header: Header, pairs: Pairs) -> None:
     with bar(len(pairs.ids), "import") as progress:
         count = import_maps(folder, path, header, pairs, progress.update)
-    say(f"{path}: {count} maps; {len(pairs.pairs) - count} pairs have none")
+    say(f"{path}: {count} maps; {pairs.count - count} pairs have none")
 
 
 def repair_store(paths: Sequence[Path], options: Sequence[str]) -> None:

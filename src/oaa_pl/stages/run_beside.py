@@ -143,7 +143,7 @@ class RunBeside:
     def _trained_on(self, train: Source, place: int) -> bool:
         image_id = train.ids[place]
         for store in self.layers.stores.values():
-            index = store.pairs.place_of.get(image_id)
+            index = store.pairs.place_of(image_id)
             if index is not None:
                 return np.array_equal(store.pairs.labels[index], train.labels[place] > 0)
         return False

@@ -156,9 +156,10 @@ class RunLayers:
 
 
 def _maps(store: StoreReader, image_id: str) -> ImageMaps:
-    if image_id not in store.pairs.place_of:
+    place = store.pairs.place_of(image_id)
+    if place is None:
         raise RunMismatchError(f"{store.path} has no photo {image_id!r}; it is of other photos")
-    return store.maps(store.pairs.place_of[image_id])
+    return store.maps(place)
 
 
 def _label(path: Path, size: tuple[int, int]) -> Label:

@@ -18,10 +18,10 @@ from typing_extensions import override
 from oaa_pl.errors import StoreError
 from oaa_pl.store.base import MapStore
 from oaa_pl.store.generation import committed, seal_of
+from oaa_pl.store.image_ids import ImageIds, texts
 from oaa_pl.store.layout import Header, Pairs
 from oaa_pl.store.memmap import MemmapStore
 from oaa_pl.store.named_maps import NamedMaps
-from oaa_pl.store.pairs import texts
 from oaa_pl.store.pending import Pending
 from oaa_pl.store.reader import StoreReader, read_identity
 
@@ -71,7 +71,7 @@ class AttentionStore(NamedMaps):
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
-        pairs = Pairs(texts("ids", ids), texts("classes", classes), labels)
+        pairs = Pairs(ImageIds(ids), texts("classes", classes), labels)
         header = Header(pairs.classes, pairs.fingerprint, grid, fusion)
         folder = Path(path)
         if (folder / "header.json").exists():

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.errors import StoreError
-from oaa_pl.store.bits import surely_attention
+from oaa_pl.store.bits import require_attention
 from oaa_pl.store.files import blocks
 from oaa_pl.store.layout import ORIGIN_ACCEPTED, ORIGIN_FALLBACK, ORIGIN_NONE, Header, Pairs
 from oaa_pl.store.order import require_later
+from oaa_pl.store.pages import in_order
 from oaa_pl.store.waves import waves
 
 __all__ = ["ImageMaps", "MapStore"]
@@ -58,6 +59,10 @@ class MapStore(ABC):
         """Keep the maps in these arrays: (R, planes, h, w) and (R,)."""
         # Plain arrays: each look into a `numpy.memmap` makes one more of them, in microseconds.
         self._state, self._rows = np.asarray(state), np.asarray(rows)
+        # Columns of the records: to look each of them up takes longer than to change a few rows.
+        self._updates, self._last_epoch, self._origin = (
+            self._rows[name] for name in ("updates", "last_epoch", "origin")
+        )
         # Others only read: a row that changes without `_changes` would be missing in a commit.
         self.state, self.rows = state.view(), rows.view()
         self.state.flags.writeable = self.rows.flags.writeable = False
@@ -87,20 +92,20 @@ class MapStore(ABC):
                 store is then unchanged.
         """
         rows = self._rows_of(index, category)
-        attention = self._checked(attention, len(rows))
+        require_attention(attention, (len(rows), *self.header.grid))
         if inside is not None and inside.shape != attention.shape:
             raise StoreError(f"inside must be {attention.shape} (K, h, w), got {inside.shape}")
         self._changes(rows)
         for wave in waves(rows):
             at, shown = rows[wave], None if inside is None else inside[wave]
             # A fallback was never accepted: the first accepted map starts from nothing.
-            fallback = at[self._rows["origin"][at] == ORIGIN_FALLBACK]
+            fallback = at[self._origin[at] == ORIGIN_FALLBACK]
             if len(fallback):
                 self._state[fallback] = 0
             self.header.rule.update_rows(self._state, at, attention[wave], shown)
-            self._rows["updates"][at] += 1
-            self._rows["last_epoch"][at] = epoch
-            self._rows["origin"][at] = ORIGIN_ACCEPTED
+            self._updates[at] += 1
+            self._last_epoch[at] = epoch
+            self._origin[at] = ORIGIN_ACCEPTED
 
     def fill(
         self, index: Ints, category: Ints, attention: NDArray[np.float32], epoch: int = 0
@@ -120,15 +125,15 @@ class MapStore(ABC):
             StoreError: as `fuse`.
         """
         rows = self._rows_of(index, category)
-        attention = self._checked(attention, len(rows))
+        require_attention(attention, (len(rows), *self.header.grid))
         for wave in waves(rows):
-            never = self._rows["origin"][rows[wave]] != ORIGIN_ACCEPTED
+            never = self._origin[rows[wave]] != ORIGIN_ACCEPTED
             at, fallback = rows[wave][never], attention[wave][never]
             self._changes(at)
             self._state[at] = 0
             self.header.rule.update_rows(self._state, at, fallback, None)
-            self._rows["last_epoch"][at] = epoch
-            self._rows["origin"][at] = ORIGIN_FALLBACK
+            self._last_epoch[at] = epoch
+            self._origin[at] = ORIGIN_FALLBACK
 
     def absorb(
         self,
@@ -150,27 +155,28 @@ class MapStore(ABC):
             StoreError: if both shards have maps of a pair, the rule needs to know which came later,
                 and that is not known. This store is then unchanged.
         """
-        mine = np.arange(len(rows)) if at is None else at
         if self.header.rule.in_order:
-            require_later(self, rows, mine, earlier)
-        for part in blocks(len(rows), state[:1].nbytes):  # a store may be larger than the memory
-            self._absorb_block(np.asarray(state[part]), rows[part], mine[part])
+            require_later(self, rows, np.arange(len(rows)) if at is None else at, earlier)
+        with in_order(self._state):
+            for part in blocks(len(rows), state[:1].nbytes):  # it may be larger than the memory
+                mine = np.arange(part.start, part.stop) if at is None else at[part]
+                self._absorb_block(np.asarray(state[part]), rows[part], mine)
 
     def _absorb_block(self, state: np.ndarray, rows: np.ndarray, at: Ints) -> None:
-        rule, origin = self.header.rule, self._rows["origin"]
+        rule, origin = self.header.rule, self._origin
         accepted, filled = (rows["origin"] == kind for kind in (ORIGIN_ACCEPTED, ORIGIN_FALLBACK))
         filled &= origin[at] != ORIGIN_ACCEPTED
         self._changes(at[accepted | filled])
         # As in `fuse`: a fallback was never accepted, so what it was starts from nothing.
         fallback = at[accepted & (origin[at] == ORIGIN_FALLBACK)]
         self._state[fallback], self._rows[fallback] = 0, 0
-        last = np.maximum(self._rows["last_epoch"][at], rows["last_epoch"])
+        last = np.maximum(self._last_epoch[at], rows["last_epoch"])
         for taken, kind in ((accepted, ORIGIN_ACCEPTED), (filled, ORIGIN_FALLBACK)):
             mine = at[taken]
             self._state[mine] = rule.merge(self._state[mine], state[taken])
-            self._rows["last_epoch"][mine] = last[taken]
+            self._last_epoch[mine] = last[taken]
             origin[mine] = kind
-        self._rows["updates"][at[accepted]] += rows["updates"][accepted]
+        self._updates[at[accepted]] += rows["updates"][accepted]
 
     def replace(self, state: np.ndarray, rows: np.ndarray) -> None:
         """Hold these maps and no others.
@@ -180,12 +186,13 @@ class MapStore(ABC):
             rows: a `layout.ROW` record per row, (R,).
         """
         self._changes(slice(None))
-        self._state[:], self._rows[:] = state, rows
+        with in_order(self._state):
+            self._state[:], self._rows[:] = state, rows
 
     def missing(self) -> Ints:
         """Pairs (image, class) with neither an accepted nor a fallback map: (K, 2)."""
-        missing: Ints = self.pairs.pairs[self.rows["origin"] == ORIGIN_NONE]
-        return missing
+        missing = self.rows["origin"] == ORIGIN_NONE  # often of no row; all pairs take memory
+        return self.pairs.pairs[missing] if missing.any() else np.zeros((0, 2), np.int64)
 
     def maps(self, index: int) -> ImageMaps:
         """The cumulative maps of one image's present classes."""
@@ -220,28 +227,24 @@ class MapStore(ABC):
     def _rows_of(self, index: Ints, category: Ints) -> Ints:
         index, category = np.asarray(index), np.asarray(category)
         images, classes = self.pairs.labels.shape
-        known = (index >= 0) & (index < images) & (category >= 0) & (category < classes)
-        if index.shape != category.shape or index.ndim != 1 or not known.all():
+        whole = index.dtype.kind in "iu" and category.dtype.kind in "iu"
+        try:
+            if not whole or index.shape != category.shape or index.ndim != 1:
+                raise IndexError
+            index, category = (one.astype(np.int64, copy=False) for one in (index, category))
+            rows = self.pairs.rows_of(index, category)
+            # One look at all three: NumPy would count a place below 0 from the end.
+            if not len(rows) or (rows | index | category).min() >= 0:
+                return rows
+            if min(index.min(), category.min()) < 0:
+                raise IndexError
+        except IndexError:
             raise StoreError(
-                f"index and category must be 1-d, of one length, below {images} and {classes}; "
-                f"got {index} and {category}"
-            )
-        rows = self.pairs.rows_of(index, category)
-        if (rows < 0).any():
-            k = int(np.flatnonzero(rows < 0)[0])
-            raise StoreError(
-                f"image {self.pairs.ids[index[k]]!r} has no tag {self.pairs.classes[category[k]]!r}"
-                ", so it has no such cumulative map; pass present classes only"
-            )
-        return rows
-
-    def _checked(self, attention: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        expected = (count, *self.header.grid)
-        if attention.shape != expected:
-            raise StoreError(f"attention must be {expected} (K, h, w), got {attention.shape}")
-        if count and not surely_attention(attention):
-            low, high = attention.min(), attention.max()
-            # Written so that NaN fails it too.
-            if not (low >= 0 and high <= 1):
-                raise StoreError(f"attention must be in [0, 1], got {low} to {high}")
-        return attention
+                "index and category must be whole numbers, 1-d, of one length, from 0 and below "
+                f"{images} and {classes}; got {index} and {category}"
+            ) from None
+        k = int(np.flatnonzero(rows < 0)[0])
+        raise StoreError(
+            f"image {self.pairs.ids[index[k]]!r} has no tag {self.pairs.classes[category[k]]!r}"
+            ", so it has no such cumulative map; pass present classes only"
+        )

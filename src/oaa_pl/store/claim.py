@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from oaa_pl.errors import StoreError, StoreNotEmptyError
+from oaa_pl.files.atomic import write_whole
 from oaa_pl.files.lock import WriterLock
 from oaa_pl.store.files import write_text
 from oaa_pl.store.generation import committed, folder_of, mapped, sweep
@@ -48,7 +49,7 @@ def claim(path: Path, header: Header, pairs: Pairs) -> WriterLock:
 
 def _require_or_begin(path: Path, header: Header, pairs: Pairs) -> None:
     if (path / "header.json").exists():
-        found, its_pairs = read_identity(path)
+        found, its_pairs = read_identity(path, pairs)
         its_pairs.require_same(pairs, path)
         found.require_same(header, path)
     elif committed(path):
@@ -57,7 +58,7 @@ def _require_or_begin(path: Path, header: Header, pairs: Pairs) -> None:
             "restore it, or choose another run folder"
         )
     else:
-        write_text(path / "images.txt", pairs.text())
+        write_whole(path / "images.txt", pairs.write, durable=True, error=StoreError)
         write_text(path / "header.json", header.dump())  # last: it names a store
 
 

@@ -68,7 +68,8 @@ def export_maps(
     _require_file_names(store.pairs)
     written = 0
     with new_folder(folder) as making:
-        (making / "images.txt").write_bytes(store.pairs.text().encode())
+        with (making / "images.txt").open("wb") as file:
+            store.pairs.write(file)
         header = replace(store.header, version=store.pairs.version)  # without generations
         (making / "header.json").write_bytes(header.dump().encode())
         export = _Export(store, making, kind, size_of)
@@ -171,12 +172,12 @@ def _require_file_names(pairs: Pairs) -> None:
 
 def _require_present_classes(folder: Path, pairs: Pairs) -> None:
     """Refuse files of classes that their image does not have: they may be counted from 1."""
-    place = {name: index for index, name in enumerate(pairs.ids)}
     for path in sorted(folder.rglob("*_*.png")):
         name, _, number = path.relative_to(folder).with_suffix("").as_posix().rpartition("_")
-        if name in place and number.isdecimal():
+        place = pairs.place_of(name)
+        if place is not None and number.isdecimal():
             require_number(path, number)
-            present = np.flatnonzero(pairs.labels[place[name]]).tolist()
+            present = np.flatnonzero(pairs.labels[place]).tolist()
             if int(number) not in present:
                 raise StoreError(
                     f"{path} is of class {number}, image {name!r} has only {present} of "

@@ -23,7 +23,7 @@ def image_named(pairs: Pairs, image: Any) -> int:
     """
     count = len(pairs.ids)
     if isinstance(image, str):
-        if (place := pairs.place_of.get(image)) is not None:
+        if (place := pairs.place_of(image)) is not None:
             return place
         raise NoSuchMapError(
             f"the store has no image {str(image)!r} among its {count}{_nearest(image, pairs.ids)}"

@@ -16,6 +16,7 @@ import json
 import operator
 import zlib
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +25,8 @@ import numpy as np
 from oaa_pl.attention import fusion_beyond_paper  # noqa: F401  # makes its rules known by name
 from oaa_pl.attention.fusion import Fusion, fusion_named
 from oaa_pl.errors import ConfigError, StoreError, StoreMismatchError
-from oaa_pl.store.pairs import VERSION, Pairs, texts
+from oaa_pl.store.image_ids import texts
+from oaa_pl.store.pairs import CHANGES, VERSION, Pairs
 
 __all__ = ["ORIGIN_ACCEPTED", "ORIGIN_FALLBACK", "ORIGIN_NONE", "ROW", "Header", "Pairs"]
 
@@ -78,7 +80,7 @@ class Header:
         object.__setattr__(self, "grid", _grid(self.grid))
         object.__setattr__(self, "first_epoch", _whole("first_epoch", self.first_epoch))
 
-    @property
+    @cached_property  # every update asks for it
     def rule(self) -> Fusion:
         """The fusion rule itself."""
         return fusion_named(self.fusion)
@@ -86,6 +88,11 @@ class Header:
     def state_shape(self, rows: int) -> tuple[int, int, int, int]:
         """Shape of the state of that many rows: (R, planes, h, w)."""
         return (rows, self.rule.planes, *self.grid)
+
+    def is_of(self, pairs: Pairs) -> bool:
+        """Whether the store is of these pairs, and of a version that their names need."""
+        versions = pairs.version, pairs.version + CHANGES
+        return self.fingerprint == pairs.fingerprint and self.version in versions
 
     def dump(self) -> str:
         """JSON text of `header.json`, its own checksum in it."""

@@ -24,15 +24,10 @@ from oaa_pl.files.lock import WriterLock
 from oaa_pl.store.base import MapStore
 from oaa_pl.store.changes import Since
 from oaa_pl.store.claim import claim, require_no_maps
-from oaa_pl.store.generation import (
-    committed,
-    drop,
-    open_generation,
-    seal_of,
-    write_generation,
-)
+from oaa_pl.store.generation import committed, drop, open_generation, seal_of, write_generation
 from oaa_pl.store.layout import ROW, Header, Pairs
 from oaa_pl.store.live import clear_live, load_shard, map_live, save_shard
+from oaa_pl.store.pages import at_random, in_order
 
 __all__ = ["MemmapStore"]
 
@@ -92,7 +87,7 @@ class MemmapStore(MapStore):
         self.opened_at = 0
         self._lock: WriterLock | None = None
         self._process = os.getpid()
-        count = len(pairs.pairs)
+        count = pairs.count
         self._since = 0  # the generation that the live maps come from
         self._changed = np.zeros(count, bool)  # rows that have changed since
         try:
@@ -101,6 +96,7 @@ class MemmapStore(MapStore):
             if not (resume or overwrite):
                 require_no_maps(path, count)  # on every rank, so that they refuse together
             live = map_live(path, rank, header.state_shape(count), header.rule.dtype)
+            at_random(live)
             self._hold(live, np.zeros(count, ROW))
             if resume:
                 self.opened_at = max(self.generations(), default=0)
@@ -153,7 +149,8 @@ class MemmapStore(MapStore):
                 state, rows, at = load_shard(self.path, rank)
                 self.absorb(state, rows, at, None if self._earlier is None else self._earlier[at])
             since = Since(self._since, np.flatnonzero(self._changed)) if self._since else None
-            sealed = write_generation(self.path, generation, self.state, self.rows, since)
+            with in_order(self._state):
+                sealed = write_generation(self.path, generation, self.state, self.rows, since)
             self._rows["checksum"] = sealed["checksum"]
             self._begin_from(generation)
             keep = 1 if self.replaces else self.keep

@@ -22,7 +22,7 @@ class MemoryStore(MapStore):
 
     def __init__(self, header: Header, pairs: Pairs) -> None:
         self.header, self.pairs = replace(header, version=pairs.version), pairs
-        count = len(pairs.pairs)
+        count = pairs.count
         self._hold(np.zeros(header.state_shape(count), header.rule.dtype), np.zeros(count, ROW))
         self._committed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 

@@ -33,7 +33,8 @@ def merge_stores(into: Path, parts: Sequence[Path]) -> None:
     if len(parts) < 2 or len({part.resolve() for part in parts}) < len(parts):
         names = ", ".join(map(str, parts))
         raise StoreError(f"parts must be two or more different stores, got {names or 'none'}")
-    first, *others = readers = [StoreReader(part) for part in parts]
+    first = StoreReader(parts[0])
+    others = [StoreReader(part, known=first.pairs) for part in parts[1:]]
     for other in others:
         try:
             other.pairs.require_same(first.pairs, other.path)
@@ -43,5 +44,5 @@ def merge_stores(into: Path, parts: Sequence[Path]) -> None:
                 f"{first.path} and {other.path} cannot be merged: {error}"
             ) from error
     with new_store(into, first.header, first.pairs) as store:
-        for reader in readers:
+        for reader in (first, *others):
             store.absorb(reader.state, reader.rows)

@@ -4,7 +4,7 @@ Shapes: N images, C foreground classes; h x w cells of the grid.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -55,7 +55,7 @@ class NamedMaps(ABC):
         """The store that the maps are read from."""
 
     @property
-    def ids(self) -> tuple[str, ...]:
+    def ids(self) -> Sequence[str]:
         """Names of the N images, in the data set's order."""
         return self._pairs.ids
 
@@ -81,7 +81,7 @@ class NamedMaps(ABC):
         return iter(self.ids)
 
     def __contains__(self, image: object) -> bool:
-        return image in self._pairs.place_of
+        return image in self._pairs.ids
 
     @overload
     def __getitem__(self, key: tuple[int | str, str]) -> NDArray[np.float32]: ...
@@ -118,7 +118,7 @@ class NamedMaps(ABC):
         names = [self.classes[category] for category in categories]
         return dict(zip(names, attention, strict=True))
 
-    def keys(self) -> tuple[str, ...]:
+    def keys(self) -> Sequence[str]:
         """The image ids, so that `dict(store)` reads every map."""
         return self.ids
 

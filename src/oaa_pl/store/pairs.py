@@ -1,29 +1,31 @@
-r"""The present (image, class) pairs of a data set: which rows a store has, and `images.txt`.
+"""The present (image, class) pairs of a data set: which rows a store has, and `images.txt`.
 
-    version 1, 3    a\b dog cat                      where no name has a blank, as of old
-    version 2, 4    ["my photo", "dog", "my cat"]    JSON; where some name has one
-
-Versions 3 and 4 are of a store with a generation that rests on an older one: see `store.changes`.
+Versions 1 and 2 of a store differ in the lines of this file: see `store.image_lines`. Versions 3
+and 4 are the same, of a store with a generation that rests on an older one: see `store.changes`.
 
 Shapes: N images, C foreground classes, R rows (present pairs).
 """
 
+import io
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oaa_pl.errors import StoreError, StoreMismatchError
 from oaa_pl.names import name_fault
+from oaa_pl.store.image_ids import ImageIds, texts
+from oaa_pl.store.image_lines import pieces, version_1_holds, words_of
 
-__all__ = ["CHANGES", "VERSION", "Pairs", "texts"]
+__all__ = ["CHANGES", "VERSION", "Pairs"]
 
 VERSION = 4
 """The newest format of a store that this package writes and reads."""
@@ -37,7 +39,8 @@ class Pairs:
     """The present (image, class) pairs of a data set, and the row of each.
 
     Args:
-        ids: image ids, N of them, in the data set's order; a list, an array or a generator.
+        ids: image ids, N of them, in the data set's order; a list, an array or a generator. Kept
+            as `ImageIds`.
         classes: foreground class names, C of them; as `ids`.
         labels: whether the class is in the image, (N, C): truth values, or numbers that are 0 or
             1, in an array, nested lists or a tensor.
@@ -47,35 +50,41 @@ class Pairs:
             name (`oaa_pl.names`) or comes twice.
     """
 
-    ids: tuple[str, ...]
+    ids: Sequence[str]
     classes: tuple[str, ...]
     labels: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", texts("ids", self.ids))
+        ids = self.ids if isinstance(self.ids, ImageIds) else ImageIds(self.ids)
+        object.__setattr__(self, "ids", ids)
         object.__setattr__(self, "classes", texts("classes", self.classes))
         object.__setattr__(self, "labels", _truths(self.labels))
         expected = (len(self.ids), len(self.classes))
         if self.labels.shape != expected:
             raise StoreError(f"labels must be {expected} (N, C), got {self.labels.shape}")
-        for word in (*self.ids, *self.classes):
+        for word in chain(self.ids, self.classes):
             # What version 1 held must still open, be it a control character.
-            if (fault := name_fault(word)) and not _version_1_holds(word):
+            if (fault := name_fault(word)) and not version_1_holds(word):
                 raise StoreError(f"image ids and class names must be names: {word!r} {fault}")
-        for words in (self.ids, self.classes):
-            if len(set(words)) < len(words):
-                twice = Counter(words).most_common(1)[0][0]
-                raise StoreError(f"image ids and class names must differ, got {twice!r} twice")
+        twice = ids.repeated()
+        if twice is None and len(set(self.classes)) < len(self.classes):
+            twice = Counter(self.classes).most_common(1)[0][0]
+        if twice is not None:
+            raise StoreError(f"image ids and class names must differ, got {twice!r} twice")
 
     @cached_property
     def version(self) -> int:
         """The store format that the names need: 2 if one of them has a blank, else 1."""
-        return 1 if all(map(_version_1_holds, (*self.ids, *self.classes))) else 2
+        return 1 if all(map(version_1_holds, chain(self.ids, self.classes))) else 2
 
-    @cached_property
-    def place_of(self) -> dict[str, int]:
-        """Place in the data set, 0..N-1, by image id."""
-        return {name: place for place, name in enumerate(self.ids)}
+    def place_of(self, image_id: str) -> int | None:
+        """Place of an image in the data set, 0..N-1; None if there is no such image."""
+        return self.ids.index(image_id) if image_id in self.ids else None
+
+    @property
+    def count(self) -> int:
+        """How many rows there are: R."""
+        return int(self.first_row[-1])
 
     @cached_property
     def first_row(self) -> NDArray[np.int64]:
@@ -99,8 +108,10 @@ class Pairs:
             Rows, (K,).
         """
         place = self._places[index, category]
-        rows: NDArray[np.int64] = self.first_row[index] + place - 1
-        rows[place == 0] = -1
+        rows: NDArray[np.int64] = self.first_row[index]
+        rows += place
+        rows -= 1
+        np.putmask(rows, place == 0, -1)
         return rows
 
     @cached_property
@@ -118,24 +129,40 @@ class Pairs:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over ids, classes and labels: the same data set, whatever its folder."""
-        return sha256(json.dumps([self.classes, self.text()]).encode()).hexdigest()
+        # That of `json.dumps([self.classes, self.text()])`, without the whole text in memory.
+        digest = sha256(f'[{json.dumps(self.classes)}, "'.encode())
+        for piece in self._pieces():
+            digest.update(json.dumps(piece)[1:-1].encode())
+        digest.update(b'"]')
+        return digest.hexdigest()
+
+    def _pieces(self) -> Iterator[str]:
+        return pieces(self.ids, self.classes, self.labels, self.version)
+
+    def _lines(self) -> Iterator[str]:
+        return (line for piece in self._pieces() for line in piece.split("\n")[:-1])
 
     def text(self) -> str:
-        """The lines of `images.txt`."""
-        rows = (
-            [name, *(self.classes[c] for c in np.flatnonzero(present))]
-            for name, present in zip(self.ids, self.labels, strict=True)
-        )
-        if self.version == 1:
-            return "".join(" ".join(row) + "\n" for row in rows)
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        """The text of `images.txt`."""
+        return "".join(self._pieces())
+
+    def write(self, file: BinaryIO) -> None:
+        """Write `images.txt`."""
+        for piece in self._pieces():
+            file.write(piece.encode())
+
+    def has_text(self, content: bytes) -> bool:
+        """Whether `images.txt` of these pairs has this content."""
+        file = io.BytesIO(content)
+        pieces = (piece.encode() for piece in self._pieces())
+        return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
 
     @classmethod
-    def parse(cls, text: str, classes: tuple[str, ...], path: Path, version: int = 1) -> Self:
+    def parse(cls, content: bytes, classes: tuple[str, ...], path: Path, version: int = 1) -> Self:
         """Read `images.txt` back.
 
         Args:
-            text: of the file.
+            content: of the file.
             classes: foreground class names, as the header has them.
             path: of the file, for the message.
             version: of the store's format, as the header has it.
@@ -143,22 +170,27 @@ class Pairs:
         Raises:
             StoreError: if a line names no id or an unknown class, then with file and line; or if
                 the pairs are not valid, or would have been written in another version.
+            UnicodeDecodeError: if it is not UTF-8.
         """
         of_names = version - CHANGES if version > CHANGES else version
         place = {name: c for c, name in enumerate(classes)}
-        lines = text.split("\n")
-        if lines.pop():
+        if content and not content.endswith(b"\n"):
             raise StoreError(f"{path} is damaged: its last line has no end; restore it")
-        labels = np.zeros((len(lines), len(classes)), dtype=bool)
-        ids: list[str] = []
-        for n, line in enumerate(lines):
-            name, *present = _json_words(line) if of_names == 2 else line.split(" ")
-            if not name or not all(word in place for word in present):
-                raise StoreError(f"{path}:{n + 1}: not an image id and known classes: {line!r}")
-            ids.append(name)
-            labels[n, [place[word] for word in present]] = True
+        labels = np.zeros((content.count(b"\n"), len(classes)), dtype=bool)
+
+        def ids() -> Iterator[str]:
+            for n, end_and_all in enumerate(io.BytesIO(content)):
+                line = end_and_all[:-1].decode()
+                name, *present = words_of(line, of_names)
+                if not name or not all(word in place for word in present):
+                    raise StoreError(f"{path}:{n + 1}: not an image id and known classes: {line!r}")
+                for word in present:
+                    labels[n, place[word]] = True
+                yield name
+
+        found = ImageIds(ids())
         try:
-            pairs = cls(tuple(ids), classes, labels)
+            pairs = cls(found, classes, labels)
         except StoreError as error:
             raise StoreError(f"{path}: {error}") from error
         if pairs.version != of_names:
@@ -179,38 +211,13 @@ class Pairs:
         if self.classes != other.classes:
             what = f"classes are {self.classes}, the data set's are {other.classes}"
         else:
-            mine, theirs = self.text().splitlines(), other.text().splitlines()
-            n = next(
-                (n for n, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b),
-                min(len(mine), len(theirs)),
-            )
-            here, there = (rows[n] if n < len(rows) else "nothing" for rows in (mine, theirs))
+            both = zip_longest(self._lines(), other._lines(), fillvalue="")
+            n, mine, theirs = next((n, *two) for n, two in enumerate(both) if two[0] != two[1])
+            here, there = mine or "nothing", theirs or "nothing"
             what = f"image {n} is {here!r}, the data set's is {there!r}"
         raise StoreMismatchError(
             f"{path} belongs to another data set: its {what}; give another store folder"
         )
-
-
-def texts(what: str, words: Iterable[Any]) -> tuple[str, ...]:
-    """Names as plain texts, from any list, array or generator of texts.
-
-    Raises:
-        StoreError: if they are one text, no list, or not all of them texts.
-    """
-    if isinstance(words, str | bytes):
-        raise StoreError(
-            f"{what} must be a list of names, got the one text {words!r}: write a list"
-        )
-    try:
-        found = tuple(words)
-    except TypeError as error:
-        raise StoreError(f"{what} must be a list of names, got {words!r}") from error
-    for word in found:
-        if not isinstance(word, str):
-            raise StoreError(
-                f"{what} must be texts, got {word!r} ({type(word).__name__}): write str(...)"
-            )
-    return tuple(str(word) for word in found)  # those of numpy as well
 
 
 def _truths(labels: Any) -> NDArray[np.bool_]:
@@ -232,18 +239,3 @@ def _truths(labels: Any) -> NDArray[np.bool_]:
             "write (scores > threshold) or labels == 1"
         )
     return array.astype(bool)
-
-
-def _version_1_holds(word: str) -> bool:
-    """Whether a line of words between blanks can hold a name, in UTF-8."""
-    return word.split() == [word] and not any("\ud800" <= letter <= "\udfff" for letter in word)
-
-
-def _json_words(line: str) -> list[str]:
-    """The texts of a line of version 2; an empty id if it is another line."""
-    try:
-        words = json.loads(line)
-    except (ValueError, RecursionError):
-        return [""]
-    good = isinstance(words, list) and words and all(isinstance(word, str) for word in words)
-    return words if good else [""]

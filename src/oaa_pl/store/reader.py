@@ -15,8 +15,13 @@ from oaa_pl.store.layout import Header, Pairs
 __all__ = ["StoreReader", "read_identity"]
 
 
-def read_identity(path: Path) -> tuple[Header, Pairs]:
+def read_identity(path: Path, known: Pairs | None = None) -> tuple[Header, Pairs]:
     """Header and pairs of the store in a folder.
+
+    Args:
+        path: the store's folder.
+        known: pairs that it may have. If it has them, they are what is returned: two stores of one
+            data set need its names in memory once.
 
     Raises:
         StoreError: if the folder has no store, or it is damaged, or it cannot be read.
@@ -25,7 +30,9 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
         # As bytes: reading as text would take one kind of line end for another.
         text = (path / "header.json").read_bytes().decode()
         header = Header.parse(text, path / "header.json")
-        images = (path / "images.txt").read_bytes().decode()
+        images = (path / "images.txt").read_bytes()
+        if known is not None and header.is_of(known) and known.has_text(images):
+            return header, known
         pairs = Pairs.parse(images, header.classes, path / "images.txt", header.version)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(f"{path} holds no attention store; make one with 'oaa fit'") from error
@@ -37,7 +44,7 @@ def read_identity(path: Path) -> tuple[Header, Pairs]:
         ) from error
     except UnicodeDecodeError as error:
         raise StoreError(f"{path} is damaged: {error}; restore it") from error
-    if pairs.fingerprint != header.fingerprint or pairs.text() != images:
+    if pairs.fingerprint != header.fingerprint or not pairs.has_text(images):
         raise StoreError(f"{path / 'images.txt'} is damaged: it does not match the header")
     return header, pairs
 
@@ -51,14 +58,17 @@ class StoreReader(MapStore):
     Args:
         path: the store's folder.
         generation: the generation to read; the newest if None.
+        known: pairs that the store may have, see `read_identity`.
 
     Raises:
         StoreError: if there is no store or no committed generation, or it is damaged.
     """
 
-    def __init__(self, path: Path, generation: int | None = None) -> None:
+    def __init__(
+        self, path: Path, generation: int | None = None, *, known: Pairs | None = None
+    ) -> None:
         self.path = path
-        self.header, self.pairs = read_identity(path)
+        self.header, self.pairs = read_identity(path, known)
         if generation is None:
             self._open_newest()
         else:
@@ -86,7 +96,7 @@ class StoreReader(MapStore):
                     raise
 
     def _open(self) -> None:
-        count = len(self.pairs.pairs)
+        count = self.pairs.count
         self._hold(*open_generation(self.path, self.generation, self.header, count))
 
     def require_complete(self) -> None:
@@ -101,7 +111,7 @@ class StoreReader(MapStore):
         ids, classes = self.pairs.ids, self.pairs.classes
         pairs = [f"{ids[image]} {classes[category]}" for image, category in missing]
         raise StoreError(
-            f"{self.path}: {len(missing)} of {len(self.pairs.pairs)} (image, class) pairs have no "
+            f"{self.path}: {len(missing)} of {self.pairs.count} (image, class) pairs have no "
             f"map: {first_few(pairs)}; let the stage that makes them run to its end"
         )
 
