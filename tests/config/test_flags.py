@@ -51,7 +51,7 @@ def test_what_hydra_would_refuse_with_its_own_usage_is_a_named_error(
     ("flags", "shown"),
     [
         (("--cfg", "job", "--package", "crf"), "# @package crf\n_target_: "),
-        (("--cfg", "job", "--resolve", "-p", "loader"), "num_workers: 0"),
+        (("--cfg", "job", "--resolve", "-p", "loader"), "num_workers: null"),
         (("--cfg", "hydra", "-p", "hydra.job"), "override_dirname"),
         (("--hydra-help",), "--shell-completion"),
         (("--config-name", "gate/top_k", "--cfg", "job"), "oaa_pl.attention.gate.top_k"),

@@ -104,6 +104,36 @@ def test_a_class_in_neither_truth_nor_prediction_has_no_iou() -> None:
     assert iou[2].isnan()
 
 
+@QUICK
+@given(SEEDS)
+def test_bytes_are_counted_as_whole_numbers_of_other_types_are(seed: int) -> None:
+    prediction, truth = random_ids(seed, (9, 7)), random_ids(seed + 1, (9, 7))
+    of_bytes, of_numbers = SegmentationScore(CLASSES), SegmentationScore(CLASSES)
+    of_bytes.update(prediction.to(torch.uint8), truth.to(torch.uint8))
+    of_numbers.update(prediction.long(), truth.long())
+    assert torch.equal(of_bytes.confusion, of_numbers.confusion)
+    assert torch.equal(of_bytes.abstained, of_numbers.abstained)
+
+
+@pytest.mark.parametrize("ids", [254, 255, 256])
+def test_every_byte_counts_with_as_many_classes_as_a_byte_has_values(ids: int) -> None:
+    metric, every = SegmentationScore(ids), torch.arange(256, dtype=torch.uint8)
+    valid = every[: min(ids, IGNORED)]
+    metric.update(torch.cat([valid, every[IGNORED:]]), torch.cat([valid, every[:1]]))
+    assert int(metric.confusion.sum()) == len(valid)
+    assert int(metric.abstained) == 1
+
+
+@pytest.mark.parametrize("place", ["prediction", "truth"])
+def test_bytes_that_are_no_ids_are_named_once_each(place: str) -> None:
+    metric = SegmentationScore(CLASSES)
+    maps = {name: torch.zeros(4, 4, dtype=torch.uint8) for name in ("prediction", "truth")}
+    maps[place][0], maps[place][1, 1] = 200, CLASSES
+    with pytest.raises(BadMaskError, match=rf"{place} has the ids \[{CLASSES}, 200\]"):
+        metric.update(**maps)
+    assert int(metric.confusion.sum()) == 0
+
+
 def test_label_maps_may_be_bytes() -> None:
     metric = SegmentationScore(CLASSES)
     metric.update(torch.full((300, 300), 3, dtype=torch.uint8), torch.full((300, 300), 3).byte())

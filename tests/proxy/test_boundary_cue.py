@@ -112,15 +112,15 @@ def test_parameters_out_of_range_are_refused(segments: int, smoothing: float) ->
         cue(None, segments, smoothing)
 
 
-@pytest.mark.parametrize("size", [(640, 200), (120, 640), (33, 47)])
-def test_a_photo_of_640_px_is_looked_at_as_it_is(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(320, 200), (120, 320), (33, 47)])
+def test_a_photo_of_320_px_is_looked_at_as_it_is(size: tuple[int, int]) -> None:
     photo = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     expected = to_levels(boundary_cue.boundary_saliency(photo, 40, 0.01)) / np.float32(255)
     assert np.array_equal(cue(None)("a", photo), expected)
 
 
-@pytest.mark.parametrize("size", [(641, 300), (500, 1500), (1300, 1700)])
-def test_a_larger_photo_is_looked_at_in_640_px(
+@pytest.mark.parametrize("size", [(321, 300), (500, 1500), (1300, 1700)])
+def test_a_larger_photo_is_looked_at_in_320_px(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -136,18 +136,46 @@ def test_a_larger_photo_is_looked_at_in_640_px(
     inner = slice(height // 3, 2 * height // 3), slice(width // 3, 2 * width // 3)
     photo[inner] = (220, 60, 40)
     saliency = cue(None)("a", photo)
-    assert max(seen[0][:2]) == 640
+    assert max(seen[0][:2]) == 320
     assert saliency.shape == size
     assert saliency.dtype == np.float32
     assert saliency[inner].mean() > 0.8
     assert saliency[: height // 6].mean() < 0.1
 
 
-def test_a_map_that_was_once_made_in_a_large_photos_size_is_made_again(
-    tmp_path: Path, computed: list[int]
+@pytest.mark.parametrize(("segments", "side"), [(1, 320), (300, 320), (1200, 640)])
+def test_more_superpixels_get_more_pixels(
+    segments: int, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def noted(photo: np.ndarray, segments: int, smoothing: float) -> np.ndarray:
+        seen.append(max(photo.shape[:2]))
+        return np.zeros(photo.shape[:2], np.float32)
+
+    monkeypatch.setattr(boundary_cue, "boundary_saliency", noted)
+    cue(None, segments)("a", np.zeros((700, 800, 3), np.uint8))
+    assert seen == [side]
+
+
+def test_the_working_size_hardly_changes_the_saliency_of_a_large_photo() -> None:
+    row, column = np.mgrid[:375, :500]
+    mask = (row - 200) ** 2 + (column - 230) ** 2 < 100**2
+    noise = np.random.default_rng(0).normal(0, 12, (375, 500, 3))
+    photo = (np.where(mask[..., None], (200, 60, 50), (70, 130, 80)) + noise).clip(0, 255)
+    photo = photo.astype(np.uint8)
+    whole = boundary_cue.boundary_saliency(photo, 300, 0.01)
+    found = cue(None, 300)("a", photo)
+    assert np.abs(found - whole).mean() < 0.03
+    assert ((found > 0.5) != (whole > 0.5)).mean() < 0.02
+
+
+@pytest.mark.parametrize("older", [[], [640]], ids=["the photo's own", "640 px"])
+def test_a_map_that_was_once_made_in_another_size_is_made_again(
+    tmp_path: Path, computed: list[int], older: list[int]
 ) -> None:
     photo = np.full((60, 700, 3), 90, np.uint8)
-    old = KeptMaps(tmp_path, "boundary", [1, 40, 0.01])
+    old = KeptMaps(tmp_path, "boundary", [1, 40, 0.01, *older])
     old("a", photo, lambda photo: np.ones(photo.shape[:2], np.float32))
     assert cue(tmp_path)("a", photo).max() < 1
     assert len(computed) == 1

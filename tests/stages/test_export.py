@@ -123,6 +123,15 @@ def test_the_input_of_each_scale_is_read_from_the_photo_at_a_whole_number_of_cel
     assert not torch.allclose(coarse, photos[2], atol=0.05)
 
 
+@pytest.mark.parametrize(("workers", "each"), [(0, 0), (1, 1), (3, 1), (7, 3)])
+def test_scales_share_the_workers(tiny_voc_once: Path, workers: int, each: int) -> None:
+    words = ("attend.scales=[0.4,1.0,2.0]", f"loader.num_workers={workers}")
+    stage = Pipeline(composed(tiny_voc_once, *words)).attention("cam")
+    assert stage.model is not None
+    loaders = stage.views.loaders(stage.data, stage.model.net, 8)
+    assert [one.num_workers for one in loaders] == [each] * 3
+
+
 def test_one_view_adds_nothing_to_a_record() -> None:
     assert MapViews().key == {}
     assert MapViews().described("class_attention") == "class_attention"

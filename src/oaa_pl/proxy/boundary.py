@@ -88,7 +88,8 @@ def background_probability(patches: Superpixels) -> NDArray[np.float64]:
     one, other = np.nonzero(linked)
     # A sparse zero means "not linked", so equal colours need some length.
     step = patches.colour_distance[one, other] + _NEXT_TO_NOTHING
-    path = shortest_path(csr_matrix((step, (one, other)), shape=linked.shape), directed=False)
+    # Both directions of every link are given: "undirected" would follow each of them twice.
+    path = shortest_path(csr_matrix((step, (one, other)), shape=linked.shape), directed=True)
     alike = np.exp(-(path**2) / (2 * _GEODESIC_SIGMA**2))
     area = alike.sum(axis=1)
     border_length = alike[:, patches.at_border].sum(axis=1)

@@ -17,14 +17,17 @@ from oaa_pl.proxy.resize import to_photo
 __all__ = ["BoundaryCue"]
 
 _RECIPE = 1  # raise when `boundary_saliency` changes, so that cached maps are made again
-_LONG_SIDE = 640  # pixels: enough for 300 superpixels; a phone's photo has 4000
+# Pixels of the long side at which up to 300 superpixels are made. On 165 photos of VOC train the
+# overlap with masks was the same at 205, 256, 320 and 500 pixels; time grows with their square.
+_LONG_SIDE = 320
+_SEGMENTS = 300
 
 
 class BoundaryCue:
     """Boundary connectivity of every photo; see `proxy.boundary`.
 
-    Saliency of photos above 640 px is computed at 640 px and resized to the photo, so that time and
-    memory do not grow with the camera.
+    Saliency of photos above 320 px is computed at 320 px and resized to the photo, so that time and
+    memory do not grow with the camera. More than 300 superpixels get more pixels, as many for each.
 
     Args:
         cache: folder for the maps, one subfolder per set of parameters; None: no cache.
@@ -45,8 +48,9 @@ class BoundaryCue:
         self.smoothing = smoothing
         made_by = [_RECIPE, segments, float(smoothing)]
         self._kept = KeptMaps(cache, "boundary", made_by)
-        # A folder of their own: older versions made maps of large photos at the photo's size.
-        self._kept_large = KeptMaps(cache, "boundary", [*made_by, _LONG_SIDE])
+        self._long_side = round(_LONG_SIDE * max(1, segments / _SEGMENTS) ** 0.5)
+        # A folder of their own: older versions made maps of large photos at other sizes.
+        self._kept_large = KeptMaps(cache, "boundary", [*made_by, self._long_side])
 
     def __call__(self, image_id: str, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Saliency of one photo, from the cache if it has it.
@@ -61,12 +65,12 @@ class BoundaryCue:
         Raises:
             OutputError: if the cache cannot be written.
         """
-        large = max(photo.shape[:2]) > _LONG_SIDE
+        large = max(photo.shape[:2]) > self._long_side
         return (self._kept_large if large else self._kept)(image_id, photo, self._make)
 
     def _make(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         height, width = photo.shape[:2]
-        share = _LONG_SIDE / max(height, width)
+        share = self._long_side / max(height, width)
         if share >= 1:
             return boundary_saliency(photo, self.segments, self.smoothing)
         size = max(1, round(width * share)), max(1, round(height * share))

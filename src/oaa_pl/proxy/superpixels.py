@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from skimage.color import rgb2lab
 from skimage.segmentation import slic
 
@@ -48,13 +49,13 @@ def superpixels(photo: NDArray[np.uint8], count: int, compactness: float) -> Sup
     # Give RGB: SLIC scales its input to [0, 1] and converts it to Lab itself.
     # Blur by one pixel: noise makes tiny patches, and SLIC would merge them for very long.
     found = slic(photo, n_segments=count, compactness=compactness, sigma=1, start_label=0)
-    lab = rgb2lab(photo)
+    lab = rgb2lab(photo.astype(np.float32) / 255)  # float64 would take three times as long
     _, patch = np.unique(found, return_inverse=True)  # numbers without gaps
     patch = patch.reshape(found.shape)
     height, width = patch.shape
     size = np.bincount(patch.ravel())
 
-    def patch_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def patch_mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
         return np.bincount(patch.ravel(), weights=values.ravel()) / size
 
     colour = np.stack([patch_mean(lab[..., k]) for k in range(3)], axis=1)
@@ -69,10 +70,4 @@ def superpixels(photo: NDArray[np.uint8], count: int, compactness: float) -> Sup
     at_border = np.zeros(len(size), dtype=bool)
     for edge in (patch[0], patch[-1], patch[:, 0], patch[:, -1]):
         at_border[edge] = True
-    return Superpixels(patch, _distances(colour), _distances(place), adjacent, at_border)
-
-
-def _distances(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Euclidean distance of every pair: (N, D) -> (N, N)."""
-    distance: NDArray[np.float64] = np.linalg.norm(points[:, None] - points[None], axis=2)
-    return distance
+    return Superpixels(patch, cdist(colour, colour), cdist(place, place), adjacent, at_border)

@@ -25,6 +25,7 @@ from oaa_pl.stages.parts import Data, Network
 from oaa_pl.stages.trained import Segmenting
 from oaa_pl.stages.views import MapViews, map_views_of, tile_of, views_of
 from oaa_pl.training.length import Length
+from oaa_pl.training.loader_workers import loader_workers
 from oaa_pl.training.loggers import BLANKS, named_nodes
 from oaa_pl.training.trainer_plan import TrainerPlan
 
@@ -89,7 +90,7 @@ class Configured:
             eval_transform=self.recipe("data.eval_transform"),
             segmenter_transform=Recipe(segmenter) if segmenter else None,
             seed=self.value("seed"),
-            num_workers=self.value("loader.num_workers"),
+            num_workers=loader_workers(self.value("loader.num_workers"), self.value("trainer")),
             eval_batch_size=self.value("loader.eval_batch_size"),
             shuffle=self.value("loader.shuffle"),
             folder=Path(self.value("runs")),

@@ -65,8 +65,11 @@ class MapViews:
             return [data.loaders(net, data.train)]
         sides = [multiple * max(1, round(self.side * s / multiple)) for s in self.scales]
         # The photos are read again at each size: a resized input would have no finer detail.
+        workers = -(-data.num_workers // len(sides))
         return [
-            replace(data, eval_transform=self.transform(side)).loaders(net, data.train)
+            replace(data, eval_transform=self.transform(side), num_workers=workers).loaders(
+                net, data.train
+            )
             for side in sides
         ]
 
