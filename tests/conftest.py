@@ -31,6 +31,10 @@ NAMES = {8: "cat", 12: "dog", 15: "person"}
 COLOURS = {8: (220, 60, 40), 12: (40, 200, 60), 15: (50, 70, 230)}
 
 
+# "cpu": run the tests marked `cuda` on the CPU, to find mistakes in them without a GPU. Tests of
+# waits, of pinned memory and of a busy GPU fail then.
+STANDING_IN = os.environ.get("OAA_PL_TEST_GPU")
+
 COUNTED = pytest.StashKey[Counter[str]]()
 
 
@@ -42,6 +46,20 @@ def tally(pytestconfig: pytest.Config) -> Callable[[str, int], None]:
         pytestconfig.stash.setdefault(COUNTED, Counter())[what] += number
 
     return add
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available() or STANDING_IN:
+        return
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
+
+
+@pytest.fixture(scope="session")
+def gpu() -> torch.device:
+    """The device of the tests marked `cuda`."""
+    return torch.device(STANDING_IN or "cuda")
 
 
 def pytest_collection_finish() -> None:

@@ -1,8 +1,10 @@
-"""Draw the lists of table2_lite from `train` of voc2012-320: to train on, and to choose on.
+"""Draw lists from `train` of voc2012-320: photos to train on, and photos to choose on.
 
 `train_hold`: an eighth of every class's photos, three to twenty, of all of `train`; nothing is
 trained on them. `train_lite`: of the other photos those of `train_mini` and, one after another, a
-photo of the class that the list has fewest of. Both depend on the lists and the tags alone.
+photo of the class that the list has fewest of. `train_fit`: all photos of `train` that are not in
+`train_hold`; `mini_fit`: those of them that `train_mini` has. All depend on the lists and the tags
+alone.
 
     python experiments/table2_lite/split.py <voc2012-320> <folder of the lists>
 """
@@ -52,7 +54,7 @@ def grown(start: list[int], pool: list[int], labels: NDArray[np.bool_], size: in
 
 
 def main(root: str, folder: str) -> None:
-    """Write both lists."""
+    """Write the lists."""
     train, mini = VocSource(root, "train"), set(VocSource(root, "train_mini").ids)
     labels = train.labels > 0
     order = np.random.default_rng(SEED).permutation(len(train.ids))
@@ -60,7 +62,9 @@ def main(root: str, folder: str) -> None:
     free = [int(place) for place in order if place not in set(hold)]
     start = [place for place in free if train.ids[place] in mini]
     lite = grown(start, [place for place in free if place not in set(start)], labels, SIZE)
-    for name, places in (("train_lite", lite), ("train_hold", hold)):
+    fit = sorted(free)
+    lists = {"train_lite": lite, "train_hold": hold, "train_fit": fit, "mini_fit": sorted(start)}
+    for name, places in lists.items():
         names = "".join(f"{train.ids[place]}\n" for place in places)
         (Path(folder) / f"{name}.txt").write_text(names)
         count = dict(zip(train.classes, labels[places].sum(0).tolist(), strict=True))

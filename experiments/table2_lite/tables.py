@@ -1,4 +1,4 @@
-"""Print the tables of README.md and docs/results.md, from the CSV files of this folder.
+"""Print the tables of README.md and docs/results.md, from the CSVs of table2_lite and table2_all.
 
 Run it as `python experiments/table2_lite/tables.py`.
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from oaa_pl.report.paper import EFFECTS, paper_number, title_of
 
-HERE = Path(__file__).parent
+LITE = Path(__file__).parent
+ALL = LITE.parent / "table2_all"
 METHODS = (
     "tags_hard", "cam", "oaa_mean", "oaa_max", "oaa_plus_mce", "oaa_plus_hybrid", "true_masks",
 )  # fmt: skip
@@ -25,22 +26,31 @@ SHORT = {
 }  # fmt: skip
 
 
-def rows(name: str) -> list[dict[str, str]]:
-    """The rows of a CSV file of this folder; none if it is not there yet."""
-    path = HERE / name
-    if not path.is_file():
-        return []
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
     with path.open(newline="") as file:
         return [*csv.DictReader(file)]
 
 
-def scores(name: str) -> dict[str, list[float]]:
+def scores(path: Path) -> dict[str, list[float]]:
     """Segmentation mIoU on `val_dev`, per cent: method -> one value for each seed."""
     found: dict[str, list[float]] = {}
-    for row in rows(name):
+    for row in rows(path):
         if (row["split"], row["metric"]) == ("val_dev", "segmentation/miou"):
-            found.setdefault(row["method"], []).append(float(row["value"]))
+            name = "true_masks" if row["method"] == "masks" else row["method"]
+            found.setdefault(name, []).append(float(row["value"]))
     return found
+
+
+def differences(path: Path) -> dict[tuple[str, str], str]:
+    """Difference and 95 % interval on `val_dev`, of both methods' names."""
+    return {
+        (row["method"], row["minus"]): "{} [{}, {}]".format(
+            *(signed(float(row[key])) for key in ("difference", "low", "high"))
+        )
+        for row in rows(path)
+        if row.get("split", "val_dev") == "val_dev"
+    }
 
 
 def level(values: list[float]) -> str:
@@ -59,27 +69,22 @@ def signed(value: float) -> str:
 
 def tables() -> str:
     """Levels of every method, then the effects with their intervals, as Markdown."""
-    heads, whole = scores("frozen_head.csv"), scores("segmenters.csv")
-    seeds = max(map(len, heads.values()))
-    lines = [f"| method | paper, VOC val | frozen head, {seeds} seeds | full segmenter, seed 0 |"]
-    lines += ["|---|---:|---:|---:|"]
+    heads, whole = scores(LITE / "frozen_head.csv"), scores(ALL / "results.csv")
+    columns = (
+        f"1,000 photos, frozen head, {max(map(len, heads.values()))} seeds | all photos, segmenter"
+    )
+    lines = [f"| method | paper, VOC val | {columns} |", "|---|---:|---:|---:|"]
     for name in METHODS:
-        paper = paper_number(name)
-        ours = level(whole.get("masks" if name == "true_masks" else name, []))
+        levels = " | ".join(level(found.get(name, [])) for found in (heads, whole))
         title = TITLES.get(name) or title_of(name)
-        lines.append(f"| {title} | {paper or '–'} | {level(heads.get(name, []))} | {ours} |")
-    known = {(row["method"], row["minus"]): row for row in rows("paired.csv")}
+        lines.append(f"| {title} | {paper_number(name) or '–'} | {levels} |")
     papers = {(effect.better, effect.baseline): effect.points for effect in EFFECTS}
-    lines += ["", "| effect | paper | frozen head [95 %] | full segmenter, seed 0 |"]
-    lines += ["|---|---:|---:|---:|"]
+    found = differences(LITE / "paired.csv"), differences(ALL / "differences.csv")
+    lines += ["", f"| effect | paper | {columns} |", "|---|---:|---:|---:|"]
     for pair in PAIRS:
-        row, paper = known[pair], papers.get(pair)
-        ours, low, high = (signed(float(row[key])) for key in ("difference", "low", "high"))
-        both = [whole[name][0] for name in pair if name in whole]
-        single = signed(both[0] - both[1]) if len(both) == 2 else "–"
         effect = " − ".join(SHORT[name] for name in pair)
-        shown = "–" if paper is None else signed(paper)
-        lines.append(f"| {effect} | {shown} | {ours} [{low}, {high}] | {single} |")
+        paper = signed(papers[pair]) if pair in papers else "–"
+        lines.append(f"| {effect} | {paper} | {' | '.join(one.get(pair, '–') for one in found)} |")
     return "\n".join(lines)
 
 

@@ -47,7 +47,7 @@ def crash() -> None:
 
 
 def checkpoint(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(folder / LAST, weights_only=True)
+    content: dict[str, Any] = torch.load(folder / LAST, map_location="cpu", weights_only=True)
     return content
 
 

@@ -6,7 +6,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -112,16 +112,19 @@ def train(
     checkpoint_io: AtomicCheckpointIO | None = None,
     workers: int = 0,
     data_seed: int = 3,
+    how: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Trainer:
     """Train, or go on training from `last.ckpt`; `extra` come before the others.
+
+    `how` to accumulate, as arguments of the callback; `settings` are the trainer's.
 
     Without a checkpoint the stores are removed first, as `oaa fit` does.
     """
     torch.manual_seed(int.from_bytes(os.urandom(4)))  # nothing may depend on it
     if not (folder / LAST).is_file():
         clear_maps(folder / "stores")
-    accumulate = accumulation(folder)
+    accumulate = accumulation(folder, **(how or {}))
     history = HistoryLogger(folder)
     trainer = quiet_trainer(
         folder,

@@ -131,7 +131,7 @@ def test_each_fault_of_the_boxes_of_a_folder_is_named_once(own_photos: Path) -> 
 
 def test_boxes_of_voc_that_nobody_asked_for_are_a_warning(tiny_voc: Path) -> None:
     words = ("data=voc12", f"data.root={tiny_voc}", "data.train_split=train", "data.val=null",
-             "check.sheet=sheet.jpg")  # fmt: skip
+             f"check.sheet={tiny_voc}/sheet.jpg")  # fmt: skip
     [line] = [line for line in check(*words) if "Annotations" in line]
     assert line.startswith("warning: ")
     assert "4 of its boxes have a fault, so that there are no scores with boxes" in line

@@ -152,10 +152,10 @@ def test_bytes_of_many_classes_do_not_wrap_round() -> None:
         metric.update(torch.tensor([3]), torch.tensor([260]))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_is_not_waited_for_and_foreign_ids_are_refused_at_the_end() -> None:
-    metric = SegmentationScore(CLASSES).cuda()
-    metric.update(torch.tensor([0, 1, 77]).cuda(), torch.tensor([0, 1, 2]).cuda())
+@pytest.mark.cuda
+def test_a_gpu_counts_foreign_ids_which_are_refused_at_the_end(gpu: torch.device) -> None:
+    metric = SegmentationScore(CLASSES).to(gpu)
+    metric.update(torch.tensor([0, 1, 77]).to(gpu), torch.tensor([0, 1, 2]).to(gpu))
     with pytest.raises(BadMaskError, match="1 pixels have ids other than"):
         metric.compute()
 

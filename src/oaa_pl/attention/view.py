@@ -118,7 +118,10 @@ def _sample(maps: Tensor, where: Tensor, size: tuple[int, int]) -> tuple[Tensor,
 
 def _centres(cells: int, like: Tensor) -> Tensor:
     """Coordinates of the centres of `cells` cells in a row, (cells,)."""
-    return (torch.arange(cells, device=like.device, dtype=like.dtype) * 2 + 1) / cells - 1
+    # CUDA divides by a Python number as a product with its rounded inverse. Divided by a tensor,
+    # the centres of a GPU are a CPU's, bit for bit.
+    count = torch.full((), cells, device=like.device, dtype=like.dtype)
+    return (torch.arange(cells, device=like.device, dtype=like.dtype) * 2 + 1) / count - 1
 
 
 def _neighbours(coordinate: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:

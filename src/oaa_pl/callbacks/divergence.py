@@ -29,11 +29,11 @@ class StopIfDiverged(Callback):
     def __init__(self, every: int = 50) -> None:
         self.every = every
         self._batch = 0
-        self._sum = torch.zeros(())
+        self._sum: Tensor | None = None  # a zero of the host would make a GPU wait for its copy
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._sum = torch.zeros(())
+        self._sum = None
 
     @override
     def on_train_batch_end(
@@ -47,7 +47,9 @@ class StopIfDiverged(Callback):
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         self._batch = batch_idx
         if loss is not None:  # a step may be skipped by returning nothing
-            self._sum = self._sum.to(loss.device) + loss.detach().float()
+            # A copy: a compiled step may write its next loss to the same place.
+            loss = loss.detach().to(torch.float32, copy=True)
+            self._sum = loss if self._sum is None else self._sum + loss
         if (batch_idx + 1) % self.every == 0 or trainer.is_last_batch:
             self._look(trainer)
 
@@ -57,7 +59,7 @@ class StopIfDiverged(Callback):
         self._look(trainer)
 
     def _look(self, trainer: Trainer) -> None:
-        if not torch.isfinite(self._sum):
+        if self._sum is not None and not torch.isfinite(self._sum):
             raise DivergedError(
                 f"the loss is {float(self._sum)} in epoch {trainer.current_epoch}, batch "
                 f"{self._batch}: the training has diverged there or shortly before; lower the "

@@ -61,7 +61,7 @@ class SegmentationScore(Metric):
 
         Raises:
             BadMaskError: if the shapes differ, or a value is not such an id. On a GPU foreign ids
-                are counted here and refused by `compute`: no step waits for the device.
+                are counted here and refused by `compute`: to look at each step's would be slow.
         """
         require_shape("prediction", prediction, truth)
         if truth.device.type == "cpu":
