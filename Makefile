@@ -48,7 +48,7 @@ NONE := 5# pytest's exit status where ARGS chose no test
 
 # Quick tests in as many processes as there are cores, each of one thread: threads that wait for one
 # another would take longer. A process that has no tests left takes some of another's. Bytecode is
-# kept, because some sixty tests start an interpreter that imports the package.
+# kept for the tests that start an interpreter.
 test test-all: export OMP_NUM_THREADS := 1
 test test-all: export PYTHONDONTWRITEBYTECODE :=
 SPREAD := -n auto --maxprocesses 4 --dist worksteal

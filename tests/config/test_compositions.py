@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal import config_loader_impl
 from hydra.errors import MissingConfigException
@@ -33,6 +34,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config_loader_impl, "create_defaults_list", compositions.find)
     name = compositions.merge.__name__
     monkeypatch.setattr(config_loader_impl.ConfigLoaderImpl, name, compositions.merge)
+    monkeypatch.setattr(yaml, "SafeLoader", yaml.loader.SafeLoader)
 
 
 @pytest.mark.parametrize("words", CHOICES, ids=" ".join)
