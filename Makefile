@@ -47,9 +47,10 @@ OLDER := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2
 NONE := 5# pytest's exit status where ARGS chose no test
 
 # Quick tests in as many processes as there are cores, each of one thread: threads that wait for one
-# another would take longer. A process that has no tests left takes some of another's: on two cores
-# 236 s, with the tests of each file kept together 254 s (AMD EPYC).
+# another would take longer. A process that has no tests left takes some of another's. Bytecode is
+# kept for the tests that start an interpreter.
 test test-all: export OMP_NUM_THREADS := 1
+test test-all: export PYTHONDONTWRITEBYTECODE :=
 SPREAD := -n auto --maxprocesses 4 --dist worksteal
 QUICK := -m "not slow and not reliability"
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from tests.commands.finished_run import again, empty, finished  # noqa: F401  # fixtures of many
+from tests.compositions import remembered
 from tests.data.tiny_layouts import tiny_coco_once, tiny_imagenet_once  # noqa: F401  # as well
 
 SHARED = Path(os.environ.get("OAA_SHARED", Path(__file__).parents[2] / "shared"))
@@ -62,9 +63,11 @@ def gpu() -> torch.device:
 
 
 def pytest_collection_finish() -> None:
-    # Thousands of tests and modules stay to the end: a collection need not look at them each time.
+    # Thousands of tests and modules stay to the end: a collection need not look at them each time,
+    # nor after every few hundred objects. Most objects here are in no cycle.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_terminal_summary(
@@ -80,6 +83,13 @@ def pytest_terminal_summary(
 def toy_networks_take_one_thread() -> None:
     """They are quicker so, and sums come out equal in every process, under a plain `pytest` too."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compositions_are_remembered() -> Iterator[None]:
+    """Every command composes its configuration; most of them choose the same options."""
+    with remembered():
+        yield
 
 
 @pytest.fixture(scope="module")

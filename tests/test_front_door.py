@@ -43,9 +43,8 @@ def test_a_name_imports_numpy_and_nothing_heavier(name: str) -> None:
     assert loaded & HEAVY == set()
 
 
-@pytest.mark.parametrize("name", ["accumulate", "score_map_of"])
-def test_a_plain_function_imports_torch_and_nothing_heavier(name: str) -> None:
-    loaded = newly_loaded(f"from oaa_pl import {name}", "import torch")
+def test_plain_functions_import_torch_and_nothing_heavier() -> None:
+    loaded = newly_loaded("from oaa_pl import accumulate, score_map_of", "import torch")
     assert loaded & {*HEAVY, "timm", "torchvision"} == set()
 
 

@@ -120,7 +120,7 @@ def test_validation_has_the_training_classes(empty: Path, photos: tuple[str, ...
         ({"#1.bmp": ("dog",), "../masks/#1.png": ("cat",)}, ("tags.csv:3", "below the photo")),
     ],
 )
-@pytest.mark.parametrize("command", ["fit", "reproduce"])
+@pytest.mark.parametrize("command", ["fit", pytest.param("reproduce", marks=pytest.mark.slow)])
 def test_tags_that_cannot_be_learned_from_are_refused_before_anything_is_written(
     empty: Path, photos: tuple[str, ...], command: str,
     tags: dict[str, tuple[str, ...]], fragments: tuple[str, ...],

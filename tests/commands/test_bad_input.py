@@ -150,7 +150,7 @@ def test_a_damaged_mask_that_only_evaluation_reads_is_named_there(
     for path in again.rglob("scored.json"):
         path.unlink()
     mask_with_a_foreign_id(tiny_voc)
-    said = oaa("evaluate", *words(tiny_voc), "data.tags=annotations")
+    said = oaa("evaluate", *words(tiny_voc), "data.tags=annotations", "methods=[cam]")
     assert said.status == 2
     assert MASK in said.last
     assert "[21]" in said.last

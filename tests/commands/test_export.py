@@ -12,13 +12,20 @@ needs_onnx = pytest.mark.skipif(
 )
 
 
-@needs_onnx
+@pytest.mark.parametrize(
+    ("form", "file"),
+    [
+        pytest.param("onnx", "segmenter.onnx", marks=[pytest.mark.slow, needs_onnx]),
+        ("torch_export", "segmenter.pt2"),
+    ],
+)
 def test_the_segmenter_of_a_run_is_exported_with_its_card_and_its_scores(
-    again: Path, tiny_voc_once: Path, caplog: pytest.LogCaptureFixture
+    again: Path, tiny_voc_once: Path, form: str, file: str
 ) -> None:
-    said = oaa("export", *words(tiny_voc_once), "stage=segmenter", "method=oaa_max")
+    chosen = () if form == "onnx" else (f"format={form}",)
+    said = oaa("export", *words(tiny_voc_once), "stage=segmenter", "method=oaa_max", *chosen)
     assert said.status == 0, said.err
-    assert files(again / "exported") == {"segmenter.onnx", "segmenter.md"}
+    assert files(again / "exported") == {file, "segmenter.md"}
     card = (again / "exported/segmenter.md").read_text()
     assert "segmentation/miou" in card
     assert "trained from random weights" in card

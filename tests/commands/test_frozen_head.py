@@ -113,7 +113,7 @@ def test_a_share_of_the_images_reads_the_same_features(again: Path, tiny_voc_onc
 @pytest.mark.parametrize(
     ("ending", "count"),
     [
-        ("features/32/features.npy", 1),
+        pytest.param("features/32/features.npy", 1, marks=pytest.mark.slow),
         pytest.param("oaa_max-frozen_head/last.ckpt", 2, marks=pytest.mark.slow),
     ],
 )
@@ -130,6 +130,20 @@ def test_killed_and_resumed_equals_never_killed(
     shutil.rmtree(HEAD)
     assert oaa(*fit(tiny_voc_once)).status == 0
     assert FEATURES.read_bytes() == features
+    require_equal(state(HEAD), head)
+
+
+def test_features_are_computed_again_where_a_kill_left_a_part_of_them(
+    again: Path, tiny_voc_once: Path
+) -> None:
+    assert oaa(*fit(tiny_voc_once)).status == 0
+    features, head = FEATURES.read_bytes(), state(HEAD)
+    shutil.rmtree(HEAD)
+    FEATURES.with_name("done.json").unlink()
+    FEATURES.rename(FEATURES.with_name(f".0123456789abcdef.{2**31 - 1}.partial"))
+    assert oaa(*fit(tiny_voc_once)).status == 0
+    assert FEATURES.read_bytes() == features
+    assert not [name for name in files(again) if name.endswith(".partial")]
     require_equal(state(HEAD), head)
 
 

@@ -42,10 +42,10 @@ MOMENTS = [
 ]
 
 
-def require_same(folder: Path, finished: Path) -> None:
+def require_same(folder: Path, finished: Path, stores: int = len(METHODS)) -> None:
     assert files(folder) == files(finished)
     same = [name for name in files(finished) if Path(name).name not in DIFFERENT]
-    assert sum(name.endswith("state.npy") for name in same) >= len(METHODS)
+    assert sum(name.endswith("state.npy") for name in same) >= stores
     different = [n for n in same if (folder / n).read_bytes() != (finished / n).read_bytes()]
     assert different == []
 
@@ -63,6 +63,28 @@ def test_the_log_of_a_stage_has_no_repeated_row(finished: Path, stage: str) -> N
     assert len(rows) == len(set(rows))
 
 
+def test_a_training_that_was_killed_ends_with_the_same_files(
+    empty: Path, finished: Path, tiny_voc_once: Path
+) -> None:
+    arguments = ("fit", *words(tiny_voc_once))
+    killed = run_until(signal.SIGKILL, "classifier/last.ckpt", 2, empty, *arguments)
+    assert killed.status == -signal.SIGKILL, killed.err
+    seed = Path("runs/tiny/seed-0")
+    assert (empty / seed / "classifier/last.ckpt").is_file()
+    assert not (empty / seed / "classifier/done.json").exists()
+    with inside(empty):
+        said = oaa(*arguments)
+    assert said.status == 0, said.err
+    # It went on with the second epoch, where it had been stopped.
+    assert re.search(r"\rclassifier:  50%\|[^|]*\| 2/4 \[00:00<\?", said.err)
+    assert "\rclassifier:   0%" not in said.err
+    for stage in ("classifier", "attention/oaa_max", "attention/oaa_mean"):
+        require_same(empty / seed / stage, finished / seed / stage, stores="attention" in stage)
+    path = seed / "classifier/history.csv"
+    assert logged(empty / path) == logged(finished / path)
+
+
+@pytest.mark.slow
 def test_a_run_that_was_killed_and_interrupted_ends_with_the_same_files(
     empty: Path, finished: Path, tiny_voc_once: Path
 ) -> None:

@@ -25,7 +25,7 @@ def named(root: Path, library: str, *more: str) -> tuple[str, ...]:
     return (*kept, *sides, f"net={library}", "net.weights=none", "methods=[oaa_max]", *more)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ["vit", pytest.param("convnext", marks=pytest.mark.slow)])
 def test_masks_come_from_a_network_by_its_name(name: str, tiny_voc: Path, empty: Path) -> None:
     pytest.importorskip("timm", reason="needs the extra 'timm'")
     said = oaa("reproduce", *named(tiny_voc, "timm", *SMALL[name]))

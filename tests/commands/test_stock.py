@@ -10,6 +10,7 @@ from tests.commands.tiny import files, oaa, require_refusal, words
 ADAM = ("optimizer._target_=torch.optim.Adam", "~optimizer.momentum", "~optimizer.rates")
 SGD = ("optimizer._target_=torch.optim.SGD", "~optimizer.rates")
 COSINE = ("schedule._target_=torch.optim.lr_scheduler.CosineAnnealingLR",)
+POLYNOMIAL = ("schedule._target_=torch.optim.lr_scheduler.PolynomialLR", "+schedule.power=0.9")
 ONE_CYCLE = ("schedule._target_=torch.optim.lr_scheduler.OneCycleLR", "+schedule.max_lr=0.02")
 
 
@@ -30,7 +31,7 @@ def of(stage: str, *overrides: str, steps: bool = True) -> tuple[str, ...]:
         pytest.param(SGD, ONE_CYCLE, marks=pytest.mark.slow),
         pytest.param((), COSINE, marks=pytest.mark.slow),  # AdamW has it
         pytest.param((), (*COSINE, "+schedule.T_max=${classifier.epochs}"), marks=pytest.mark.slow),
-        ((), ("schedule._target_=torch.optim.lr_scheduler.PolynomialLR", "+schedule.power=0.9")),
+        pytest.param((), POLYNOMIAL, marks=pytest.mark.slow),
     ],
     ids=["adam", "adamw cosine", "adam one-cycle", "sgd one-cycle", "cosine", "given", "poly"],
 )

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -68,9 +69,26 @@ class Said:
 def oaa(*arguments: str) -> Said:
     """Run a command in this process."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), composed_once(arguments):
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        logging_as_before(),
+        composed_once(arguments),
+    ):
         status = main(arguments)
     return Said(status, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def logging_as_before() -> Iterator[None]:
+    """Hydra's `--info` sets the root logger to DEBUG, and gives it a handler of its own."""
+    root = logging.getLogger()
+    level, handlers = root.level, [*root.handlers]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def composed_once(arguments: tuple[str, ...]) -> contextlib.AbstractContextManager[object]:

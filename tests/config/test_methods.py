@@ -1,12 +1,14 @@
 """Methods that a configuration makes beside those of the registry."""
 
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from tests.commands.tiny import inside, oaa, words
 
+from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.config.methods import chosen_method, method_in
 from oaa_pl.errors import ConfigError
 from oaa_pl.store.reader import StoreReader
@@ -56,6 +58,7 @@ def test_a_loss_that_claims_the_method_of_another_is_refused(name: str) -> None:
     assert method_in(cfg, "oaa_plus_mce").loss == "cross_entropy"  # type: ignore[arg-type]
 
 
+@mock.patch.dict(FUSIONS)
 def test_a_fusion_from_outside_feeds_a_store_that_labels_are_made_of(
     tiny_voc_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ def table(path: Path) -> list[dict[str, str]]:
         return [*csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_every_model_is_read_in_three_ways(again: Path, tiny_voc_once: Path) -> None:
     script("readings", again, "rows.csv", *words(tiny_voc_once))
     rows = table(again / "rows.csv")

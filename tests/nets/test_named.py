@@ -50,7 +50,7 @@ def timm() -> Any:
         ("timm", "vit_small_patch14_reg4_dinov2", 14),
         ("torchvision", "resnet50", 16),
         ("torchvision", "resnet18", 32),
-        ("torchvision", "densenet121", 32),
+        pytest.param("torchvision", "densenet121", 32, marks=pytest.mark.slow),
         ("torchvision", "efficientnet_b0", 32),
     ],
 )
@@ -63,7 +63,9 @@ def test_a_network_has_a_cell_for_every_stride_of_pixels(
     assert (net.stride, features.shape) == (stride, (1, net.out_channels, 4, 6))
 
 
-@pytest.mark.parametrize("stride", [8, 16, 32])
+@pytest.mark.parametrize(
+    "stride", [8, *(pytest.param(n, marks=pytest.mark.slow) for n in (16, 32))]
+)
 def test_a_network_that_can_be_dilated_has_any_stride(stride: int) -> None:
     for library, name in (("timm", "convnext_atto"), ("torchvision", "resnet50")):
         assert trunk(library, name, stride=stride).stride == stride
@@ -124,7 +126,11 @@ def test_the_first_blocks_are_frozen_by_stage() -> None:
 
 @pytest.mark.parametrize(
     ("library", "name", "blocks"),
-    [("timm", "resnet18", 5), ("torchvision", "resnet18", 5), ("torchvision", "swin_t", 8)],
+    [
+        ("timm", "resnet18", 5),
+        ("torchvision", "resnet18", 5),
+        pytest.param("torchvision", "swin_t", 8, marks=pytest.mark.slow),
+    ],
 )
 def test_all_blocks_are_the_whole_trunk(library: str, name: str, blocks: int) -> None:
     net = trunk(library, name, freeze=blocks)
@@ -135,7 +141,12 @@ def test_all_blocks_are_the_whole_trunk(library: str, name: str, blocks: int) ->
 
 @pytest.mark.parametrize(
     ("library", "name"),
-    [("timm", "convnext_atto"), ("timm", "mobilenetv3_small_050"), ("torchvision", "vgg11")],
+    [
+        ("timm", "convnext_atto"),
+        ("timm", "mobilenetv3_small_050"),
+        ("torchvision", "resnet18"),
+        pytest.param("torchvision", "vgg11", marks=pytest.mark.slow),
+    ],
 )
 def test_every_trained_parameter_has_a_gradient(library: str, name: str) -> None:
     # A training in several processes waits for each of them.

@@ -209,7 +209,7 @@ def test_a_printed_page_has_no_controls(browser: Any, path: Path) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_an_audit_of_accessibility_finds_nothing(browser: Any, path: Path, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
     # The audit is a script of its own, which the page's policy would forbid.

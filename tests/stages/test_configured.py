@@ -1,12 +1,14 @@
 """The door: from keys of the configuration to parts."""
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 from tests.commands.tiny import words
 
+from oaa_pl.attention.fusion import FUSIONS
 from oaa_pl.config.compose import register
 from oaa_pl.errors import ConfigError
 from oaa_pl.files.installed import root_of
@@ -95,6 +97,7 @@ def test_a_fusion_is_recorded_with_its_parameters(tiny_voc_once: Path) -> None:
     assert set(parts.fusions) <= {*methods()}
 
 
+@mock.patch.dict(FUSIONS)
 def test_a_value_that_a_store_could_not_keep_is_refused(
     tiny_voc_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ SEED = Path("runs/tiny/seed-0")
 LABELS, SEGMENTER = SEED / "labels/oaa_max", SEED / "segmenter/oaa_max"
 
 
+@pytest.mark.slow
 def test_the_cores_are_counted_where_no_process_is_bound_to_some(
     again: Path, tiny_voc_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,12 +103,13 @@ def saliency(folder: Path, level: int, *, red: bool = False, grow: int = 0) -> P
     return folder
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    ("how", "fragment"),
+    ("how", "fragment", "workers"),
     [
-        ({"grow": 3}, "make it at the photo's size"),
-        ({"red": True}, "must be grayscale, got a colour picture"),
+        ({"grow": 3}, "make it at the photo's size", 1),
+        pytest.param({"grow": 3}, "make it at the photo's size", 2, marks=pytest.mark.slow),
+        pytest.param({"red": True}, "must be grayscale, got a colour", 1, marks=pytest.mark.slow),
+        ({"red": True}, "must be grayscale, got a colour picture", 2),
     ],
 )
 def test_saliency_of_another_size_or_in_colour_is_one_line(

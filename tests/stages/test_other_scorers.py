@@ -97,6 +97,7 @@ def test_every_score_is_what_another_scorer_finds(
         assert ours[metric] == pytest.approx(scorer(found), abs=1e-4), metric
 
 
+@pytest.mark.slow
 def test_tags_from_masks_are_those_of_the_authors_list(voc2012_320: Path) -> None:
     lines = shared("outside/oaa_train_cls.txt").read_text().splitlines()
     theirs = {words[0]: {*map(int, words[1:])} for words in map(str.split, lines)}

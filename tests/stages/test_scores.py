@@ -15,6 +15,8 @@ from oaa_pl.proxy.resize import to_photo
 from oaa_pl.report.results import read_results
 from oaa_pl.store.reader import StoreReader
 
+THRESHOLDS = ("1.2", "-0.1", "30", "half", "null", "nan")
+
 
 def metrics(folder: Path, stage: str) -> str:
     return (folder / "runs/tiny/seed-0" / stage / "metrics.csv").read_text()
@@ -125,8 +127,18 @@ def test_an_unfinished_stage_is_left_out(again: Path, tiny_voc_once: Path) -> No
     assert "segmenter,cam" not in (again / "runs/tiny/results.csv").read_text()
 
 
-@pytest.mark.parametrize("command", ["evaluate", "reproduce", "report"])
-@pytest.mark.parametrize("threshold", ["1.2", "-0.1", "30", "half", "null", "nan"])
+@pytest.mark.parametrize(
+    ("command", "threshold"),
+    [
+        *(("evaluate", threshold) for threshold in THRESHOLDS),
+        *((command, "1.2") for command in ("reproduce", "report")),
+        *(
+            pytest.param(command, threshold, marks=pytest.mark.slow)
+            for command in ("reproduce", "report")
+            for threshold in THRESHOLDS[1:]
+        ),
+    ],
+)
 def test_a_threshold_that_no_attention_can_have_is_refused_and_nothing_is_touched(
     again: Path, tiny_voc_once: Path, command: str, threshold: str
 ) -> None:

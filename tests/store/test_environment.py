@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -45,8 +46,20 @@ def program(work: Callable[..., None], *arguments: object) -> list[str]:
     return [sys.executable, "-W", "error", "-c", code, work.__name__, *map(str, arguments)]
 
 
+# A child of this server starts with torch imported, which takes longer than most of these tests.
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload([__name__, "torch"])
+
+
 def apart(work: Callable[..., None], *arguments: object) -> None:
     """Do a function of this file in a process of its own, which must end well."""
+    strict = {"initializer": warnings.simplefilter, "initargs": ("error",)}
+    with ProcessPoolExecutor(1, mp_context=FORKED, **strict) as pool:
+        pool.submit(work, *map(str, arguments)).result(timeout=120)
+
+
+def in_a_new_interpreter(work: Callable[..., None], *arguments: object) -> None:
+    """Do it in a process that also starts others, and ends as an interpreter ends."""
     done = subprocess.run(
         program(work, *arguments),
         cwd=ROOT,
@@ -379,7 +392,7 @@ def hand_to_workers(folder: str) -> None:
 
 def test_workers_read_the_maps_of_the_reader_that_they_are_handed(tmp_path: Path) -> None:
     committed_wide(tmp_path, 0.25, 0.5)
-    apart(hand_to_workers, tmp_path)
+    in_a_new_interpreter(hand_to_workers, tmp_path)
 
 
 def test_a_writer_is_not_handed_to_another_process(tmp_path: Path) -> None:
@@ -415,7 +428,7 @@ def fork_a_writer(folder: str) -> None:
         assert (path / "live" / "rank-0.state").exists()
         assert StoreReader(path).generation == 1
     with pytest.raises(AssertionError, match="is being written by another process"):
-        apart(open_and_close, path)
+        in_a_new_interpreter(open_and_close, path)
     assert store.commit() == 2
     store.close()
     assert (StoreReader(path).state == 0.5).all()
@@ -426,7 +439,7 @@ def open_and_close(folder: str) -> None:
 
 
 def test_a_fork_of_a_writer_can_do_it_no_harm(tmp_path: Path) -> None:
-    apart(fork_a_writer, tmp_path)
+    in_a_new_interpreter(fork_a_writer, tmp_path)
 
 
 # Readers beside a writer

@@ -56,7 +56,12 @@ def about(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("here", "name"), [(NATIVE, "bf16-mixed"), (IMITATED, "32-true")], ids=["native", "imitated"]
+    ("here", "name"),
+    [
+        # That auto chooses bfloat16, the test below sees as well.
+        pytest.param(NATIVE, "bf16-mixed", id="native", marks=pytest.mark.slow),
+        pytest.param(IMITATED, "32-true", id="imitated"),
+    ],
 )
 def test_what_auto_chose_and_why_is_reported_once_and_recorded(
     empty: Path,
@@ -92,8 +97,12 @@ def interrupted(stage: Path) -> None:
 
 @pytest.mark.parametrize(
     ("before", "after", "name", "other"),
-    [(NATIVE, IMITATED, "bf16-mixed", "32-true"), (IMITATED, NATIVE, "32-true", "bf16-mixed")],
-    ids=["to a slow one", "to a quick one"],
+    [
+        pytest.param(NATIVE, IMITATED, "bf16-mixed", "32-true", id="to a slow one"),
+        pytest.param(
+            IMITATED, NATIVE, "32-true", "bf16-mixed", id="to a quick one", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_a_run_that_goes_on_on_another_machine_keeps_its_precision_and_says_so(
     empty: Path,
@@ -146,7 +155,7 @@ def test_a_run_of_an_older_package_keeps_what_it_was_made_with(
     assert record(SEED / "classifier")["precision"]["why"] == "as recorded"
 
 
-@pytest.mark.parametrize("value", [32, "32"])
+@pytest.mark.parametrize("value", [32, pytest.param("32", marks=pytest.mark.slow)])
 def test_a_training_whose_record_spells_its_precision_otherwise_is_rescued(
     again: Path, tiny_voc_once: Path, value: object
 ) -> None:
@@ -174,7 +183,10 @@ def test_another_precision_that_is_asked_for_by_name_is_still_refused(
     require_refusal(said, "classifier was made with precision='32-true', requested 'bf16-mixed'")
 
 
-@pytest.mark.parametrize("name", ["bf16-mixed", "bf16-true", "16-true"])
+@pytest.mark.parametrize(
+    "name",
+    ["bf16-mixed", *(pytest.param(n, marks=pytest.mark.slow) for n in ("bf16-true", "16-true"))],
+)
 def test_numbers_that_a_processor_imitates_are_used_with_one_line_of_warning(
     empty: Path,
     tiny_voc_once: Path,
@@ -193,7 +205,12 @@ def test_numbers_that_a_processor_imitates_are_used_with_one_line_of_warning(
 
 @pytest.mark.parametrize(
     ("value", "computed"),
-    [("16", "32-true"), ("32", "32-true"), ("bf16", "bf16-mixed"), ("'16'", "32-true")],
+    [
+        ("bf16", "bf16-mixed"),
+        ("'16'", "32-true"),
+        pytest.param("16", "32-true", marks=pytest.mark.slow),
+        pytest.param("32", "32-true", marks=pytest.mark.slow),
+    ],
 )
 def test_every_spelling_of_a_precision_is_one_of_lightnings(
     empty: Path, tiny_voc_once: Path, value: str, computed: str
@@ -277,7 +294,7 @@ def test_a_run_of_an_older_package_that_asked_for_float16_on_a_cpu_still_opens(
 
 
 @pytest.mark.parametrize("value", ["transformer-engine", "transformer-engine-float16", "8", "half"])
-@pytest.mark.parametrize("command", ["fit", "reproduce"])
+@pytest.mark.parametrize("command", ["fit", pytest.param("reproduce", marks=pytest.mark.slow)])
 def test_one_that_cannot_be_is_refused_before_anything_is_made(
     empty: Path, tiny_voc_once: Path, value: str, command: str
 ) -> None:

@@ -219,6 +219,14 @@ def test_an_operation_that_the_format_lacks_is_named_and_nothing_is_written(
         export(own_net, "onnx", output)
 
 
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """A segmenter's checkpoint, and the file that it becomes. To be read only."""
+    folder = tmp_path_factory.mktemp("traced")
+    checkpoint = stage_folder(folder / "stage", "segmenter", *SMALL, classes=CLASSES)
+    return checkpoint, export(checkpoint, "torch_export", folder / "out").file.read_bytes()
+
+
 @pytest.mark.parametrize(("harm", "match"), [
     (lambda found: {**found, "0": 1 - found["0"]}, r"gives the checkpoint's mask on 0\.000 %"),
     (lambda found: {**found, "1": found["1"] + 0.002}, r"confidence differs .* by 0\.002"),
@@ -226,15 +234,16 @@ def test_an_operation_that_the_format_lacks_is_named_and_nothing_is_written(
     (lambda found: {**found, "2": found["2"][:, :2]}, r"gives probabilities as \(2, "),
 ])  # fmt: skip
 def test_a_file_that_differs_from_the_checkpoint_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: Any, match: str
-) -> None:
-    checkpoint = stage_folder(tmp_path / "stage", "segmenter", *SMALL, classes=CLASSES)
+    traced: tuple[Path, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    harm: Any, match: str,
+) -> None:  # fmt: skip
+    checkpoint, content = traced
 
     def reader(content: bytes) -> Any:
         run = program.FORMATS["torch_export"].reader(content)
         return lambda inputs: harm(run(inputs))
 
-    own = program.FORMATS["torch_export"]._replace(reader=reader)
+    own = program.FORMATS["torch_export"]._replace(write=lambda *_: content, reader=reader)
     monkeypatch.setattr("oaa_pl.prediction.export.exported.FORMATS", {"torch_export": own})
     with pytest.raises(ExportError, match=match):
         export(checkpoint, "torch_export", tmp_path / "out")
