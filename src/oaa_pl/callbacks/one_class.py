@@ -69,9 +69,10 @@ class WarnIfOneClass(Callback):
         name = "background" if found == 0 else f"class {found}"
         log.warning(
             "after its first epoch the segmenter calls every pixel %s, on images whose labels have "
-            "%d classes. If this continues: raise the rate (segmenter.optimizer.lr), train all of "
-            "the head at the fast rate (segmenter.optimizer.fast=null), give it more steps, or "
-            "take a head with batch norm (oaa_pl.nets.small_head.SmallHeadNet)",
+            "%d classes. If this continues: change the rate (segmenter.optimizer.lr: lower if "
+            "net.freeze_norm is true, else higher), train all of the head at the fast rate "
+            "(segmenter.optimizer.fast=null), give it more steps, or take a head with batch norm "
+            "(oaa_pl.nets.small_head.SmallHeadNet)",
             name,
             len(self._labelled),
         )
