@@ -18,14 +18,22 @@ _LARGE = 1 << 28  # bytes of an array; a smaller one has all its pages soon
 
 
 def at_random(array: np.ndarray) -> None:
-    """From now on, bring in no page but the touched one. Of no effect on arrays without a file."""
+    """From now on, bring in no page but the touched one. Of no effect on arrays without a file.
+
+    Args:
+        array: rows, (R, ...).
+    """
     if (pages := _pages(array)) is not None:
         pages.madvise(mmap.MADV_RANDOM)
 
 
 @contextmanager
 def in_order(array: np.ndarray) -> Iterator[None]:
-    """Bring in the pages ahead, in the block: it works on all of an array that is `at_random`."""
+    """Bring in the pages ahead, in the block: it works on all of an array that is `at_random`.
+
+    Args:
+        array: rows, (R, ...).
+    """
     if (pages := _pages(array)) is not None:
         pages.madvise(mmap.MADV_NORMAL)
     try:
