@@ -3,7 +3,9 @@
 Three photos each, as masks without their photo: VOC's photos may not be published again. The IoU
 of a photo is its mean over the classes of its mask and of its prediction.
 
-    python experiments/table2_lite/pictures.py <voc2012-320> runs/table2_all/seed-0 pictures.png
+    python experiments/table2_lite/pictures.py <voc2012-320> runs/table2_lite/seed-0 pictures.png
+
+A fourth word, `-frozen_head` by default, is what the segmenters' folders have behind the method.
 """
 
 import sys
@@ -17,12 +19,12 @@ from oaa_pl.report.grid import GridRow, save_contact_sheet
 from oaa_pl.report.pictures import Picture, label_overlay
 from oaa_pl.stages.figures import image_miou
 
-SPLIT, JUDGED = "val_dev", "oaa_plus_hybrid"
+SPLIT, JUDGED = "val_dev", "oaa_max"
 SHOWN = {
     "tags_hard": "control",
     "cam": "CAM",
-    "oaa_max": "max",
-    JUDGED: "OAA+",
+    JUDGED: "max",
+    "oaa_plus_hybrid": "OAA+",
     "masks": "true masks",
 }
 EACH = 3  # photos of each kind
@@ -33,11 +35,12 @@ def drawn(label: Picture) -> Picture:
     return label_overlay(np.full((*label.shape, 3), 255, np.uint8), label)
 
 
-def main(root: str, run: str, output: str) -> None:
+def main(root: str, run: str, output: str, suffix: str = "-frozen_head") -> None:
     """Rank the photos by the judged method, and draw both ends and the middle."""
     val = VocSource(root, SPLIT)
     folders = {
-        title: Path(run, "segmenter", method, "predictions") for method, title in SHOWN.items()
+        title: Path(run, "segmenter", f"{method}{suffix}", "predictions")
+        for method, title in SHOWN.items()
     }
     judged = folders[SHOWN[JUDGED]]
     scores = np.array([image_miou(val, judged, index) for index in range(len(val.ids))])
