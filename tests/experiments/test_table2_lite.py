@@ -10,7 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.commands.tiny import oaa, surroundings, words
+
+from oaa_pl.proxy.palette import save_label
+from oaa_pl.report.grid import GridRow
 
 SCRIPTS = Path(__file__).parents[2] / "experiments/table2_lite"
 
@@ -98,3 +102,34 @@ def test_the_quoted_tables_are_those_of_the_committed_files() -> None:
             r"experiments/table2_lite/tables.py -->\n(.*?)<!-- end -->", text, re.S
         )
         assert quoted.strip() == done.stdout.strip(), page
+
+
+def test_the_best_median_and_worst_photos_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import pictures
+
+    mask = np.zeros((8, 10), np.uint8)
+    mask[:, :5] = 1
+    names = [f"p{hits}" for hits in range(10)]
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (tmp_path / "voc" / folder).mkdir(parents=True)
+    (tmp_path / "voc/ImageSets/Segmentation/val_dev.txt").write_text("\n".join(names))
+    for hits, name in enumerate(names):  # the more hits, the better
+        Image.new("RGB", (10, 8)).save(tmp_path / f"voc/JPEGImages/{name}.jpg")
+        save_label(tmp_path / f"voc/SegmentationClass/{name}.png", mask)
+        predicted = np.zeros_like(mask)
+        predicted[:, : max(hits, 1) // 2] = 1
+        predicted[:1, :5] = hits % 2
+        for method in pictures.SHOWN:
+            folder = tmp_path / f"run/segmenter/{method}-frozen_head/predictions"
+            save_label(folder / f"{name}.png", predicted)
+    shown: list[GridRow] = []
+    monkeypatch.setattr(pictures, "save_contact_sheet", lambda _, rows: shown.extend(rows))
+    pictures.main(str(tmp_path / "voc"), str(tmp_path / "run"), "unused.png")
+    assert [row.tags[0] for row in shown] == ["best"] * 3 + ["median"] * 3 + ["worst"] * 3
+    scores = [float(row.tags[1].split()[0]) for row in shown]
+    assert scores == sorted(scores, reverse=True)
+    assert (shown[0].image_id, shown[-1].image_id) == ("p9", "p0")
+    assert set(shown[0].panels) == {"truth", *pictures.SHOWN.values()}
