@@ -1,12 +1,12 @@
 """docs/speed.md shows the numbers of benchmarks/ratios.json and no others."""
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.scripts import loaded
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "benchmarks" / "table.py"
@@ -14,12 +14,7 @@ TABLE = ROOT / "benchmarks" / "table.py"
 
 @pytest.fixture(scope="module")
 def table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("speed_table", TABLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(TABLE)
 
 
 def group(note: str = "", **line: Any) -> dict[str, Any]:

@@ -1,24 +1,19 @@
 """docs/images/steps.py draws the picture of the README."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.scripts import loaded
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "images" / "steps.py"
 
 
 @pytest.fixture(scope="module")
 def steps() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("steps", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(SCRIPT)
 
 
 def rows(count: int, noise: int) -> list[tuple[str, dict[str, np.ndarray]]]:
