@@ -10,8 +10,9 @@ Shapes: H x W pixels, N superpixels (about 300).
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_array, csr_matrix
 from scipy.sparse.csgraph import shortest_path
+from scipy.sparse.linalg import spsolve
 from skimage.filters import threshold_otsu
 
 from oaa_pl.proxy.superpixels import Superpixels, superpixels
@@ -134,8 +135,10 @@ def optimised_saliency(
     smooth = np.where(patches.adjacent, np.exp(-colour) + _SMOOTHNESS_FLOOR, 0)
     # A photo of one colour gives no evidence. The small last term keeps the system solvable.
     pull = _BORDER_WEIGHT * background + object_evidence + _NEXT_TO_NOTHING
-    system = np.diag(smooth.sum(axis=1) + pull) - smooth
-    saliency: NDArray[np.float64] = np.linalg.solve(system, object_evidence)
+    # Sparse, since a dense solver starts a thread on every core for a matrix of 300 x 300, which
+    # costs more than the solution, and most where processes share the cores.
+    system = csc_array(np.diag(smooth.sum(axis=1) + pull) - smooth)
+    saliency: NDArray[np.float64] = spsolve(system, object_evidence)
     return saliency
 
 
