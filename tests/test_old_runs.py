@@ -274,6 +274,7 @@ def test_an_old_segmenter_labels_photos_wherever_its_folder_lies(
     assert lines == [f"{n} {name}" for n, name in enumerate(["background", *classes])]
 
 
+@pytest.mark.slow
 def test_later_stages_made_again_are_those_that_were_made(old: Path, tolerance: float) -> None:
     """Every folder but the classifier's and its maps is gone: the rest is made from them."""
     kept = old / "kept"

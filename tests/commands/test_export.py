@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from tests.cases import some_quick
 from tests.commands.tiny import files, oaa, require_refusal, words
 
 needs_onnx = pytest.mark.skipif(
@@ -40,14 +41,14 @@ def test_a_copied_folder_is_enough(again: Path, tiny_voc_once: Path) -> None:
     assert files(again / "model") == {"integral.pt2", "integral.md"}
 
 
-@pytest.mark.parametrize(("word", "fragments"), [
+@pytest.mark.parametrize(("word", "fragments"), some_quick([
     ("format=tflite", ("format must be one of onnx, torch_export, got 'tflite'",)),
     ("stage=labels", ("stage must be one of classifier, integral, segmenter, got 'labels'",)),
     ("export.checkpoint=nowhere", ("nowhere does not exist",)),
     ("export.checkpoint=runs/tiny/seed-0/labels/oaa_max", ("does not exist",)),
     ("export.photo=nowhere.jpg", ("nowhere.jpg does not exist",)),
     ("allow_targets=timm", ("allow_targets must be a list",)),
-])  # fmt: skip
+]))  # fmt: skip
 def test_what_cannot_be_exported_is_refused_in_one_line(
     again: Path, tiny_voc_once: Path, word: str, fragments: tuple[str, ...]
 ) -> None:

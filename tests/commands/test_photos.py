@@ -198,7 +198,9 @@ def test_what_depends_on_the_network_changes_with_it(
     assert elsewhere.segmenter.optimizer.lr == 1e-3
 
 
-@pytest.mark.parametrize("size", [(375, 500), (3000, 4000), (400, 300), (90, 160)])
+@pytest.mark.parametrize("size", [
+    (375, 500), pytest.param((3000, 4000), marks=pytest.mark.slow), (400, 300), (90, 160),
+])  # fmt: skip
 def test_photos_are_predicted_at_the_scale_and_shape_that_they_are_trained_at(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

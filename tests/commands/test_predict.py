@@ -13,6 +13,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
+from tests.cases import some_quick
 from tests.commands.tiny import files, oaa, require_refusal, words
 
 from oaa_pl.data.images import read_photo
@@ -205,7 +206,7 @@ def test_a_crf_of_a_large_photo_is_computed_smaller_and_said_so(
     assert "the CRF of 64 x 50 px is computed at 32 x 25 px" in caplog.text
 
 
-@pytest.mark.parametrize(("word", "fragment"), [
+@pytest.mark.parametrize(("word", "fragment"), some_quick([
     ("evaluate.size=0", "evaluate.size must be a whole number of pixels"),
     ("evaluate.size=-320", "evaluate.size must be"),
     ("evaluate.size=big", "evaluate.size must be"),
@@ -230,7 +231,7 @@ def test_a_crf_of_a_large_photo_is_computed_smaller_and_said_so(
     ("allow_targets=[os.path]", "allow_targets must list modules that hold networks"),
     ("allow_targets=['my net']", "allow_targets must list modules"),
     ("allow_targets=timm", "allow_targets must be a list"),
-])  # fmt: skip
+]))  # fmt: skip
 def test_what_cannot_be_honoured_is_refused_by_name(
     again: Path, holiday: Path, word: str, fragment: str
 ) -> None:

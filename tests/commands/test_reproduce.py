@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.cases import some_quick
 from tests.commands.tiny import METHODS, files, oaa, require_refusal, words
 
 ATTENTION = {
@@ -109,13 +110,18 @@ def test_a_finished_run_is_left_as_it_is(
 
 @pytest.mark.parametrize(
     ("override", "where"),
-    [
-        ("classifier.optimizer.lr=0.5", "classifier was made with classifier.optimizer.lr=0.02"),
-        ("net.segmenter.hidden=9", "segmenter/cam was made with net.segmenter.hidden=8"),
-        ("background.value=0.5", "labels/cam was made with background.value=0.95"),
-        ("segmenter.epochs=3", "segmenter/cam was made with segmenter.epochs=2"),
-        ("data.fraction=0.5", "classifier was made with data="),
-    ],
+    some_quick(
+        [
+            (
+                "classifier.optimizer.lr=0.5",
+                "classifier was made with classifier.optimizer.lr=0.02",
+            ),
+            ("net.segmenter.hidden=9", "segmenter/cam was made with net.segmenter.hidden=8"),
+            ("background.value=0.5", "labels/cam was made with background.value=0.95"),
+            ("segmenter.epochs=3", "segmenter/cam was made with segmenter.epochs=2"),
+            ("data.fraction=0.5", "classifier was made with data="),
+        ]
+    ),
 )
 def test_a_finished_stage_is_not_mixed_with_another_configuration(
     again: Path, tiny_voc_once: Path, override: str, where: str

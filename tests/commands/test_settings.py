@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import OmegaConf
+from tests.cases import some_quick
 from tests.commands.tiny import files, oaa, require_refusal, words
 
 STAGE = Path("runs/tiny/seed-0/classifier")
@@ -192,30 +193,35 @@ def test_a_time_that_is_none_is_refused(empty: Path, tiny_voc_once: Path, durati
 
 @pytest.mark.parametrize(
     ("setting", "instead"),
-    [
-        ("+trainer.max_epochs=3", "say classifier.epochs=..."),
-        ("+trainer.max_steps=3", "say classifier.epochs=null classifier.steps=..."),
-        ("+trainer.callbacks=[{_target_: pytorch_lightning.callbacks.Timer}]", "callbacks=[...]"),
-        ("+trainer.logger=true", "say logger=csv"),
-        ("+trainer.default_root_dir=elsewhere", "say runs=<folder>"),
-        ("+trainer.plugins=[x]", "a stage brings its own"),
-        ("+trainer.check_val_every_n_epoch=2", "say classifier.validate_every"),
-        ("+trainer.use_distributed_sampler=true", "the loaders split the images"),
-        ("+trainer.num_sanity_val_steps=2", "a resumed run would differ"),
-        ("+trainer.enable_progress_bar=true", "a bar of its own"),
-        ("+trainer.enable_model_summary=true", "ModelSummary"),
-        ("+trainer.enable_checkpointing=false", "result is its checkpoint"),
-        ("+trainer.fast_dev_run=true", "limit_train_batches=2"),
-        ("+trainer.overfit_batches=1", "limit_train_batches=2 loader.shuffle=false"),
-        ("+trainer.barebones=true", "saves no checkpoint"),
-        ("+trainer.num_nodes=2", "needs torchrun or srun"),
-        ("+trainer.limit_train_batches=0", "trains nothing"),
-        ("+trainer.limit_train_batches=0.0", "trains nothing"),
-        ("+trainer.limit_train_batchs=2", "unexpected keyword argument 'limit_train_batchs'"),
-        ("+trainer.gradient_clip_algorithm=magic", "magic"),
-        ("trainer.strategy=magic", "magic"),
-        ("~trainer._target_", "trainer must be a mapping with a _target_"),
-    ],
+    some_quick(
+        [
+            ("+trainer.max_epochs=3", "say classifier.epochs=..."),
+            ("+trainer.max_steps=3", "say classifier.epochs=null classifier.steps=..."),
+            (
+                "+trainer.callbacks=[{_target_: pytorch_lightning.callbacks.Timer}]",
+                "callbacks=[...]",
+            ),
+            ("+trainer.logger=true", "say logger=csv"),
+            ("+trainer.default_root_dir=elsewhere", "say runs=<folder>"),
+            ("+trainer.plugins=[x]", "a stage brings its own"),
+            ("+trainer.check_val_every_n_epoch=2", "say classifier.validate_every"),
+            ("+trainer.use_distributed_sampler=true", "the loaders split the images"),
+            ("+trainer.num_sanity_val_steps=2", "a resumed run would differ"),
+            ("+trainer.enable_progress_bar=true", "a bar of its own"),
+            ("+trainer.enable_model_summary=true", "ModelSummary"),
+            ("+trainer.enable_checkpointing=false", "result is its checkpoint"),
+            ("+trainer.fast_dev_run=true", "limit_train_batches=2"),
+            ("+trainer.overfit_batches=1", "limit_train_batches=2 loader.shuffle=false"),
+            ("+trainer.barebones=true", "saves no checkpoint"),
+            ("+trainer.num_nodes=2", "needs torchrun or srun"),
+            ("+trainer.limit_train_batches=0", "trains nothing"),
+            ("+trainer.limit_train_batches=0.0", "trains nothing"),
+            ("+trainer.limit_train_batchs=2", "unexpected keyword argument 'limit_train_batchs'"),
+            ("+trainer.gradient_clip_algorithm=magic", "magic"),
+            ("trainer.strategy=magic", "magic"),
+            ("~trainer._target_", "trainer must be a mapping with a _target_"),
+        ]
+    ),
 )
 def test_a_setting_that_a_stage_makes_itself_is_refused_before_training(
     empty: Path, tiny_voc_once: Path, setting: str, instead: str

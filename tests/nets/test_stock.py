@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.cases import some_quick
 from torch import Tensor, nn
 from torchvision.models import get_model
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
@@ -249,7 +250,7 @@ def scored_by_loops(features: Tensor, head: Head) -> Tensor:
     return maps
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", some_quick(FAMILIES))
 def test_the_map_is_the_head_of_every_cell(name: str) -> None:
     torch.manual_seed(0)
     make, side, features_of, head_of, mean_is_score = FAMILIES[name]

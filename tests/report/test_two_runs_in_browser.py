@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cases import some_quick
 from tests.report.explored import explored
 from tests.report.test_charts import table
 from tests.report.test_page import report
@@ -221,7 +222,7 @@ def odd_runs() -> dict[str, ReportData]:
     }
 
 
-@pytest.mark.parametrize("what", odd_runs())
+@pytest.mark.parametrize("what", some_quick(odd_runs()))
 def test_a_run_that_lacks_something_has_a_page(opened: Opened, what: str) -> None:
     data = odd_runs()[what]
     page = opened(data)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.cases import some_quick
 from tests.commands.tiny import METHODS, files, oaa, require_refusal, words
 
 from oaa_pl.proxy.palette import load_label, save_label
@@ -130,7 +131,7 @@ def test_an_unfinished_stage_is_left_out(again: Path, tiny_voc_once: Path) -> No
 @pytest.mark.parametrize(
     ("command", "threshold"),
     [
-        *(("evaluate", threshold) for threshold in THRESHOLDS),
+        *some_quick([("evaluate", threshold) for threshold in THRESHOLDS], 3),
         *((command, "1.2") for command in ("reproduce", "report")),
         *(
             pytest.param(command, threshold, marks=pytest.mark.slow)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.cases import some_quick
 from tests.commands.tiny import oaa, require_refusal, words
 
 from oaa_pl.nets.small import SmallTrunk
@@ -73,7 +74,7 @@ def test_the_switch_of_predict_is_that_of_evaluate_unless_it_is_named(
         assert max(sides) == tile
 
 
-@pytest.mark.parametrize("tile", ["0", "-8", "1.5", "all", "true"])
+@pytest.mark.parametrize("tile", some_quick(["0", "-8", "1.5", "all", "true"], 3))
 def test_a_tile_that_is_no_number_of_pixels_is_refused_before_anything_is_scored(
     again: Path, tiny_voc_once: Path, tile: str
 ) -> None:

@@ -16,6 +16,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning import Trainer
 from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
+from tests.cases import some_quick
 from tests.commands.tiny import files, oaa, require_refusal, surroundings, words
 
 from oaa_pl.config.compose import compose_group
@@ -126,14 +127,16 @@ def test_slurm_never_requeues_inside_an_epoch(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("outside", [TORCHRUN, SLURM], ids=["torchrun", "srun"])
 @pytest.mark.parametrize(
     ("arguments", "fragments"),
-    [
-        (("reproduce", "trainer.devices=2"), ("each of which would run the whole",)),
-        (("reproduce",), ("each of which would run the whole", "trainer.devices=N")),
-        (("fit", "trainer.devices=2", "seed=0,1", "-m"), ("each of which would", "without -m")),
-        (("fit",), ("trainer.devices=1", "say trainer=ddp trainer.devices=2")),
-        (("fit", "trainer.devices=3"), ("make 3 by themselves",)),
-        (("fit", "trainer.devices=2", "trainer.strategy=ddp_spawn"), ("by themselves",)),
-    ],
+    some_quick(
+        [
+            (("reproduce", "trainer.devices=2"), ("each of which would run the whole",)),
+            (("reproduce",), ("each of which would run the whole", "trainer.devices=N")),
+            (("fit", "trainer.devices=2", "seed=0,1", "-m"), ("each of which would", "without -m")),
+            (("fit",), ("trainer.devices=1", "say trainer=ddp trainer.devices=2")),
+            (("fit", "trainer.devices=3"), ("make 3 by themselves",)),
+            (("fit", "trainer.devices=2", "trainer.strategy=ddp_spawn"), ("by themselves",)),
+        ]
+    ),
     ids=["pipeline", "pipeline of one", "sweep", "one device", "three", "spawn"],
 )
 def test_processes_started_from_outside_have_to_fit_the_command(

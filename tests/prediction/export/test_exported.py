@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
+from tests.cases import some_quick
 from tests.prediction.export.stage_folder import stage_folder
 
 from oaa_pl import Predictor
@@ -122,7 +123,10 @@ for name in ("torch", "oaa_pl", "pytorch_lightning"):
 """
 
 
-@pytest.mark.parametrize("views", [{}, {"size": 80, "keep_shape": True}, {"size": None}])
+@pytest.mark.parametrize("views", [
+    {"size": 80, "keep_shape": True},
+    *(pytest.param(views, marks=pytest.mark.slow) for views in ({}, {"size": None})),
+])  # fmt: skip
 def test_the_example_of_the_docs_needs_neither_torch_nor_this_package(
     onnx_made: Path, tmp_path: Path, views: dict[str, Any]
 ) -> None:
@@ -158,7 +162,7 @@ def test_the_example_of_the_docs_needs_neither_torch_nor_this_package(
     assert eval(done.stdout) == named  # a set of names
 
 
-@pytest.mark.parametrize("form", ["onnx", "torch_export"])
+@pytest.mark.parametrize("form", ["onnx", pytest.param("torch_export", marks=pytest.mark.slow)])
 def test_a_classifier_gives_scores_and_maps(form: str, tmp_path: Path) -> None:
     if form == "onnx":
         pytest.importorskip("onnxscript", reason="needs the extra 'export'")
@@ -227,12 +231,12 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     return checkpoint, export(checkpoint, "torch_export", folder / "out").file.read_bytes()
 
 
-@pytest.mark.parametrize(("harm", "match"), [
+@pytest.mark.parametrize(("harm", "match"), some_quick([
     (lambda found: {**found, "0": 1 - found["0"]}, r"gives the checkpoint's mask on 0\.000 %"),
     (lambda found: {**found, "1": found["1"] + 0.002}, r"confidence differs .* by 0\.002"),
     (lambda found: {**found, "2": found["2"] * np.float32("nan")}, r"probabilities differs .* nan"),
     (lambda found: {**found, "2": found["2"][:, :2]}, r"gives probabilities as \(2, "),
-])  # fmt: skip
+], 3))  # fmt: skip
 def test_a_file_that_differs_from_the_checkpoint_is_not_written(
     traced: tuple[Path, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     harm: Any, match: str,
