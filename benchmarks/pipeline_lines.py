@@ -126,7 +126,7 @@ def attend_lines(folder: Path) -> Iterator[Line]:
     """`oaa attend` against one photo at a time."""
     for what, number, more in (
         ("one scale", 48, ()),
-        ("four scales and mirrored", 16, VIEWS),
+        ("four scales and mirrored", 48, VIEWS),
     ):
         batched = composed(folder, number, *LITE, *more)
         single = composed(folder, number, *LITE, *more, "loader.eval_batch_size=1")

@@ -214,6 +214,7 @@ def test_labels_without_any_foreground_are_refused_and_another_rule_may_follow(
     said = oaa("label", *words(tiny_voc_once), "method=cam", "background.value=0")
     assert said.status == 2
     assert "labels/cam: no image of voc12/train has any foreground" in said.last
+    assert "so look at the maps of the background cue" in said.last
     assert oaa("label", *words(tiny_voc_once), "method=cam", "background.value=1").status == 0
 
 

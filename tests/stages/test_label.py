@@ -169,3 +169,25 @@ def test_a_store_that_lacks_pairs_is_refused_before_any_label(
         oaa("label", *words(tiny_voc_once), "method=oaa_max"), "no map", f"{name} {what}"
     )
     assert not LABELS.exists()
+
+
+@pytest.mark.parametrize(
+    ("level", "advice"),
+    [
+        (0.25, "attention reaches only 0.25, below proxy.foreground=0.3: train what made the maps"),
+        (0.5, "attention reaches 0.50, so look at the maps of the background cue"),
+    ],
+)
+def test_labels_without_any_foreground_name_what_lacks(
+    again: Path, tiny_voc_once: Path, level: float, advice: str
+) -> None:
+    path = SEED / "attention/oaa_max/store"
+    old = StoreReader(path)
+    with MemmapStore(path, old.header, old.pairs, overwrite=True) as store:
+        image, category = store.pairs.pairs.T
+        store.fill(image, category, np.full((len(image), *store.header.grid), level, np.float32))
+        store.commit()
+    shutil.rmtree(LABELS)
+    said = oaa("label", *words(tiny_voc_once), "method=oaa_max", "background.value=0.2")
+    assert said.status == 2
+    assert advice in said.last

@@ -18,6 +18,7 @@ from oaa_pl.parallel.fan_out import require_visible
 from oaa_pl.proxy.background import BackgroundCue, ChecksAhead, ChecksFit
 from oaa_pl.proxy.produce import LabelMaker
 from oaa_pl.proxy.proposals import no_refinement
+from oaa_pl.proxy.rule import ProxyRule
 from oaa_pl.report.results import Row
 from oaa_pl.runs.inputs import cue_files, proposal_files
 from oaa_pl.runs.record import StageRecord, read_key
@@ -144,9 +145,11 @@ class LabelStage(Stage):
         )
         empty = sorted(label.image_id for label in made if label.foreground == 0)
         if len(empty) == len(made):
+            maps = (reader.maps(place).attention for place in range(len(made)))
+            highest = max(float(one.max(initial=0)) for one in maps)
             raise NoForegroundError(
                 f"{self.folder}: no image of {train.name}/{train.split} has any foreground left; "
-                "lower proxy.foreground, or look at the background cue"
+                + _advice(highest, rule)
             )
         if empty:
             # Some of them here; done.json has them all.
@@ -189,3 +192,16 @@ def _without_folder(key: dict[str, Any]) -> dict[str, Any]:
     """Where proposals are does not change what they are; their content is compared."""
     proposals = {k: v for k, v in key.get("proposals", {}).items() if k != "folder"}
     return {**key, "proposals": proposals}
+
+
+def _advice(highest: float, rule: ProxyRule) -> str:
+    """What to do about labels without any foreground, by the highest attention of all maps."""
+    if highest < rule.foreground:
+        return (
+            f"attention reaches only {highest:.2f}, below proxy.foreground={rule.foreground:g}: "
+            "train what made the maps at another rate or for longer, or lower proxy.foreground"
+        )
+    return (
+        f"attention reaches {highest:.2f}, so look at the maps of the background cue, and at "
+        f"proxy.minimum_foreground={rule.minimum_foreground:g}"
+    )
