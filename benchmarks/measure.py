@@ -21,7 +21,7 @@ from store_lines import store_lines
 from table import FILE, write_table
 from training_lines import mode_lines, step_lines
 
-from oaa_pl.machine import usable_cores
+from oaa_pl.machine import keep_freed_memory, usable_cores
 from oaa_pl.nets.processor import processor_name
 
 __all__ = ["main"]
@@ -75,6 +75,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)  # processor time would count the waiting of a second thread
+    keep_freed_memory()  # as every command does
     found = json.loads(FILE.read_text()) if FILE.exists() else {"groups": {}}
     run = {"processor": processor_name(), "cores": usable_cores(), "torch": torch.__version__,
            "numpy": np.__version__, "note": given.note}  # fmt: skip

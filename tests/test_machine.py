@@ -1,13 +1,15 @@
 """Linux and macOS are supported; Windows is refused by name."""
 
 import os
+import platform
+import resource
 import subprocess
 import sys
 
 import pytest
 
 from oaa_pl.errors import UnsupportedSystemError
-from oaa_pl.machine import one_thread_each, require_posix, usable_cores
+from oaa_pl.machine import keep_freed_memory, one_thread_each, require_posix, usable_cores
 
 # What the command line loads of others is loaded first: it would behave as on Windows as well.
 ON_WINDOWS = """
@@ -70,3 +72,57 @@ def test_the_surroundings_are_as_before_when_the_processes_have_started(
         _ = 1 / 0
     assert os.environ["OMP_NUM_THREADS"] == "3"
     assert "MKL_NUM_THREADS" not in os.environ
+
+
+# Page faults of ten blocks of 48 MB, each freed before the next. By default glibc maps blocks
+# of that size on their own, always.
+FAULTS = """
+import ctypes, resource, sys
+from oaa_pl.machine import keep_freed_memory
+if sys.argv[1] == "kept":
+    assert keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+def block(size):
+    place = libc.malloc(size)
+    ctypes.memset(place, 1, size)
+    libc.free(place)
+block(48 << 20)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    block(48 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(how: str, **environment: str) -> int:
+    unset = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS, how], env={**unset, **environment}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_is_kept_for_the_next_block() -> None:
+    of_a_block = (48 << 20) // resource.getpagesize()
+    assert faults("kept") < of_a_block
+    assert faults("given back") > 9 * of_a_block
+
+
+@pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_settings_of_ones_own_for_memory_are_kept(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "")
+    assert not keep_freed_memory()
+
+
+def test_a_system_without_glibc_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    for variable in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))]:
+        monkeypatch.delenv(variable)
+    assert not keep_freed_memory()

@@ -3,6 +3,7 @@
 Kept free of torch imports so that worker processes start fast.
 """
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -10,11 +11,17 @@ from contextlib import contextmanager
 
 from oaa_pl.errors import UnsupportedSystemError
 
-__all__ = ["one_thread_each", "require_posix", "usable_cores"]
+__all__ = ["keep_freed_memory", "one_thread_each", "require_posix", "usable_cores"]
 
 # Environment variables that the libraries below numpy, scipy and torch read when they are loaded:
 # OpenMP, OpenBLAS, MKL and Apple's Accelerate.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+# Of glibc's malloc.h: the size from which a block is mapped on its own, and the size of the free
+# end of the heap from which it is given back. By default they are 128 kB, and grow to 32 MB.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+_MAPPED, _GIVEN_BACK = 2**30, 2**31 - 1
+_MAPPED_BEFORE_2_26 = 2**25  # older versions refuse a larger one
 
 
 def require_posix() -> None:
@@ -55,3 +62,23 @@ def one_thread_each() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def keep_freed_memory() -> bool:
+    """Keep the memory that a step frees for the next step, up to 2 GiB.
+
+    A training step on a CPU needs the same large blocks as the step before it. By default glibc
+    gives them back to the system, which has to clear every page of them again: see docs/speed.md.
+
+    Returns:
+        Whether anything was changed: not if another C library allocates, nor if the environment
+        has settings for it (`MALLOC_...` or `GLIBC_TUNABLES`).
+    """
+    if any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # macOS, musl
+        return False
+    mapped = any(mallopt(_MMAP_THRESHOLD, size) for size in (_MAPPED, _MAPPED_BEFORE_2_26))
+    return mapped and bool(mallopt(_TRIM_THRESHOLD, _GIVEN_BACK))

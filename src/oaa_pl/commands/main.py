@@ -17,6 +17,7 @@ from oaa_pl.config.failure import reason_of
 from oaa_pl.config.flags import split
 from oaa_pl.config.job import run_job
 from oaa_pl.errors import JobsFailedError, OaaError
+from oaa_pl.machine import keep_freed_memory
 
 __all__ = ["main"]
 
@@ -68,6 +69,7 @@ def _complete(words: Sequence[str]) -> int:
 
 def _run(name: str, overrides: Sequence[str]) -> int:
     _quieten(overrides)
+    keep_freed_memory()
     # Imported here: torch takes seconds, which a page of the manual should not.
     from oaa_pl.commands.sweep_report import names_folder
     from oaa_pl.commands.sweep_report import run_words as report_sweep
