@@ -13,61 +13,43 @@ import subprocess
 import sys
 import time
 
-import torch
-import torch.nn.functional as F
-from torch import nn
+from training_lines import Mode, network, stepping
 
-from oaa_pl.machine import keep_freed_memory
-from oaa_pl.nets.attention import AttentionNet
-from oaa_pl.nets.lite import EfficientNetLiteTrunk
-from oaa_pl.nets.vgg import Vgg16Trunk
+from oaa_pl.machine import keep_freed_memory, usable_cores
 
-BATCH = {"EfficientNet-Lite0": 8, "VGG-16": 5}
-STEPS = 10
+NETWORKS = ("EfficientNet-Lite0", "VGG-16")
+WAYS = ("given back", "kept")
+FIRST, STEPS = 2, 10  # the first steps make the gradients and oneDNN's code
 
 log = logging.getLogger(__name__)
 
 
-def network(name: str) -> nn.Module:
-    """A classifier of 20 classes with random weights, channels last."""
-    lite = name == "EfficientNet-Lite0"
-    trunk = EfficientNetLiteTrunk(variant=0, weights="none") if lite else Vgg16Trunk(weights="none")
-    return AttentionNet(trunk, 20, layers=0).to(memory_format=torch.channels_last)
-
-
 def measure(name: str) -> tuple[float, float]:
-    """Milliseconds of a step of 224 px, the median of ten; page faults of a step, in thousands."""
-    net = network(name)
-    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
-    images = torch.randn(BATCH[name], 3, 224, 224).to(memory_format=torch.channels_last)
-    times: list[float] = []
-    for step in range(STEPS + 2):
-        if step == 2:  # the first steps make the gradients and oneDNN's code
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    """Milliseconds of a step, the median of ten; page faults of a step, in thousands."""
+    step = stepping(*network(name), Mode("channels_last", threads=usable_cores()))
+    for _ in range(FIRST):
+        step()
+    before, times = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, []
+    for _ in range(STEPS):
         started = time.perf_counter()
-        optimizer.zero_grad()
-        F.softplus(net(images)).mean().backward()
-        optimizer.step()
+        step()
         times.append(time.perf_counter() - started)
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-    return 1e3 * statistics.median(times[2:]), faults / STEPS / 1e3
+    return 1e3 * statistics.median(times), faults / STEPS / 1e3
 
 
 def main(turns: int) -> None:
     """Print both ways for every network."""
-    for name, batch in BATCH.items():
-        found: dict[str, list[list[float]]] = {"given back": [], "kept": []}
-        for _ in range(turns):
-            for how, values in found.items():
-                command = [sys.executable, __file__, name, how]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
-                values.append(json.loads(done.stdout))
-        back, kept = (
-            [statistics.median(one) for one in zip(*v, strict=True)] for v in found.values()
-        )
+    for name in NETWORKS:
+        found: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+        for way in WAYS * turns:
+            command = [sys.executable, __file__, name, way]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found[way].append(json.loads(done.stdout))
+        back, kept = ([*map(statistics.median, zip(*found[way], strict=True))] for way in WAYS)
         log.info(
-            "%s, batch %d: given back %.0f ms, %.0f thousand faults; kept %.0f ms, %.0f thousand; "
-            "ratio %.2f", name, batch, *back, *kept, back[0] / kept[0],
+            "%s: given back %.0f ms, %.0f thousand faults; kept %.0f ms, %.0f thousand; ratio %.2f",
+            name, *back, *kept, back[0] / kept[0],
         )  # fmt: skip
 
 

@@ -20,14 +20,8 @@ def main(output: str, *paths: str) -> None:
                 found.setdefault((row["model"], row["reading"]), []).append(row)
     with Path(output).open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            [
-                "model",
-                "reading",
-                "seeds",
-                *(f"{s}, {w}" for s in SCORES for w in ("mean", "deviation")),
-            ]
-        )
+        scores = [f"{score}, {what}" for score in SCORES for what in ("mean", "deviation")]
+        writer.writerow(["model", "reading", "seeds", *scores])
         for way, rows in found.items():
             values = [[float(row[score]) for row in rows] for score in SCORES]
             both = ((statistics.mean(v), statistics.stdev(v)) for v in values)

@@ -20,8 +20,8 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 # Of glibc's malloc.h: the size from which a block is mapped on its own, and the size of the free
 # end of the heap from which it is given back. By default they are 128 kB, and grow to 32 MB.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
-_MAPPED, _GIVEN_BACK = 2**30, 2**31 - 1
-_MAPPED_BEFORE_2_26 = 2**25  # older versions refuse a larger one
+_MAPPED = (2**30, 2**25)  # older versions refuse the first
+_GIVEN_BACK = 2**31 - 1  # the largest int
 
 
 def require_posix() -> None:
@@ -80,5 +80,5 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # macOS, musl
         return False
-    mapped = any(mallopt(_MMAP_THRESHOLD, size) for size in (_MAPPED, _MAPPED_BEFORE_2_26))
+    mapped = any(mallopt(_MMAP_THRESHOLD, size) for size in _MAPPED)
     return mapped and bool(mallopt(_TRIM_THRESHOLD, _GIVEN_BACK))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.commands.tiny import oaa, surroundings, words
+from tests.scripts import loaded
 
 from oaa_pl.proxy.palette import save_label
 from oaa_pl.report.grid import GridRow
@@ -107,9 +108,7 @@ def test_the_quoted_tables_are_those_of_the_committed_files() -> None:
 def test_the_best_median_and_worst_photos_are_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import pictures
-
+    pictures = loaded(SCRIPTS / "pictures.py")
     mask = np.zeros((8, 10), np.uint8)
     mask[:, :5] = 1
     names = [f"p{hits}" for hits in range(10)]
