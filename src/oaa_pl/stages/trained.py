@@ -15,6 +15,7 @@ from oaa_pl.callbacks.resumable import LAST
 from oaa_pl.config.recipe import Recipe
 from oaa_pl.errors import ConfigError, WeightsError
 from oaa_pl.ids import IGNORED
+from oaa_pl.nets.folded import folded
 from oaa_pl.nets.inference import SegmentPhoto
 from oaa_pl.nets.precision import InPrecision
 from oaa_pl.nets.spans import TILE
@@ -55,6 +56,9 @@ class Segmenting:
 def ready(module: nn.Module, net: Network, trainer: TrainerPlan) -> nn.Module:
     """A trained network ready to be called: on its device, in its memory format and precision.
 
+    Where it computes in float32, its batch norms are folded into its convolutions, which changes
+    its answers by rounding alone and is a sixth quicker on a CPU.
+
     Args:
         module: images (B, 3, H, W) to maps (B, C, h, w).
         net: what made it.
@@ -70,7 +74,9 @@ def ready(module: nn.Module, net: Network, trainer: TrainerPlan) -> nn.Module:
     layout = torch.channels_last if net.channels_last else torch.contiguous_format
     # Not `net.to(device, memory_format=...)`: its annotation knows only one of the two.
     moved = module.to(device).to(memory_format=layout).eval()
-    return InPrecision(moved, trained_precision(trainer.precision, device.type)).eval()
+    precision = trained_precision(trainer.precision, device.type)
+    plain = precision.lower is None and precision.weights is torch.float32
+    return InPrecision(folded(moved) if plain else moved, precision).eval()
 
 
 def load_into(net: nn.Module, path: Path, prefix: str = "net.") -> nn.Module:
