@@ -8,6 +8,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from oaa_pl.config.compose import compose_group
 from oaa_pl.errors import BadMaskError, ConfigError
 from oaa_pl.proxy.rule import ProxyRule, make_labels
 
@@ -184,6 +185,20 @@ def test_the_releases_thresholds_are_in_the_configuration() -> None:
     assert asdict(rule) == pytest.approx(asdict(RULE))
     level = np.float32(32) / np.float32(255)
     assert level >= rule.salient_background  # a pixel of gray level 32 is salient
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_less_ignored_attention_ignores_no_pixel(seed: int) -> None:
+    rule: ProxyRule = instantiate(compose_group("proxy", "less_ignored"))
+    case = scene(seed)
+    proxy, hard = proxy_of(*case, rule), hard_of(*case, rule)
+    doubtful = (hard == 0) & (case[2] >= rule.salient_background)
+    if (proxy != 255).any():  # not so little foreground that the whole photo is ignored
+        assert ((proxy == 255) == doubtful).all()
+        assert (proxy[~doubtful] == hard[~doubtful]).all()
+    assert asdict(rule) | {"conflict": 0.9, "attended_background": 0.8} == pytest.approx(
+        asdict(RULE)
+    )
 
 
 def test_refined_evidence_decides_the_class_and_raw_evidence_what_is_ignored() -> None:
