@@ -9,9 +9,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from oaa_pl.config.compose import compose_group
 from oaa_pl.errors import ConfigError
 
-__all__ = ["changes_for_segmenters", "named_keys", "network_of_segmenters"]
+__all__ = [
+    "changes_for_segmenters", "head_of_segmenters", "named_keys", "network_of_segmenters",
+]  # fmt: skip
 
-_SHARED = ("fraction", "frozen_head")  # keys of `segmenter` that count for a frozen head as well
+_HEADS = ("tuned_head", "frozen_head")  # recipes of their own; the first one that is given counts
+_SHARED = ("fraction", *_HEADS)  # keys of `segmenter` that count for them as well
 
 
 def network_of_segmenters(own: Mapping[str, Any]) -> str | None:
@@ -20,10 +23,19 @@ def network_of_segmenters(own: Mapping[str, Any]) -> str | None:
     Args:
         own: the `segmenter` part of a configuration; an older record lacks some of it.
     """
-    if own.get("frozen_head") is not None:
-        return "frozen_head"
+    if (head := head_of_segmenters(own)) is not None:
+        return head
     name = own.get("net")
     return None if name is None else str(name)
+
+
+def head_of_segmenters(own: Mapping[str, Any]) -> str | None:
+    """The name of the recipe with a frozen head, "frozen_head" or "tuned_head"; None: another one.
+
+    Args:
+        own: the `segmenter` part of a configuration; an older record lacks some of it.
+    """
+    return next((name for name in _HEADS if own.get(name) is not None), None)
 
 
 def changes_for_segmenters(values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -40,9 +52,9 @@ def changes_for_segmenters(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     # `get`: the record of an older run has neither.
     own = values["segmenter"]
-    name, weights, head = (own.get(key) for key in ("net", "weights", "frozen_head"))
-    if head is not None:
-        return _frozen_head(own, head)
+    name, weights = own.get("net"), own.get("weights")
+    if (head := head_of_segmenters(own)) is not None:
+        return _with_head(own, head)
     changes: list[dict[str, Any]] = []
     if name is not None:
         if own["init"] != "net":
@@ -56,7 +68,8 @@ def changes_for_segmenters(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*changes, {"segmenter": {"net": None, "weights": None}}] if changes else []
 
 
-def _frozen_head(own: Mapping[str, Any], head: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _with_head(own: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    head = own[name]
     unused = [
         key
         for key in named_keys()
@@ -66,11 +79,12 @@ def _frozen_head(own: Mapping[str, Any], head: Mapping[str, Any]) -> list[dict[s
     if unused:
         last = unused[0].removeprefix("segmenter.").removeprefix("evaluate.")
         raise ConfigError(
-            f"{unused[0]} has no effect with segmenter=frozen_head, whose own values are below "
-            f"segmenter.frozen_head; say segmenter.frozen_head.{last}=... if it has such a value"
+            f"{unused[0]} has no effect with segmenter={name}, whose own values are below "
+            f"segmenter.{name}; say segmenter.{name}.{last}=... if it has such a value"
         )
     recipe = {key: value for key, value in head.items() if key != "net"}
-    recipe |= {"fraction": own["fraction"], "net": None, "weights": None, "frozen_head": None}
+    recipe |= {"fraction": own["fraction"], "net": None, "weights": None}
+    recipe |= dict.fromkeys(_HEADS)
     return [
         {"segmenter": None, "net": {"segmenter": None}},
         {"segmenter": recipe, "net": {"segmenter": head["net"]}},

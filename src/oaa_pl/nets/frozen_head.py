@@ -18,14 +18,14 @@ from oaa_pl.errors import ConfigError
 from oaa_pl.nets.small_head import SmallHeadNet
 from oaa_pl.nets.trunk import trunk_channels, trunk_stride
 
-__all__ = ["FrozenHeadNet", "FrozenTrunk", "Standardise"]
+__all__ = ["FrozenHeadNet", "FrozenTrunk", "LayeredTrunk", "Standardise"]
 
 _PROBE = 64  # pixels of the side of a blank photo, by which the layers' widths are found
 _LEAST_DEVIATION = 1e-3  # of a channel that hardly varies: more would be noise
 
 
-class FrozenTrunk(nn.Module):
-    """A trunk in evaluation mode, without gradients; its features are those of some of its layers.
+class LayeredTrunk(nn.Module):
+    """A trunk whose features are those of some of its layers.
 
     Args:
         trunk: images (B, 3, H, W) to features (B, trunk.out_channels, h, w).
@@ -37,7 +37,7 @@ class FrozenTrunk(nn.Module):
 
     def __init__(self, trunk: nn.Module, layers: Sequence[str] | None = None) -> None:
         super().__init__()
-        self.trunk, self.layers = trunk.requires_grad_(False), tuple(layers or ())
+        self.trunk, self.layers = trunk, tuple(layers or ())
         self.stride = trunk_stride(nn.ModuleDict({"trunk": trunk}))
         known = dict(trunk.named_modules())
         if unknown := [name for name in self.layers if name not in known or not name]:
@@ -48,10 +48,13 @@ class FrozenTrunk(nn.Module):
         self.train()
         self.out_channels = trunk_channels(trunk)
         if self.layers:
-            self.out_channels = self(torch.zeros(1, 3, _PROBE, _PROBE)).shape[1]
+            self.out_channels = self.blank().shape[1]
+
+    def blank(self) -> Tensor:
+        """The features of a blank photo, (1, out_channels, h, w)."""
+        return self(torch.zeros(1, 3, _PROBE, _PROBE))  # type: ignore[no-any-return]  # a Tensor
 
     @override
-    @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:
         """Features, (B, out_channels, h, w).
 
@@ -80,8 +83,33 @@ class FrozenTrunk(nn.Module):
     @override
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
-        self.trunk.eval()  # running statistics, which a training of the head must not change
+        self.trunk.eval()  # running statistics, which the head has learned on
         return self
+
+
+class FrozenTrunk(LayeredTrunk):
+    """A trunk that is never trained: its features have no gradients.
+
+    Args:
+        trunk: images (B, 3, H, W) to features (B, trunk.out_channels, h, w).
+        layers: names of its modules whose outputs are joined, all of one grid; None: its output.
+
+    Raises:
+        ConfigError: if it has no such module, or one whose output has another grid.
+    """
+
+    def __init__(self, trunk: nn.Module, layers: Sequence[str] | None = None) -> None:
+        super().__init__(trunk.requires_grad_(False), layers)
+
+    @override
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """Features, (B, out_channels, h, w).
+
+        Args:
+            image: normalised for the trunk, (B, 3, H, W).
+        """
+        return super().forward(image)
 
 
 def _keep(
@@ -139,6 +167,7 @@ class FrozenHeadNet(SmallHeadNet):
 
     Attributes:
         last_layers: names of the layers with a higher learning rate for `fast=last`.
+        kind: of the trunk inside.
 
     Args:
         trunk: images (B, 3, H, W) to features (B, trunk.out_channels, h, w).
@@ -154,6 +183,7 @@ class FrozenHeadNet(SmallHeadNet):
     """
 
     last_layers: ClassVar[tuple[str, ...]] = ("head.5",)
+    kind: ClassVar[type[LayeredTrunk]] = FrozenTrunk
 
     def __init__(
         self,
@@ -164,7 +194,7 @@ class FrozenHeadNet(SmallHeadNet):
         dropout: float = 0.2,
         score_std: float = 0.01,
     ) -> None:
-        frozen = FrozenTrunk(trunk, layers)
-        super().__init__(frozen, num_classes, hidden, dropout, score_std)
-        self.standardise = Standardise(frozen.out_channels)
+        layered = self.kind(trunk, layers)
+        super().__init__(layered, num_classes, hidden, dropout, score_std)
+        self.standardise = Standardise(layered.out_channels)
         self.head.insert(0, self.standardise)

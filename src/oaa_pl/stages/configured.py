@@ -170,6 +170,11 @@ class Configured:
         other = {"loss": compose_group("loss", name)}
         return Configured(overridden(self._cfg, {"loss": None}, other), self)
 
+    @property
+    def with_frozen_head(self) -> "Configured":
+        """The same run with a frozen head, from which its segmenters start."""
+        return Configured(overridden(self._cfg, {"segmenter": {"tuned_head": None}}), self)
+
     @cached_property
     def of_segmenter(self) -> "Configured":
         """The same run with the segmenter's network in the place of the attention models'.

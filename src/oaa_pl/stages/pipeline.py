@@ -1,16 +1,16 @@
 """The stages that a configuration describes, in the order in which `oaa reproduce` runs them."""
 
-import csv
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig
 
 from oaa_pl.config.methods import chosen_method, method_in
 from oaa_pl.config.recipe import Recipe
+from oaa_pl.config.segmenter import head_of_segmenters
 from oaa_pl.errors import ConfigError
 from oaa_pl.report.methods import Method
-from oaa_pl.report.results import Row, collect
+from oaa_pl.report.results import Row, collect, read_results
 from oaa_pl.runs.shared import one_job_at_a_time
 from oaa_pl.stages.attention import AttentionStage, Maps
 from oaa_pl.stages.classifier import ClassifierStage
@@ -24,6 +24,7 @@ from oaa_pl.stages.segmenter import SegmenterStage
 from oaa_pl.stages.stage import Stage
 from oaa_pl.stages.trained_stage import TrainedStage
 from oaa_pl.stages.true_masks import TrueMasks
+from oaa_pl.stages.tuned_head import TunedHeadStage
 from oaa_pl.stages.views import MapViews
 
 __all__ = ["Pipeline"]
@@ -125,11 +126,9 @@ class Pipeline:
         name = self.parts.values.get("optimized_metric", "segmentation/miou")
         for stage in reversed(stages):
             path = stage.scored_folder / "metrics.csv"
-            if path.is_file():
-                with path.open(newline="") as file:
-                    values = [row["value"] for row in csv.DictReader(file) if row["metric"] == name]
-                if values:
-                    return float(values[-1])
+            rows = read_results(path) if path.is_file() else []
+            if values := [row.value for row in rows if row.metric == name]:
+                return values[-1]
         return None
 
     @property
@@ -236,13 +235,16 @@ class Pipeline:
             "fraction": parts.value("segmenter.fraction"),
             "by_photo": bool(parts.value("evaluate").get("by_photo")),
         }  # fmt: skip
-        if self.parts.value("segmenter").get("frozen_head") is None:
+        head = head_of_segmenters(self.parts.value("segmenter"))
+        if head is None:
             return SegmenterStage(**shared, net=net, init=parts.value("segmenter.init"))
+        net, augmentations = net.unweighted, parts.recipe("segmenter.transform")
+        if head == "tuned_head":
+            first = cast("FrozenHeadStage", Pipeline(self.parts.with_frozen_head).segmenter(method))
+            return TunedHeadStage(**shared, net=net, head=first, augmentations=augmentations)
         features = FeatureStage(
-            **self._shared(), net=net.unweighted, model=self.classifier(),
-            transform=parts.recipe("segmenter.transform"), size=parts.value("segmenter.size"),
+            **self._shared(), net=net, model=self.classifier(), transform=augmentations,
+            size=parts.value("segmenter.size"),
         )  # fmt: skip
-        return FrozenHeadStage(
-            **shared, net=net.unweighted, features=features,
-            target=parts.value("segmenter.target"),
-        )  # fmt: skip
+        target = parts.value("segmenter.target")
+        return FrozenHeadStage(**shared, net=net, features=features, target=target)

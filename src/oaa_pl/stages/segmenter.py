@@ -21,6 +21,7 @@ from oaa_pl.callbacks.one_class import WarnIfOneClass
 from oaa_pl.callbacks.overlays import Overlays
 from oaa_pl.callbacks.progress import bar
 from oaa_pl.callbacks.resumable import LAST
+from oaa_pl.config.recipe import Recipe
 from oaa_pl.data.constant import Constant
 from oaa_pl.data.datamodule import OaaDataModule
 from oaa_pl.data.source import Source
@@ -91,6 +92,11 @@ class SegmenterStage(TrainedStage):
     def photos(self) -> Source:
         return self._photos
 
+    @property
+    def transform(self) -> Recipe:
+        """A list of augmentations: how the photos are seen in training."""
+        return self.data.segmenter_transform or self.data.train_transform
+
     @override
     def own_key(self) -> dict[str, Any]:
         # Its network has a place of its own in the key; validation changes nothing but what
@@ -99,10 +105,9 @@ class SegmenterStage(TrainedStage):
         own |= self.learned_key
         if self.validation() and "callbacks" in self.trainer.key.get("trainer", {}):
             own["validate_every"] = self.validate_every
-        transform = self.data.segmenter_transform or self.data.train_transform
         return {
             "segmenter": {**self.training_key(), **own},
-            "transform": transform.key,
+            "transform": self.transform.key,
             "labels": read_key(self.labels.folder),
         }
 
@@ -134,7 +139,7 @@ class SegmenterStage(TrainedStage):
         # A constant is brought to the photo's view, as any label is.
         blank = Constant(np.zeros((64, 64), np.uint8))
         return self.data.loaders(
-            self.net, self.photos, val, self.planned.batch_size, self.data.segmenter_transform,
+            self.net, self.photos, val, self.planned.batch_size, self.transform,
             proxy_labels=blank if trial else self._proxy,
             val_labels=None if val is None else val.mask,
         )  # fmt: skip
