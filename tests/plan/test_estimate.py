@@ -195,6 +195,23 @@ def test_no_proposal_of_few_photos_leaves_too_few_steps(empty: Path, tiny_voc_on
     assert not any(word.startswith("segmenter.epochs") for word in quickest)
 
 
+@pytest.mark.parametrize(("head", "epochs"), [("frozen_head", 100), ("tuned_head", 58)])
+def test_a_proposal_names_the_recipe_that_is_used(
+    empty: Path, tiny_voc_once: Path, head: str, epochs: int
+) -> None:
+    own = [word for word in words(tiny_voc_once) if not word.startswith("segmenter.")]
+    long = f"segmenter.{head}.epochs=900"
+    register()
+    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+        pipeline = Pipeline(compose("config", [*own, f"segmenter={head}", long]))
+    stages, line = pipeline.stages(), CommandLine.of(pipeline.parts.values)
+    schedule = quicker.Schedule({"segmenter cam": 1e4}, {"segmenter": Pace(1.0, 0.0)}, images=50)
+    quickest = proposed(stages, line, schedule)[-1]
+    # 400 steps, in epochs of 4 batches of 16 or of 7 batches of 8.
+    assert f"segmenter.{head}.epochs={epochs}" in shlex.split(quickest.command)
+    assert quickest.seconds < 2e3
+
+
 def test_every_proposal_has_a_name_of_its_own(empty: Path, tiny_voc_once: Path) -> None:
     """Whoever stops a run behind its first checkpoint may start a proposal, and then the other."""
     stages, line = run_of(tiny_voc_once, "data.input_size=224", "classifier.epochs=15")

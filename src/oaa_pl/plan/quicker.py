@@ -66,7 +66,7 @@ def length_of(stage: TrainedStage, images: int) -> Length:
         images: N, number of training photos.
     """
     share = stage.fraction if isinstance(stage, SegmenterStage) else 1
-    return stage.planned.for_images(max(1, round(images * share)), stage.part)
+    return stage.planned.for_images(max(1, round(images * share)), stage.place)
 
 
 def proposals(
@@ -128,9 +128,9 @@ def _shorter(trainings: Mapping[str, TrainedStage], images: int) -> dict[str, ob
         needed = math.ceil(_STEPS[part] / math.ceil(images / length.batch_size))
         if length.epochs is not None and length.epochs <= max(_EPOCHS[part], needed):
             continue
-        changes[f"{part}.epochs"] = max(_EPOCHS[part], needed)
+        changes[f"{stage.place}.epochs"] = max(_EPOCHS[part], needed)
         if stage.planned.least_steps is not None:
-            changes[f"{part}.least_steps"] = 0
+            changes[f"{stage.place}.least_steps"] = 0
     return changes
 
 
@@ -177,10 +177,11 @@ def _epochs_factor(
     kind: str,
     changes: Mapping[str, object],
 ) -> float:
-    if f"{kind}.epochs" not in changes:
+    key = f"{trainings[kind].place}.epochs" if kind in trainings else ""
+    if key not in changes:
         return 1.0
     length = length_of(trainings[kind], schedule.images)
-    new = float(str(changes[f"{kind}.epochs"]))
+    new = float(str(changes[key]))
     if length.epochs is not None:
         return new / float(length.epochs)
     return min(1.0, new * schedule.images / float(length.batch_size * length.steps))

@@ -6,7 +6,7 @@ their labels differ.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ class FrozenHeadStage(SegmenterStage):
         features: of the training photos; computed if no head of this run needed them before.
         target: pixels of the side of the labels in training.
     """
+
+    recipe: ClassVar[str] = "frozen_head"
 
     features: FeatureStage
     target: int

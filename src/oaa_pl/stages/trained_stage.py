@@ -46,6 +46,7 @@ class TrainedStage(Stage):
     """
 
     part: ClassVar[str]  # of the configuration
+    recipe: ClassVar[str] = ""  # below it, where its values are; "": they are the part's own
 
     net: Network
     optimizer: Recipe
@@ -102,6 +103,11 @@ class TrainedStage(Stage):
         return ready(module, self.net, trainer)
 
     @property
+    def place(self) -> str:
+        """Where the configuration has its values: "segmenter.frozen_head" or another key."""
+        return f"{self.part}.{self.recipe}" if self.recipe else self.part
+
+    @property
     def photos(self) -> Source:
         """The photos that are trained on."""
         return self.data.train
@@ -124,7 +130,7 @@ class TrainedStage(Stage):
     @cached_property
     def length(self) -> Length:
         """Length of the training on these photos."""
-        return self.planned.for_images(len(self.photos.ids), self.part)
+        return self.planned.for_images(len(self.photos.ids), self.place)
 
     @override
     def key(self) -> dict[str, Any]:
@@ -189,7 +195,7 @@ class TrainedStage(Stage):
         if self.validates_on is None or every is None or every == 0:
             return {}
         if not isinstance(every, int) or isinstance(every, bool) or every < 0:
-            raise ConfigError(f"{self.part}.validate_every must be epochs, or null, got {every!r}")
+            raise ConfigError(f"{self.place}.validate_every must be epochs, or null, got {every!r}")
         return {"check_val_every_n_epoch": every, "limit_val_batches": 1.0}
 
     def calls(self) -> dict[str, Any]:
@@ -210,6 +216,6 @@ class TrainedStage(Stage):
             ConfigError: if one cannot be imported, takes no such values, or lacks one.
         """
         return (
-            factory(self.optimizer, f"{self.part}.optimizer"),
-            factory(self.schedule, f"{self.part}.schedule"),
+            factory(self.optimizer, f"{self.place}.optimizer"),
+            factory(self.schedule, f"{self.place}.schedule"),
         )

@@ -8,7 +8,7 @@ Out-of-Distribution", ICLR 2022, section 3.4 (LP-FT).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 from typing_extensions import override
@@ -31,6 +31,8 @@ class TunedHeadStage(SegmenterStage):
         head: the first step; made if this run does not have it yet.
         augmentations: a list of them: how the photos are seen in training.
     """
+
+    recipe: ClassVar[str] = "tuned_head"
 
     head: FrozenHeadStage
     augmentations: Recipe
