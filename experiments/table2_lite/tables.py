@@ -7,22 +7,47 @@ import csv
 import statistics
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from oaa_pl.report.paper import EFFECTS, paper_number, title_of
 
 HERE = Path(__file__).parent
 METHODS = (
-    "tags_hard", "cam", "oaa_mean", "oaa_max", "oaa_plus_mce", "oaa_plus_hybrid", "true_masks",
+    "tags_hard", "cam", "cam_probability", "oaa_mean", "oaa_max", "oaa_plus_mce",
+    "oaa_plus_hybrid", "masks",
 )  # fmt: skip
-TITLES = {"true_masks": "true masks", "tags_hard": "control: tags and saliency, no attention"}
+TITLES = {"masks": "true masks", "tags_hard": "control: tags and saliency, no attention"}
 PAIRS = (
     *((effect.better, effect.baseline) for effect in EFFECTS),
+    ("oaa_plus_hybrid", "cam_probability"),
     ("oaa_plus_hybrid", "tags_hard"),
 )
 SHORT = {
-    "cam": "CAM", "oaa_mean": "mean", "oaa_max": "maximum", "oaa_plus_mce": "cross-entropy",
-    "oaa_plus_hybrid": "hybrid", "tags_hard": "control",
+    "cam": "CAM", "cam_probability": "CAM as a probability", "oaa_mean": "mean",
+    "oaa_max": "maximum", "oaa_plus_mce": "cross-entropy", "oaa_plus_hybrid": "hybrid",
+    "tags_hard": "control",
 }  # fmt: skip
+
+
+class Column(NamedTuple):
+    """One way to make labels and to learn from them.
+
+    Attributes:
+        title: in the tables.
+        file: of its scores; its differences are in the file with `_differences` in its name.
+        head: what learns from the labels, as segmenters' names end.
+    """
+
+    title: str
+    file: str
+    head: str
+
+
+COLUMNS = (
+    Column("the release's rule for labels, frozen head", "norms", "frozen_head"),
+    Column("our recipe, frozen head", "recipe", "frozen_head"),
+    Column("our recipe, tuned head", "recipe", "tuned_head"),
+)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -31,31 +56,25 @@ def rows(path: Path) -> list[dict[str, str]]:
         return [*csv.DictReader(file)]
 
 
-def scores(path: Path) -> dict[str, list[float]]:
+def scores(path: Path, head: str) -> dict[str, list[float]]:
     """Segmentation mIoU on `val_dev`, per cent: method -> one value for each seed."""
     found: dict[str, list[float]] = {}
     for row in rows(path):
-        if (row["split"], row["metric"]) == ("val_dev", "segmentation/miou"):
-            name = _method(row["method"])
-            name = "true_masks" if name == "masks" else name
+        name, _, what = row["method"].partition("-")
+        if (row["split"], row["metric"], what) == ("val_dev", "segmentation/miou", head):
             found.setdefault(name, []).append(float(row["value"]))
     return found
 
 
-def differences(path: Path) -> dict[tuple[str, str], str]:
+def differences(path: Path, head: str) -> dict[tuple[str, str], str]:
     """Difference and 95 % interval on `val_dev`, of both methods' names."""
     return {
-        (_method(row["method"]), _method(row["minus"])): "{} [{}, {}]".format(
+        (row["method"].partition("-")[0], row["minus"].partition("-")[0]): "{} [{}, {}]".format(
             *(signed(float(row[key])) for key in ("difference", "low", "high"))
         )
         for row in rows(path)
-        if row.get("split", "val_dev") == "val_dev"
+        if row["split"] == "val_dev" and row["method"].endswith(f"-{head}") and not row["variant"]
     }
-
-
-def _method(segmenter: str) -> str:
-    """`cam-frozen_head` -> `cam`."""
-    return segmenter.removesuffix("-frozen_head")
 
 
 def level(values: list[float]) -> str:
@@ -74,17 +93,18 @@ def signed(value: float) -> str:
 
 def tables() -> str:
     """Levels of every method, then the effects with their intervals, as Markdown."""
-    batch, frozen = scores(HERE / "frozen_head.csv"), scores(HERE / "norms.csv")
-    seeds = [max(map(len, found.values())) for found in (batch, frozen)]
-    columns = f"batch norms trained, {seeds[0]} seeds | batch norms frozen, {seeds[1]} seeds"
-    lines = [f"| method | paper, VOC val | {columns} |", "|---|---:|---:|---:|"]
+    levels = [scores(HERE / f"{one.file}.csv", one.head) for one in COLUMNS]
+    found = [differences(HERE / f"{one.file}_differences.csv", one.head) for one in COLUMNS]
+    seeds = [len(one["oaa_plus_hybrid"]) for one in levels]
+    columns = " | ".join(f"{c.title}, {n} seeds" for c, n in zip(COLUMNS, seeds, strict=True))
+    rule = "|---|---:" + "|---:" * len(COLUMNS) + "|"
+    lines = [f"| method | paper, VOC val | {columns} |", rule]
     for name in METHODS:
-        levels = " | ".join(level(found.get(name, [])) for found in (batch, frozen))
+        cells = " | ".join(level(one.get(name, [])) for one in levels)
         title = TITLES.get(name) or title_of(name)
-        lines.append(f"| {title} | {paper_number(name) or '–'} | {levels} |")
+        lines.append(f"| {title} | {paper_number(name) or '–'} | {cells} |")
     papers = {(effect.better, effect.baseline): effect.points for effect in EFFECTS}
-    found = differences(HERE / "paired.csv"), differences(HERE / "norms_differences.csv")
-    lines += ["", f"| effect | paper | {columns} |", "|---|---:|---:|---:|"]
+    lines += ["", f"| effect | paper | {columns} |", rule]
     for pair in PAIRS:
         effect = " − ".join(SHORT[name] for name in pair)
         paper = signed(papers[pair]) if pair in papers else "–"

@@ -77,7 +77,7 @@ def _shared(net: nn.Module) -> set[Tensor]:
 
 
 def _without_norm(layer: nn.Module) -> nn.Module | None:
-    """What a batch norm does beside the norm; None: the layer is no norm that can be folded."""
+    """What a batch norm does beside the norm; None: it cannot be folded."""
     if type(layer) is nn.BatchNorm2d and layer.track_running_stats:
         return nn.Identity()
     # timm's includes an activation, and a dropout that does nothing in evaluation mode.
