@@ -19,12 +19,12 @@ from oaa_pl.report.grid import GridRow, save_contact_sheet
 from oaa_pl.report.pictures import Picture, label_overlay
 from oaa_pl.stages.figures import image_miou
 
-SPLIT, JUDGED = "val_dev", "oaa_max"
+SPLIT, JUDGED = "val_dev", "oaa_plus_hybrid"
 SHOWN = {
     "tags_hard": "control",
     "cam": "CAM",
-    JUDGED: "max",
-    "oaa_plus_hybrid": "OAA+",
+    "oaa_max": "max",
+    JUDGED: "OAA+",
     "masks": "true masks",
 }
 EACH = 3  # photos of each kind
