@@ -21,6 +21,7 @@ NETWORKS = {
     "fpn": ("net=smp", "net.name=resnet10t"),
     "unet": ("net=smp", "net.name=resnet10t", "net.decoder=Unet"),
     "frozen": ("net=small", "segmenter=frozen_head"),
+    "tuned": ("net=small", "segmenter=tuned_head"),
 }
 NEEDS = {  # the packages of an extra
     "timm": ("lite0", "lite1", "lite2", "convnext", "vit", "fpn", "unet"),
