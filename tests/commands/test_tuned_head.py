@@ -60,6 +60,7 @@ def test_a_frozen_head_that_is_there_is_not_trained_again(again: Path, tiny_voc_
         assert any(row["name"] == "val/miou" for row in csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_another_frozen_head_is_another_start(again: Path, tiny_voc_once: Path) -> None:
     assert oaa(*fit(tiny_voc_once)).status == 0
     said = oaa(*fit(tiny_voc_once, "segmenter.frozen_head.epochs=3"))
@@ -78,6 +79,7 @@ def test_killed_and_resumed_equals_never_killed(again: Path, tiny_voc_once: Path
     require_equal(state(TUNED), resumed)
 
 
+@pytest.mark.slow
 def test_a_value_without_effect_is_refused(again: Path, tiny_voc_once: Path) -> None:
     for word in ("segmenter.epochs=3", "evaluate.size=48", "segmenter.init=classifier_trunk"):
         said = oaa(*fit(tiny_voc_once, word))
