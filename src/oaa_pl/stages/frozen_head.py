@@ -45,9 +45,6 @@ class FrozenHeadStage(SegmenterStage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.name = f"segmenter {self.method}-frozen_head"
-        self.title = f"frozen head on {self.method}"
-        self.maker += " segmenter=frozen_head"
         self.needs = (*self.needs, self.features.model)
 
     @override

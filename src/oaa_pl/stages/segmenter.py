@@ -76,8 +76,10 @@ class SegmenterStage(TrainedStage):
         self.method, self.needs = self.labels.method, (self.labels,)
         self.folder = self.run_folders.segmenter(self.method)
         # With the network and the share of images, where these are not the run's own.
-        self.name, self.title = f"segmenter {self.folder.name}", f"segmenter on {self.method}"
-        self.maker = f"oaa fit stage=segmenter method={self.method}"
+        self.name = f"segmenter {self.folder.name}"
+        self.title = f"{self.recipe.replace('_', ' ') or 'segmenter'} on {self.method}"
+        chosen = f" segmenter={self.recipe}" if self.recipe else ""
+        self.maker = f"oaa fit stage=segmenter method={self.method}{chosen}"
 
     @cached_property
     def _photos(self) -> Source:

@@ -39,9 +39,6 @@ class TunedHeadStage(SegmenterStage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.name = f"segmenter {self.method}-tuned_head"
-        self.title = f"tuned head on {self.method}"
-        self.maker += " segmenter=tuned_head"
         self.needs = self.head.needs
 
     @property
