@@ -53,6 +53,29 @@ def test_training_shows_every_image_once_an_epoch(tiny_voc: Path) -> None:
     assert sorted(indices(batches)) == [0, 1, 2, 3]
 
 
+def test_kept_photos_change_no_batch(tiny_voc: Path) -> None:
+    read = epochs(build(tiny_voc).train_dataloader())
+    for limit in (1, 256):
+        assert same(read, epochs(build(tiny_voc, photo_memory=limit).train_dataloader()))
+
+
+def test_training_reads_kept_photos_once(tiny_voc: Path) -> None:
+    loader = build(tiny_voc, photo_memory=256).train_dataloader()
+    read = epochs(loader)
+    for path in (tiny_voc / "JPEGImages").iterdir():
+        path.unlink()
+    assert same(read, epochs(loader))
+
+
+def test_processes_that_decode_keep_no_photos(tiny_voc: Path) -> None:
+    loader = build(tiny_voc, photo_memory=256, num_workers=1).train_dataloader()
+    epochs(loader, count=1)
+    for path in (tiny_voc / "JPEGImages").iterdir():
+        path.write_bytes(b"damaged")
+    with pytest.raises(BadImageError):
+        epochs(loader, count=1)
+
+
 def test_training_may_read_as_listed(tiny_voc: Path) -> None:
     batches = epochs(build(tiny_voc, shuffle=False).train_dataloader())
     assert indices(batches) == [0, 1, 2, 3] * 2
@@ -209,6 +232,7 @@ def test_lightning_trains_without_validation_images(tiny_voc: Path, tmp_path: Pa
         ({"batch_size": 0}, "batch_size must be 1 or more, got 0"),
         ({"eval_batch_size": 0}, "eval_batch_size must be 1 or more, got 0"),
         ({"num_workers": -1}, "num_workers must be 0 or more, got -1"),
+        ({"photo_memory": -1}, "photo_memory must be 0 or more, got -1"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
     ],
 )

@@ -48,6 +48,8 @@ class OaaDataModule(LightningDataModule):
         val_labels: index in `val` to label map, to validate a segmenter.
         eval_batch_size: per process; None: `batch_size`.
         shuffle: whether training draws a new order every epoch; otherwise the order of the list.
+        photo_memory: MB of decoded training photos that the training process keeps for later
+            epochs. Other processes (`num_workers`) keep none.
 
     Raises:
         ConfigError: if a number is out of range, or `train` and `val` differ in their classes.
@@ -67,6 +69,7 @@ class OaaDataModule(LightningDataModule):
         eval_batch_size: int | None = None,
         shuffle: bool = True,
         val_labels: Callable[[int], NDArray[np.uint8]] | None = None,
+        photo_memory: int = 0,
     ) -> None:
         super().__init__()
         eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
@@ -74,6 +77,7 @@ class OaaDataModule(LightningDataModule):
             ("batch_size", batch_size, 1),
             ("eval_batch_size", eval_batch_size, 1),
             ("num_workers", num_workers, 0),
+            ("photo_memory", photo_memory, 0),
         ):
             if value < least:
                 raise ConfigError(f"{name} must be {least} or more, got {value}")
@@ -91,8 +95,9 @@ class OaaDataModule(LightningDataModule):
         self.seed = seed
         self.shuffle = shuffle
         self.train_set: Samples = PhotoDataset(
-            train, train_transform, seed, soft_labels, proxy_labels
-        )
+            train, train_transform, seed, soft_labels, proxy_labels,
+            photo_memory=0 if num_workers else photo_memory * 10**6,
+        )  # fmt: skip
         self.val_set = (
             None
             if val is None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 from typing_extensions import override
 
+from oaa_pl.data.photo_memory import PhotoMemory
 from oaa_pl.data.source import Source
 from oaa_pl.data.transforms import ViewTransform
 from oaa_pl.errors import ConfigError
@@ -47,6 +48,7 @@ class PhotoDataset(Samples):
             undoes the view instead.
         proxy_labels: index to label map, (H, W) uint8 in {0..C, 255}, of the whole photo; adds
             `target`, in the sample's view.
+        photo_memory: bytes of decoded photos that are kept for later epochs.
 
     Raises:
         ConfigError: if `seed` is negative.
@@ -59,6 +61,7 @@ class PhotoDataset(Samples):
         seed: int = 0,
         soft_labels: Callable[[int], NDArray[np.float32]] | None = None,
         proxy_labels: Callable[[int], NDArray[np.uint8]] | None = None,
+        photo_memory: int = 0,
     ) -> None:
         if seed < 0:
             raise ConfigError(f"seed must be 0 or more, got {seed}")
@@ -67,6 +70,7 @@ class PhotoDataset(Samples):
         self.seed = seed
         self.soft_labels = soft_labels
         self.proxy_labels = proxy_labels
+        self._photos = PhotoMemory(source, photo_memory)
 
     @override
     def __getitem__(self, item: Draw | int) -> Batch:
@@ -74,7 +78,7 @@ class PhotoDataset(Samples):
         index = draw.index
         label = None if self.proxy_labels is None else self.proxy_labels(index)
         seed = (self.seed, draw.epoch, index)
-        seen = self.transform(self.source.photo(index), seed, label)
+        seen = self.transform(self._photos.photo(index), seed, label)
         sample = Batch(
             image=seen.image,
             labels=torch.from_numpy(self.source.labels[index].astype(np.float32)),

@@ -93,6 +93,7 @@ class Configured:
             num_workers=loader_workers(self.value("loader.num_workers"), self.value("trainer")),
             eval_batch_size=self.value("loader.eval_batch_size"),
             shuffle=self.value("loader.shuffle"),
+            photo_memory=self.value("loader.photo_memory"),
             folder=Path(self.value("runs")),
         )
 

@@ -104,6 +104,7 @@ class Data:
         num_workers: processes that decode photos.
         eval_batch_size: where nothing is learned.
         shuffle: whether each epoch has a new order.
+        photo_memory: MB of decoded photos that a training keeps for its later epochs.
         folder: where files will be named by the photos' ids.
     """
 
@@ -116,6 +117,7 @@ class Data:
     num_workers: int = 0
     eval_batch_size: int = 16
     shuffle: bool = True
+    photo_memory: int = 0
     folder: Path = Path()
 
     @cached_property
@@ -180,6 +182,7 @@ class Data:
             val_labels=val_labels,
             eval_batch_size=self.eval_batch_size,
             shuffle=self.shuffle,
+            photo_memory=self.photo_memory,
         )
 
     @staticmethod
