@@ -106,7 +106,7 @@ AT_TOY_SIZE = (
     "net.weights=none", "net.stride=8", "data.input_size=64", "data.crop_size=64",
     "+net.attention.trunk.options={depths: [1,1,1,1], dims: [8,8,16,16]}",
     "+net.segmenter.trunk.options={depths: [1,1,1,1], dims: [8,8,16,16]}",
-    "classifier.epochs=1", "integral.epochs=1", "segmenter.epochs=1", "label.workers=1",
+    "classifier.epochs=1", "integral.epochs=1", "segmenter.frozen_head.epochs=1", "label.workers=1",
     "store.grid=[8,8]", "background=constant", "background.value=0.1", "proxy.foreground=0",
     "proxy.minimum_foreground=0",
 )  # fmt: skip
@@ -117,5 +117,5 @@ def folder_of_the_readme(work: Path) -> None:
     Image.new("RGB", (64, 50)).save(work / IDS[0])
     shutil.copytree(
         work / "runs/tiny/seed-0/segmenter/oaa_max",
-        work / "runs/photos/seed-0/segmenter/oaa_plus_hybrid",
+        work / "runs/photos/seed-0/segmenter/oaa_max-frozen_head",
     )

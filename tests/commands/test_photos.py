@@ -42,6 +42,7 @@ Photos = dict[str, tuple[tuple[int, int], tuple[int, ...]]]
 
 TOY = (
     "net=small",
+    "segmenter=paper",
     "net.attention.trunk.module.widths=[4,4,8]",
     "net.segmenter.trunk.module.widths=[4,4,8]",
     "net.attention.hidden=8",
@@ -160,9 +161,9 @@ def test_a_broken_photo_that_the_table_lists_is_named_before_anything_starts(
 
 
 TOY_LITE = (
-    "net.weights=none", "data.input_size=64", "data.segmenter_side=64", "data.crop_size=65",
-    "classifier.epochs=1", "classifier.least_steps=0", "segmenter.epochs=1",
-    "segmenter.least_steps=0", "label.workers=1", "report.images=2", "estimate=false",
+    "net.weights=none", "data.input_size=64", "classifier.epochs=1", "classifier.least_steps=0",
+    "segmenter.frozen_head.size=64", "segmenter.frozen_head.target=16", "label.workers=1",
+    "report.images=2", "estimate=false",
 )  # fmt: skip
 
 
@@ -175,8 +176,9 @@ def test_the_network_of_the_experiment_goes_from_tags_to_masks(
     said = oaa("reproduce", *where(folder), *TOY_LITE)
     assert said.status == 0, said.err
     stages = Path("runs/photos/seed-0")
-    trunk = OmegaConf.load(stages / "segmenter/oaa_max/config.yaml").net.segmenter.trunk
-    assert trunk._target_ == "oaa_pl.nets.lite.EfficientNetLiteTrunk"
+    head = OmegaConf.load(stages / "segmenter/oaa_max-frozen_head/config.yaml").segmenter
+    assert head.frozen_head.net.trunk._target_ == "oaa_pl.nets.lite.EfficientNetLiteTrunk"
+    assert head.frozen_head.epochs == 48  # of one batch
     said = oaa("predict", *where(folder), *TOY_LITE, f"predict.photos='{folder}'")
     assert said.status == 0, said.err
     assert load_label(Path("predictions/masks/my photo.jpg.png")).shape == (60, 80)
@@ -184,14 +186,14 @@ def test_the_network_of_the_experiment_goes_from_tags_to_masks(
 
 @pytest.mark.parametrize(
     ("net", "method", "rate", "fast"),
-    [("efficientnet_lite0", "oaa_max", 1e-2, None), ("vgg16", "oaa_plus_hybrid", 1e-4, None)],
+    [("efficientnet_lite0", "oaa_max", 3e-3, None), ("vgg16", "oaa_plus_hybrid", 1e-4, None)],
 )
 def test_what_depends_on_the_network_changes_with_it(
     net: str, method: str, rate: float, fast: str | None
 ) -> None:
     words = ("experiment=photos", "data.root=x", "data.tag_file=y")
     cfg = composed(*words, f"net={net}")
-    assert (cfg.net.name, chosen_method(cfg).name, list(cfg.methods)) == (net, method, [method])
+    assert (cfg.net.name, chosen_method(cfg).name) == (net, method)
     assert (cfg.segmenter.optimizer.lr, cfg.segmenter.optimizer.fast) == (rate, fast)
     assert composed(*words, f"net={net}", "segmenter.optimizer.lr=3").segmenter.optimizer.lr == 3
     elsewhere = composed("experiment=voc12", f"net={net}")
@@ -205,7 +207,7 @@ def test_photos_are_predicted_at_the_scale_and_shape_that_they_are_trained_at(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How many pixels of the network's input a pixel of the photo becomes, across and down."""
-    cfg = composed("experiment=photos", "data.root=x", "data.tag_file=y")
+    cfg = composed("experiment=photos", "data.root=x", "data.tag_file=y", "segmenter=paper")
     height, width = size
     transform = ViewTransform(instantiate(cfg.data.segmenter_train_transform), (0,) * 3, (1,) * 3)
     photo = np.zeros((height, width, 3), np.uint8)
@@ -279,9 +281,12 @@ def test_without_that_key_nothing_changes() -> None:
 
 
 @pytest.mark.parametrize("least", ["-1", "many", "2.5", "true"])
-def test_least_steps_that_are_no_number_are_refused(least: str) -> None:
-    cfg = composed(
-        "experiment=photos", "data.root=x", "data.tag_file=y", f"segmenter.least_steps={least}"
-    )
-    with pytest.raises(ConfigError, match=r"segmenter\.least_steps must be a whole number or null"):
-        Pipeline(cfg).segmenter("oaa_max").planned.for_images(50, "segmenter")
+@pytest.mark.parametrize(
+    ("segmenter", "place"), [("paper", "segmenter"), ("frozen_head", "segmenter.frozen_head")]
+)
+def test_least_steps_that_are_no_number_are_refused(segmenter: str, place: str, least: str) -> None:
+    words = (f"segmenter={segmenter}", f"{place}.least_steps={least}")
+    cfg = composed("experiment=photos", "data.root=x", "data.tag_file=y", *words)
+    stage = Pipeline(cfg).segmenter("oaa_max")
+    with pytest.raises(ConfigError, match=rf"{place}\.least_steps must be a whole number or null"):
+        stage.planned.for_images(50, stage.place)

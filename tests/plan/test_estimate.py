@@ -212,6 +212,33 @@ def test_a_proposal_names_the_recipe_that_is_used(
     assert quickest.seconds < 2e3
 
 
+@pytest.mark.parametrize(
+    ("segmenter", "sides"),
+    [("paper", {"data.crop_size", "data.segmenter_side"}), ("frozen_head", set())],
+)
+def test_a_proposal_has_smaller_crops_only_where_photos_are_cropped(
+    empty: Path, segmenter: str, sides: set[str]
+) -> None:
+    register()
+    with initialize_config_dir(str(root_of("conf")), version_base="1.3"):
+        cfg = compose("config", [
+            "experiment=photos", "net=small", f"segmenter={segmenter}", "data.root=x",
+            "data.tag_file=y",
+        ])  # fmt: skip
+    pipeline = Pipeline(cfg)
+    trainings = {
+        "classifier": pipeline.classifier(), "segmenter": pipeline.segmenter("oaa_max"),
+    }  # fmt: skip
+    schedule = quicker.Schedule({"classifier": 1e4}, {"classifier": Pace(1.0, 0.0)}, images=500)
+    line = CommandLine.of(pipeline.parts.values)
+    found = [*quicker.proposals(trainings, line, schedule)]
+    assert found
+    for one in found:
+        named = {word.partition("=")[0] for word in shlex.split(one.command)}
+        assert "data.input_size" in named
+        assert named & {"data.crop_size", "data.segmenter_side"} == sides
+
+
 def test_every_proposal_has_a_name_of_its_own(empty: Path, tiny_voc_once: Path) -> None:
     """Whoever stops a run behind its first checkpoint may start a proposal, and then the other."""
     stages, line = run_of(tiny_voc_once, "data.input_size=224", "classifier.epochs=15")

@@ -224,7 +224,7 @@ def test_the_example_of_the_docs_runs(folder: Path, photo: Path, tmp_path: Path)
     for name in ("beach.jpg", "cat.jpg"):
         shutil.copy(photo, name)
     scope: dict[str, Any] = {"many_photos": iter([photo, photo])}
-    exec(example.replace("runs/photos/seed-0/segmenter/oaa_max", str(folder)), scope)
+    exec(example.replace("runs/photos/seed-0/segmenter/oaa_max-frozen_head", str(folder)), scope)
     assert len(scope["masks"]) == 2
     np.testing.assert_array_equal(scope["mask"], Predictor.load(folder)(photo))
     assert scope["confidence"].shape == scope["mask"].shape

@@ -85,7 +85,7 @@ def proposals(
         ("quicker", "with smaller photos", False),
         ("quickest", "with smaller photos and as few steps as were seen to work", True),
     ):
-        changes = {**_smaller(line, _FACTOR), **_frozen(line)}
+        changes = {**_smaller(trainings, line, _FACTOR), **_frozen(line)}
         if short:
             changes |= _shorter(trainings, schedule.images)
         if not cpu:
@@ -101,13 +101,17 @@ def proposals(
         )  # fmt: skip
 
 
-def _smaller(line: CommandLine, factor: float) -> dict[str, object]:
+def _smaller(
+    trainings: Mapping[str, TrainedStage], line: CommandLine, factor: float
+) -> dict[str, object]:
     """Smaller inputs of all networks. Objects keep their share of the input."""
     changes: dict[str, object] = {}
     side = _multiple(line.input_size * factor, 8)
     if _LEAST_INPUT <= side < line.input_size:
         changes["data.input_size"] = side
-    if line.segmenter_side is not None:
+    segmenter = trainings.get("segmenter")
+    cropped = segmenter is None or segmenter.place == segmenter.part  # heads have squares instead
+    if line.segmenter_side is not None and cropped:
         crop = _multiple(line.crop_size * factor, 8) + 1
         if _LEAST_CROP <= crop < line.crop_size:
             changes["data.crop_size"] = crop

@@ -52,7 +52,8 @@ class Predictor:
         ConfigError: if `batch_size` is not a positive whole number.
 
     Examples:
-        >>> predictor = Predictor.load("runs/photos/seed-0/segmenter/oaa_max")  # doctest: +SKIP
+        >>> folder = "runs/photos/seed-0/segmenter/oaa_max-frozen_head"
+        >>> predictor = Predictor.load(folder)  # doctest: +SKIP
         >>> mask = predictor("beach.jpg")  # doctest: +SKIP
         >>> predictor.classes[mask.max() - 1]  # doctest: +SKIP
         'dog'
