@@ -77,6 +77,11 @@ def differences(path: Path, head: str) -> dict[tuple[str, str], str]:
     }
 
 
+def most_seeds(path: Path, head: str) -> int:
+    """Seeds of the difference that has most."""
+    return max(int(row["seeds"]) for row in rows(path) if row["method"].endswith(f"-{head}"))
+
+
 def level(values: list[float]) -> str:
     """Mean ± sample deviation, or one value."""
     if not values:
@@ -103,6 +108,8 @@ def tables() -> str:
         cells = " | ".join(level(one.get(name, [])) for one in levels)
         title = TITLES.get(name) or title_of(name)
         lines.append(f"| {title} | {paper_number(name) or '–'} | {cells} |")
+    compared = [most_seeds(HERE / f"{one.file}_differences.csv", one.head) for one in COLUMNS]
+    columns = " | ".join(f"{c.title}, {n} seeds" for c, n in zip(COLUMNS, compared, strict=True))
     papers = {(effect.better, effect.baseline): effect.points for effect in EFFECTS}
     lines += ["", f"| effect | paper | {columns} |", rule]
     for pair in PAIRS:

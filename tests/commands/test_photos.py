@@ -1,5 +1,6 @@
 """The whole way of a practitioner: awkward photos and a table of tags, to masks of new photos."""
 
+import json
 import logging
 import re
 import shlex
@@ -176,9 +177,10 @@ def test_the_network_of_the_experiment_goes_from_tags_to_masks(
     said = oaa("reproduce", *where(folder), *TOY_LITE)
     assert said.status == 0, said.err
     stages = Path("runs/photos/seed-0")
-    head = OmegaConf.load(stages / "segmenter/oaa_max-frozen_head/config.yaml").segmenter
-    assert head.frozen_head.net.trunk._target_ == "oaa_pl.nets.lite.EfficientNetLiteTrunk"
-    assert head.frozen_head.epochs == 48  # of one batch
+    head = stages / "segmenter/oaa_max-frozen_head"
+    trunk = OmegaConf.load(head / "config.yaml").net.segmenter.trunk
+    assert trunk._target_ == "oaa_pl.nets.lite.EfficientNetLiteTrunk"
+    assert json.loads((head / "stage.json").read_text())["made_from"]["segmenter"]["epochs"] == 48
     said = oaa("predict", *where(folder), *TOY_LITE, f"predict.photos='{folder}'")
     assert said.status == 0, said.err
     assert load_label(Path("predictions/masks/my photo.jpg.png")).shape == (60, 80)

@@ -14,8 +14,8 @@ __all__ = ["PhotoMemory"]
 class PhotoMemory:
     """The photos of a source, each kept once it was read, until the memory is full.
 
-    No photo makes room for another: an epoch shows every photo once, so to replace one would only
-    move the work. The pixels are the same with any limit.
+    None is given up for another: an epoch shows every photo once, so that would only move the work.
+    The pixels are the same with any limit.
 
     Args:
         source: photos.
