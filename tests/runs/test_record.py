@@ -33,6 +33,21 @@ def test_a_stage_with_a_result_is_kept(tmp_path: Path, result: str) -> None:
     assert result in files(tmp_path / "stage")
 
 
+@pytest.mark.parametrize("older", [False, True])
+def test_a_callback_that_only_looked_is_not_asked_for_again(tmp_path: Path, older: bool) -> None:
+    """What a record's key leaves out is not looked up in its configuration, if the key has all."""
+    stage, key = tmp_path / "stage", {"precision": "32-true"}
+    looking = "trainer: {devices: 1}\ncallbacks: {mine: {_target_: not_imported_here.Watcher}}\n"
+    StageRecord(stage, key, processes=1).begin(looking)
+    (stage / "done.json").touch()
+    if older:  # its key had nothing of the trainer but the precision
+        (stage / "stage.json").write_text(json.dumps({"made_from": key}))
+        with pytest.raises(RunMismatchError, match=r"made with trainer\.callbacks=.*Watcher"):
+            StageRecord(stage, key, processes=1).require_same()
+    else:
+        StageRecord(stage, key, processes=1).require_same()
+
+
 def record(stage: Path) -> dict:
     content: dict = json.loads((stage / "stage.json").read_text())
     return content

@@ -173,7 +173,7 @@ class StageRecord:
             processes = record.get("processes")
         except (ValueError, KeyError, TypeError) as error:
             raise RunMismatchError(damaged(path, repr(error))) from error
-        if "precision" in old and "trainer" not in old:
+        if "precision" in old and not {"trainer", "processes"} & {*old, *record}:
             # A training's; an older package's key has no more of the trainer than that.
             trainer, asked = recorded_trainer(self.folder)
             old, processes = {**old, **trainer}, processes or asked
