@@ -223,7 +223,7 @@ def label_lines(folder: Path, number: int = 576) -> Iterator[Line]:
         f"proxy labels: {usable_cores()} plain loops one after another over the same side by side",
         "", partial(loops, partial(label, 1), at_once=False),
         partial(loops, partial(label, 1), at_once=True),
-        "what this machine's cores allow: nothing is shared", wall=True, turns=3,
+        "what this machine's cores allow; measured once", wall=True, turns=1,
     )  # fmt: skip
     photo = train.photo(0)
     yield Line(
