@@ -107,10 +107,10 @@ def train_epoch(stage: ClassifierStage, module: pl.LightningModule, place: Path 
 def waiting_lines(folder: Path) -> Iterator[Value]:
     """Share of a training step that waits for data, with the defaults that a user gets.
 
-    Of the ten timed steps five read every photo for the first time. Of the eight that count, the
-    median is thus one that finds its photos in memory, if photos are kept.
+    An epoch has five steps, and ten are timed: five read every photo for the first time. Of the
+    eight that count, the median is one that finds its photos in memory, if photos are kept.
     """
-    embedded = ("experiment=synthetic", f"data.root={folder}/drawn", "data.train_images=80",
+    embedded = ("experiment=synthetic", f"data.root={folder}/drawn", "data.train_images=25",
                 "data.val_images=1", f"runs={folder}/runs", "estimate=false")  # fmt: skip
     for name, made in (
         ("small network on the embedded data", partial(pipeline, *embedded)),
