@@ -106,6 +106,33 @@ def test_transforms_draw_independently_of_each_other() -> None:
     assert counts.min() > 30
 
 
+SMALL, AREA = A.Resize(24, 20, area_for_downscale="image"), A.LongestMaxSize(48)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "more"),
+    [
+        ([SMALL], [A.HorizontalFlip(p=0.5), A.ColorJitter(p=1)]),
+        ([AREA, A.SmallestMaxSize(30)], RANDOM),
+        ([SMALL, AREA, A.Resize(40, 40)], [A.SquareSymmetry(p=1)]),
+        ([], RANDOM),
+        ([], [A.LongestMaxSize([24, 48]), A.Resize(24, 24)]),  # one of two sizes
+        ([], [A.Resize(24, 24, p=0.5), A.Resize(30, 30)]),
+        ([], [A.HorizontalFlip(p=0.5), SMALL]),
+    ],
+)
+def test_resizes_at_the_beginning_can_be_done_once(fixed: list, more: list) -> None:
+    alone = A.Compose(fixed)(image=PHOTO)["image"]
+    transform = plain(*fixed, *more)
+    np.testing.assert_array_equal(transform.resized(PHOTO), alone)
+    for seed in range(6):
+        whole, kept = transform(PHOTO, (seed,), LABEL), plain(*more)(alone, (seed,), LABEL)
+        of_resized = transform.of_resized(alone.copy(), (seed,), LABEL)
+        for seen in (kept, of_resized):
+            for one, other in zip(seen, whole, strict=True):
+                assert torch.equal(one, other)
+
+
 def test_a_copy_in_another_process_sees_the_same() -> None:
     transform = plain(*RANDOM)
     copy = pickle.loads(pickle.dumps(transform))

@@ -48,7 +48,7 @@ class OaaDataModule(LightningDataModule):
         val_labels: index in `val` to label map, to validate a segmenter.
         eval_batch_size: per process; None: `batch_size`.
         shuffle: whether training draws a new order every epoch; otherwise the order of the list.
-        photo_memory: MB of decoded training photos that the training process keeps for later
+        photo_memory: MB of resized training photos that the training process keeps for later
             epochs. Other processes (`num_workers`) keep none.
 
     Raises:

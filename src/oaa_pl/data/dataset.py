@@ -48,7 +48,7 @@ class PhotoDataset(Samples):
             undoes the view instead.
         proxy_labels: index to label map, (H, W) uint8 in {0..C, 255}, of the whole photo; adds
             `target`, in the sample's view.
-        photo_memory: bytes of decoded photos that are kept for later epochs.
+        photo_memory: bytes of resized photos that are kept for later epochs.
 
     Raises:
         ConfigError: if `seed` is negative.
@@ -70,7 +70,7 @@ class PhotoDataset(Samples):
         self.seed = seed
         self.soft_labels = soft_labels
         self.proxy_labels = proxy_labels
-        self._photos = PhotoMemory(source, photo_memory)
+        self._photos = PhotoMemory(source, photo_memory, transform.resized)
 
     @override
     def __getitem__(self, item: Draw | int) -> Batch:
@@ -78,7 +78,7 @@ class PhotoDataset(Samples):
         index = draw.index
         label = None if self.proxy_labels is None else self.proxy_labels(index)
         seed = (self.seed, draw.epoch, index)
-        seen = self.transform(self._photos.photo(index), seed, label)
+        seen = self.transform.of_resized(self._photos.photo(index), seed, label)
         sample = Batch(
             image=seen.image,
             labels=torch.from_numpy(self.source.labels[index].astype(np.float32)),

@@ -8,6 +8,7 @@ whole-photo coordinates to view coordinates, both in [-1, 1] from edge to edge.
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import albumentations as A  # as its own manual abbreviates it
@@ -26,6 +27,7 @@ __all__ = ["View", "ViewTransform"]
 
 _LOG = "drawn_moves"
 _COMPOSITIONS = (A.Compose, A.Sequential, A.OneOf, A.SomeOf, A.RandomOrder, A.OneOrOther)
+_RESIZES = (A.Resize, A.LongestMaxSize, A.SmallestMaxSize)
 _NORMALISERS = (A.Normalize, A.ToFloat, A.FromFloat, A.ToTensorV2)
 
 
@@ -78,7 +80,9 @@ class ViewTransform:
                 # Albumentations' replay mechanism: each run writes its random values to the log.
                 transform.set_deterministic(True, save_key=_LOG)
                 self._moves.append(transform)
-        self._pipeline = A.Compose(list(augmentations))
+        fixed = list(takewhile(_is_fixed, augmentations))
+        self._resizes = A.Compose(fixed)
+        self._pipeline = A.Compose(list(augmentations[len(fixed) :]))
 
     def augment(
         self, photo: NDArray[Any], seed: Sequence[int]
@@ -93,12 +97,17 @@ class ViewTransform:
             The augmented photo (h, w, 3) in the same dtype, its view (3, 3) float64, and whether a
             pixel is photo (not padding), (h, w) bool.
         """
+        return self._augment(self.resized(photo), seed)
+
+    def _augment(
+        self, resized: NDArray[Any], seed: Sequence[int]
+    ) -> tuple[NDArray[Any], Matrix, NDArray[np.bool_]]:
         generator = np.random.default_rng([Purpose.AUGMENTATION, *seed])
         # By default albumentations seeds all transforms equally, and draws would be correlated.
         self._pipeline.set_random_state(generator, random.Random(int(generator.integers(2**63))))
         log = _Log()
-        ones = np.ones(photo.shape[:2], dtype=np.uint8)
-        seen = self._pipeline(image=photo, mask=ones, **{_LOG: log})
+        ones = np.ones(resized.shape[:2], dtype=np.uint8)
+        seen = self._pipeline(image=resized, mask=ones, **{_LOG: log})
         # Look up ids at each call: after unpickling in a worker, the transforms are new objects.
         known = {id(transform): MOVES[type(transform)] for transform in self._moves}
         view = np.eye(3)
@@ -122,7 +131,41 @@ class ViewTransform:
         Raises:
             ConfigError: if the augmentations do not return 8-bit RGB.
         """
-        image, view, shown = self.augment(photo, seed)
+        return self.of_resized(self.resized(photo), seed, label)
+
+    def resized(self, photo: NDArray[Any]) -> NDArray[Any]:
+        """A photo after the resizes that the augmentations begin with: the same for every seed.
+
+        Args:
+            photo: (H, W, 3) uint8 RGB, or float32 in [0, 1].
+
+        Returns:
+            The resized photo, (h, w, 3) in the same dtype; the photo itself, if the augmentations
+            do not begin with a resize to a fixed size.
+        """
+        resized: NDArray[Any] = self._resizes(image=photo)["image"]
+        return resized
+
+    def of_resized(
+        self,
+        resized: NDArray[np.uint8],
+        seed: Sequence[int],
+        label: NDArray[np.uint8] | None = None,
+    ) -> View:
+        """The same as a call with the photo, for who kept its `resized` pixels.
+
+        Args:
+            resized: what `resized` returned, uint8. It may be changed.
+            seed: as in a call.
+            label: as in a call: of the whole photo, any resolution.
+
+        Returns:
+            Image, view and target.
+
+        Raises:
+            ConfigError: if the augmentations do not return 8-bit RGB.
+        """
+        image, view, shown = self._augment(resized, seed)
         if image.dtype != np.uint8 or image.shape[2:] != (3,):
             raise ConfigError(
                 f"the augmentations gave a picture of shape {image.shape} and type {image.dtype}, "
@@ -159,6 +202,12 @@ def _leaves(transforms: Sequence[Any]) -> Iterator[Any]:
             yield from _leaves(transform.transforms)
         else:
             yield transform
+
+
+def _is_fixed(transform: Any) -> bool:
+    """Whether it resizes every time to the same size: a list of sizes is one to draw from."""
+    size = getattr(transform, "max_size", None)
+    return type(transform) in _RESIZES and transform.p >= 1 and not isinstance(size, (list, tuple))
 
 
 def _check(transform: Any) -> None:

@@ -104,7 +104,7 @@ class Data:
         num_workers: processes that decode photos.
         eval_batch_size: where nothing is learned.
         shuffle: whether each epoch has a new order.
-        photo_memory: MB of decoded photos that a training keeps for its later epochs.
+        photo_memory: MB of resized photos that a training keeps for its later epochs.
         folder: where files will be named by the photos' ids.
     """
 
