@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import csc_array, csr_matrix
-from scipy.sparse.csgraph import shortest_path
+from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import spsolve
 from skimage.filters import threshold_otsu
 
@@ -28,6 +28,7 @@ _NEXT_TO_NOTHING = 1e-6
 _PATCH_PIXELS = 48  # smaller superpixels do not have one clear colour
 _COMPACTNESS = 20.0  # as the source: patches follow edges but not texture
 _GEODESIC_SIGMA = 8.0  # Lab units; the source has 7 after subtracting a noise level
+_FAR = 6.0  # sigmas of a geodesic distance: farther superpixels are not alike
 _PLACE_SIGMA = 0.25  # long sides of the photo: Eq. (6)
 _BORDER_WEIGHT = 5.0  # weight of the background term of Eq. (9) in the source's code
 _COLOUR_SIGMA = 10.0  # Lab units: Eq. (10), as is the floor below
@@ -89,8 +90,10 @@ def background_probability(patches: Superpixels) -> NDArray[np.float64]:
     one, other = np.nonzero(linked)
     # A sparse zero means "not linked", so equal colours need some length.
     step = patches.colour_distance[one, other] + _NEXT_TO_NOTHING
-    # Both directions of every link are given: "undirected" would follow each of them twice.
-    path = shortest_path(csr_matrix((step, (one, other)), shape=linked.shape), directed=True)
+    links = csr_matrix((step, (one, other)), shape=linked.shape)
+    # Both directions of every link are given: "undirected" would follow each of them twice. Farther
+    # away is not followed: a likeness below 1e-7 becomes 0, in half of the time.
+    path = dijkstra(links, directed=True, limit=_FAR * _GEODESIC_SIGMA)
     alike = np.exp(-(path**2) / (2 * _GEODESIC_SIGMA**2))
     area = alike.sum(axis=1)
     border_length = alike[:, patches.at_border].sum(axis=1)
