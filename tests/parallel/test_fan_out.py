@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from tests.commands.tiny import surroundings
@@ -64,8 +65,24 @@ class Refuses(Double):
         return super().__call__(item)
 
 
+class TellsWhenLoaded(Double):
+    """And leaves a file whenever it is loaded from its pickle."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        Path(self.folder, f"{uuid4()}.loaded").touch()
+
+
+class CannotBeLoaded(Double):
+    """And cannot be loaded from its pickle."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        raise AttributeError("no attribute 'NoSuchClass'")
+
+
 WORK: dict[str, Callable[[str], Double]] = {
-    work.__name__: work for work in (Double, KillsOnce, KillsAlways, Refuses)
+    work.__name__: work
+    for work in (Double, KillsOnce, KillsAlways, Refuses, TellsWhenLoaded, CannotBeLoaded)
 }
 
 
@@ -113,6 +130,24 @@ def test_an_item_that_kills_every_worker_is_a_named_error(tmp_path: Path, backen
 def test_the_error_of_an_item_arrives_as_it_was_raised(tmp_path: Path, backend: str) -> None:
     found = run(backend, Refuses, tmp_path)
     assert found == {"error": "BadImageError", "message": "5.jpg is not a photo"}
+
+
+@pytest.mark.parametrize("backend", ["processes", "loky", *SLOW])
+def test_a_worker_loads_the_work_once_however_many_items_there_are(
+    tmp_path: Path, backend: str
+) -> None:
+    found = run(backend, TellsWhenLoaded, tmp_path)
+    assert found["results"] == [[2 * item, ["1"]] for item in ITEMS]
+    assert 1 <= len(list(tmp_path.glob("*.loaded"))) <= 2
+
+
+@pytest.mark.parametrize("backend", ["processes", "loky"])
+def test_work_that_no_worker_can_load_is_a_named_error(tmp_path: Path, backend: str) -> None:
+    found = run(backend, CannotBeLoaded, tmp_path)
+    assert found["error"] == "ConfigError"
+    assert "cannot load its work (AttributeError: " in found["message"]
+    assert "NoSuchClass" in found["message"]
+    assert "parallel.workers=1" in found["message"]
 
 
 @pytest.mark.parametrize("backend", SLOW)
