@@ -73,6 +73,13 @@ class TellsWhenLoaded(Double):
         Path(self.folder, f"{uuid4()}.loaded").touch()
 
 
+class CannotBeSent(Double):
+    """And cannot be pickled, as a class with an open file."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("cannot pickle 'TextIOWrapper' instances")
+
+
 class CannotBeLoaded(Double):
     """And cannot be loaded from its pickle."""
 
@@ -82,7 +89,15 @@ class CannotBeLoaded(Double):
 
 WORK: dict[str, Callable[[str], Double]] = {
     work.__name__: work
-    for work in (Double, KillsOnce, KillsAlways, Refuses, TellsWhenLoaded, CannotBeLoaded)
+    for work in (
+        Double,
+        KillsOnce,
+        KillsAlways,
+        Refuses,
+        TellsWhenLoaded,
+        CannotBeSent,
+        CannotBeLoaded,
+    )
 }
 
 
@@ -142,11 +157,19 @@ def test_a_worker_loads_the_work_once_however_many_items_there_are(
 
 
 @pytest.mark.parametrize("backend", ["processes", "loky"])
-def test_work_that_no_worker_can_load_is_a_named_error(tmp_path: Path, backend: str) -> None:
-    found = run(backend, CannotBeLoaded, tmp_path)
+@pytest.mark.parametrize(
+    ("work", "reason"),
+    [
+        (CannotBeLoaded, "cannot load its work (AttributeError: no attribute 'NoSuchClass')"),
+        (CannotBeSent, "cannot be sent its work (TypeError: cannot pickle 'TextIOWrapper' inst"),
+    ],
+)
+def test_work_that_cannot_reach_a_worker_is_a_named_error(
+    tmp_path: Path, backend: str, work: type[Double], reason: str
+) -> None:
+    found = run(backend, work, tmp_path)
     assert found["error"] == "ConfigError"
-    assert "cannot load its work (AttributeError: " in found["message"]
-    assert "NoSuchClass" in found["message"]
+    assert reason in found["message"]
     assert "parallel.workers=1" in found["message"]
 
 

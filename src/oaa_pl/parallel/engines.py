@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from oaa_pl.errors import ConfigError, OutputError
 from oaa_pl.machine import one_thread_each, usable_cores
-from oaa_pl.parallel.processes import begin_work, do_work
+from oaa_pl.parallel.processes import begin_work, do_work, pickled
 
 __all__ = ["engine_results"]
 
@@ -153,7 +153,7 @@ def _loky(number: int | None, address: None) -> Iterator[_Engine]:
     del address
 
     def sent(work: object) -> tuple[dict[str, Any], Callable[[Any], Any]]:
-        begin = {"initializer": begin_work, "initargs": (cloudpickle.dumps(work),)}
+        begin = {"initializer": begin_work, "initargs": (pickled(work, cloudpickle.dumps),)}
         return {"backend": "loky", **begin}, do_work
 
     try:

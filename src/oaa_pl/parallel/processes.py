@@ -22,7 +22,7 @@ import cv2
 from oaa_pl.errors import ConfigError, OutputError
 from oaa_pl.machine import one_thread_each
 
-__all__ = ["begin_work", "do_work", "process_results"]
+__all__ = ["begin_work", "do_work", "pickled", "process_results"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,13 +48,13 @@ def process_results(
 
     Raises:
         OutputError: if a process is killed.
-        ConfigError: if a process cannot load the work.
+        ConfigError: if the work cannot be pickled, or a process cannot load it.
     """
     # Spawned: a fork of a process that has run torch may inherit a lock that is never released.
     context = multiprocessing.get_context("spawn")
     with (
         one_thread_each(),
-        ProcessPoolExecutor(number, context, begin_work, (pickle.dumps(work),)) as pool,
+        ProcessPoolExecutor(number, context, begin_work, (pickled(work, pickle.dumps),)) as pool,
     ):
         try:
             with _interrupted_later():  # `map` starts the processes
@@ -72,18 +72,34 @@ def process_results(
             raise
 
 
-def begin_work(pickled: bytes) -> None:
+def pickled(work: object, dumps: Callable[[Any], bytes]) -> bytes:
+    """Work as it is sent to processes.
+
+    Args:
+        work: the function that they call.
+        dumps: pickles it.
+
+    Raises:
+        ConfigError: if it cannot be pickled.
+    """
+    try:
+        return dumps(work)
+    except Exception as error:  # whatever a class of the user's raises
+        raise _useless("be sent its work", error) from error
+
+
+def begin_work(sent: bytes) -> None:
     """Set up a worker process: its work, one thread of OpenCV, and no Ctrl-C.
 
     Args:
-        pickled: the function of `do_work`. If it cannot be loaded, every item raises a ConfigError.
+        sent: the function of `do_work`, pickled. If it cannot be loaded, every item is an error.
     """
     cv2.setNumThreads(1)  # there is one process per core
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command itself handles Ctrl-C
     try:
-        _given["work"] = pickle.loads(pickled)  # noqa: S301  # from the command that started this
+        _given["work"] = pickle.loads(sent)  # noqa: S301  # from the command that started this
     except Exception as error:  # whatever a class of the user's raises
-        _given["work"] = partial(_refuse, f"{type(error).__name__}: {error}")
+        _given["work"] = partial(_refuse, _useless("load its work", error))
 
 
 def do_work(item: Any) -> Any:
@@ -91,10 +107,14 @@ def do_work(item: Any) -> Any:
     return _given["work"](item)
 
 
-def _refuse(reason: str, _: object) -> None:
-    raise ConfigError(
-        f"a worker process cannot load its work ({reason}): move your own classes and functions to "
-        "a module that it can import, or do all in this process: parallel.workers=1"
+def _refuse(error: ConfigError, _: object) -> None:
+    raise error
+
+
+def _useless(what: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"a worker process cannot {what} ({type(error).__name__}: {error}): move your own classes "
+        "and functions to a module that it can import, or do all here: parallel.workers=1"
     )
 
 
