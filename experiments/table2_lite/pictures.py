@@ -1,11 +1,15 @@
-"""Draw the best, median and worst photos of a run, by the IoU of one method: none chosen by hand.
+"""Draw the best, median and worst photos of a run, by the IoU of one column: none chosen by hand.
 
 Three photos each, as masks without their photo: VOC's photos may not be published again. The IoU
 of a photo is its mean over the classes of its mask and of its prediction.
 
     python experiments/table2_lite/pictures.py <voc2012-320> runs/table2_lite/seed-0 pictures.png
 
-A fourth word, `-frozen_head` by default, is what the segmenters' folders have behind the method.
+Other columns: the title of the one that ranks the photos, then all of them, as title=folder of a
+segmenter. Those of table3_lite:
+
+    python experiments/table2_lite/pictures.py <voc2012-320> runs/table2_lite/seed-3 pictures.png \
+      '100 %' '20 %=oaa_plus_hybrid-frozen_head-20pc' '100 %=oaa_plus_hybrid-frozen_head'
 """
 
 import sys
@@ -19,14 +23,14 @@ from oaa_pl.report.grid import GridRow, save_contact_sheet
 from oaa_pl.report.pictures import Picture, label_overlay
 from oaa_pl.stages.figures import image_miou
 
-SPLIT, JUDGED = "val_dev", "oaa_plus_hybrid"
-SHOWN = {
-    "tags_hard": "control",
-    "cam": "CAM",
-    "oaa_max": "max",
-    JUDGED: "OAA+",
-    "masks": "true masks",
-}
+SPLIT, JUDGED = "val_dev", "OAA+"
+SHOWN = (
+    "control=tags_hard-frozen_head",
+    "CAM=cam-frozen_head",
+    "max=oaa_max-frozen_head",
+    f"{JUDGED}=oaa_plus_hybrid-frozen_head",
+    "true masks=masks-frozen_head",
+)
 EACH = 3  # photos of each kind
 
 
@@ -35,15 +39,14 @@ def drawn(label: Picture) -> Picture:
     return label_overlay(np.full((*label.shape, 3), 255, np.uint8), label)
 
 
-def main(root: str, run: str, output: str, suffix: str = "-frozen_head") -> None:
-    """Rank the photos by the judged method, and draw both ends and the middle."""
+def main(root: str, run: str, output: str, judged: str = JUDGED, *columns: str) -> None:
+    """Rank the photos by the judged column, and draw both ends and the middle."""
     val = VocSource(root, SPLIT)
     folders = {
-        title: Path(run, "segmenter", f"{method}{suffix}", "predictions")
-        for method, title in SHOWN.items()
+        title: Path(run, "segmenter", folder, "predictions")
+        for title, _, folder in (column.partition("=") for column in columns or SHOWN)
     }
-    judged = folders[SHOWN[JUDGED]]
-    scores = np.array([image_miou(val, judged, index) for index in range(len(val.ids))])
+    scores = np.array([image_miou(val, folders[judged], index) for index in range(len(val.ids))])
     order = [place for place in np.argsort(-scores, kind="stable") if not np.isnan(scores[place])]
     middle = (len(order) - EACH) // 2
     kinds = {"best": order[:EACH], "median": order[middle : middle + EACH], "worst": order[-EACH:]}

@@ -121,8 +121,8 @@ def test_the_best_median_and_worst_photos_are_drawn(
         predicted = np.zeros_like(mask)
         predicted[:, : max(hits, 1) // 2] = 1
         predicted[:1, :5] = hits % 2
-        for method in pictures.SHOWN:
-            folder = tmp_path / f"run/segmenter/{method}-frozen_head/predictions"
+        for column in (*pictures.SHOWN, "20 %=oaa_max-20pc"):
+            folder = tmp_path / "run/segmenter" / column.partition("=")[2] / "predictions"
             save_label(folder / f"{name}.png", predicted)
     shown: list[GridRow] = []
     monkeypatch.setattr(pictures, "save_contact_sheet", lambda _, rows: shown.extend(rows))
@@ -131,4 +131,8 @@ def test_the_best_median_and_worst_photos_are_drawn(
     scores = [float(row.tags[1].split()[0]) for row in shown]
     assert scores == sorted(scores, reverse=True)
     assert (shown[0].image_id, shown[-1].image_id) == ("p9", "p0")
-    assert set(shown[0].panels) == {"truth", *pictures.SHOWN.values()}
+    assert set(shown[0].panels) == {"truth", "control", "CAM", "max", "OAA+", "true masks"}
+    shown.clear()
+    root, run = str(tmp_path / "voc"), str(tmp_path / "run")
+    pictures.main(root, run, "unused.png", "20 %", "20 %=oaa_max-20pc", "CAM=cam-frozen_head")
+    assert [*shown[0].panels] == ["truth", "20 %", "CAM"]
