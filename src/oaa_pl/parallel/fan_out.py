@@ -21,7 +21,7 @@ __all__ = ["BACKENDS", "FanOut", "require_visible"]
 
 BACKENDS = {
     "processes": (),
-    "loky": ("joblib",),
+    "loky": ("joblib", "cloudpickle"),
     "dask": ("joblib", "distributed"),
     "ray": ("joblib", "ray"),
 }
