@@ -30,7 +30,7 @@ class PhotoMemory:
     Args:
         source: photos.
         limit: bytes of pixels that may be kept; 0: no photo is kept.
-        resized: makes of a photo what is asked for, every time the same.
+        resized: makes of a photo, (H, W, 3) uint8, the one that is returned, every time the same.
     """
 
     def __init__(

@@ -155,7 +155,7 @@ class ViewTransform:
         """The same as a call with the photo, for who kept its `resized` pixels.
 
         Args:
-            resized: what `resized` returned, uint8. It may be changed.
+            resized: what `resized` returned, (h, w, 3) uint8. It may be changed.
             seed: as in a call.
             label: as in a call: of the whole photo, any resolution.
 

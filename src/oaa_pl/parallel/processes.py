@@ -85,7 +85,7 @@ def pickled(work: object, dumps: Callable[[Any], bytes]) -> bytes:
     try:
         return dumps(work)
     except Exception as error:  # whatever a class of the user's raises
-        raise _useless("be sent its work", error) from error
+        raise ConfigError(_useless("be sent its work", error)) from error
 
 
 def begin_work(sent: bytes) -> None:
@@ -107,12 +107,12 @@ def do_work(item: Any) -> Any:
     return _given["work"](item)
 
 
-def _refuse(error: ConfigError, _: object) -> None:
-    raise error
+def _refuse(reason: str, _: object) -> None:
+    raise ConfigError(reason)
 
 
-def _useless(what: str, error: Exception) -> ConfigError:
-    return ConfigError(
+def _useless(what: str, error: Exception) -> str:
+    return (
         f"a worker process cannot {what} ({type(error).__name__}: {error}): move your own classes "
         "and functions to a module that it can import, or do all here: parallel.workers=1"
     )
