@@ -218,7 +218,7 @@ def test_the_layers_of_the_docs_are_those_that_the_imports_keep() -> None:
 
 
 def test_every_extra_of_a_user_is_on_the_page_about_installing() -> None:
-    extras = {*PROJECT["project"]["optional-dependencies"]} - {"dev", "notebooks", "docs"}
+    extras = {*PROJECT["project"]["optional-dependencies"]} - {"dev", "bench", "notebooks", "docs"}
     assert {*re.findall(r"'oaa_pl\[([\w-]+)\]'", PAGES["docs/install.md"])} == extras
 
 

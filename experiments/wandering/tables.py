@@ -20,6 +20,7 @@ SETTINGS = {
 METHODS = {"cam": "CAM", "oaa_mean": "mean", "oaa_max": "maximum"}
 EPOCHS = ("setting", "seed", "epoch", "accepted", "area", "iou_with_before", "area_maximum")
 SCORES = ("setting", "seed", "split", "method", "metric", "value")
+DIFFERENCES = ("setting", "method", "minus", "difference", "low", "high", "seeds", "by_seed")
 METRICS = ("proxy/miou_hard", "segmentation/miou", "attention/miou_best", "classification/map")
 
 
@@ -38,13 +39,13 @@ def write(name: str, columns: tuple[str, ...], found: list[dict[str, str]]) -> N
 
 
 def collect(runs: Path, watched: Path) -> None:
-    """Write `epochs.csv` and `scores.csv`.
+    """Write `epochs.csv`, `scores.csv`, `scales.csv` and `differences.csv`.
 
     Args:
-        runs: the folder of the runs `wander_<setting>`.
+        runs: the folder of the runs `wander_<setting>` and `wander_<setting>_scales`.
         watched: the folder of `epochs-<setting>-<seed>.csv`, by the callback of table2_voc320.
     """
-    epochs, scores = [], []
+    epochs, scores, differences = [], [], []
     for setting in SETTINGS:
         for path in sorted(watched.glob(f"epochs-{setting}-*.csv")):
             own = {"setting": setting, "seed": path.stem.rpartition("-")[2]}
@@ -54,6 +55,22 @@ def collect(runs: Path, watched: Path) -> None:
             for row in rows(runs / f"wander_{setting}/results.csv")
             if row["metric"] in METRICS
         ]
+        differences += [
+            {
+                "setting": setting,
+                **row,
+                **{key: row[key].split("-")[0] for key in ("method", "minus")},
+            }
+            for row in rows(runs / f"wander_{setting}/differences.csv")
+        ]
+    scaled = [
+        {"setting": path.parent.name.split("_")[1], **row}
+        for path in sorted(runs.glob("wander_*_scales/results.csv"))
+        for row in rows(path)
+        if row["metric"] == "attention/miou_best"
+    ]
+    write("scales.csv", SCORES, scaled)
+    write("differences.csv", DIFFERENCES, differences)
     write("epochs.csv", EPOCHS, epochs)
     write("scores.csv", SCORES, scores)
 
@@ -69,10 +86,10 @@ def signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "−") if round(value, 1) else "0.0"
 
 
-def effect(better: dict[str, float], baseline: dict[str, float]) -> str:
-    """Mean difference over seeds, and each seed's."""
+def effect(better: dict[str, float], baseline: dict[str, float], interval: str = "") -> str:
+    """Mean difference over seeds, its interval if there is one, and each seed's."""
     each = [better[seed] - baseline[seed] for seed in sorted(better.keys() & baseline.keys())]
-    return f"{signed(statistics.mean(each))} ({', '.join(map(signed, each))})"
+    return f"{signed(statistics.mean(each))}{interval} ({', '.join(map(signed, each))})"
 
 
 def tables() -> str:
@@ -85,6 +102,11 @@ def tables() -> str:
     found: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for row in rows(HERE / "scores.csv"):
         found[row["setting"], row["metric"], row["method"]][row["seed"]] = float(row["value"])
+    intervals = {
+        (row["setting"], row["method"], row["minus"]):
+            f" [{signed(float(row['low']))}, {signed(float(row['high']))}]"
+        for row in rows(HERE / "differences.csv")
+    }  # fmt: skip
     lines = [
         "| classifier | maps accepted, first and last epoch | overlap of two epochs, first and last"
         " | area above 0.3, last epoch | of the maximum | mAP, `tune_hold` |",
@@ -97,14 +119,26 @@ def tables() -> str:
         cells += [last(moves[setting, key]) for key in ("area", "area_maximum")]
         cells += [level([*found[setting, "classification/map", ""].values()])]
         lines.append(f"| {title} | {' | '.join(cells)} |")
-    for metric in ("proxy/miou_hard", "segmentation/miou"):
+    for metric in ("attention/miou_best", "proxy/miou_hard", "segmentation/miou"):
+        known = intervals if metric == "segmentation/miou" else {}
         lines += ["", f"| `{metric}` | CAM | mean | maximum | maximum − CAM, by seed |"
                   " mean − CAM, by seed |", "|---|---:|---:|---:|---:|---:|"]  # fmt: skip
         for setting, title in SETTINGS.items():
             cam, mean, maximum = (found[setting, metric, method] for method in METHODS)
             cells = [level([*one.values()]) for one in (cam, mean, maximum)]
-            cells += [effect(maximum, cam), effect(mean, cam)]
+            cells += [
+                effect(of, cam, known.get((setting, method, "cam"), ""))
+                for method, of in (("oaa_max", maximum), ("oaa_mean", mean))
+            ]
             lines.append(f"| {title} | {' | '.join(cells)} |")
+    scales: dict[str, list[float]] = defaultdict(list)
+    for row in rows(HERE / "scales.csv"):
+        scales[row["setting"]].append(float(row["value"]))
+    lines += ["", "| CAM alone, `attention/miou_best` | one scale | three scales, mirrored too |",
+              "|---|---:|---:|"]  # fmt: skip
+    for setting, values in sorted(scales.items(), reverse=True):
+        one = level([*found[setting, "attention/miou_best", "cam"].values()])
+        lines.append(f"| {SETTINGS[setting]} | {one} | {level(values)} |")
     return "\n".join(lines)
 
 

@@ -39,10 +39,25 @@ def test_runs_are_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             scores.append(
                 f"w,{seed},voc12,hold,segmenter,{name}-frozen_head,segmentation/miou,{50 - at}"
             )
+            scores.append(f"w,{seed},voc12,fit,attention,{name},attention/miou_best,30")
     (tmp_path / "wander_slow").mkdir()
     (tmp_path / "wander_slow/results.csv").write_text("\n".join(scores))
+    (tmp_path / "wander_slow/differences.csv").write_text(
+        "variant,split,method,minus,difference,low,high,seeds,by_seed\n"
+        ",hold,oaa_max-frozen_head,cam-frozen_head,-2.00,-3.11,-0.52,2,-2.00 -2.00\n"
+    )
+    (tmp_path / "wander_slow_scales").mkdir()
+    (tmp_path / "wander_slow_scales/results.csv").write_text(
+        f"{scores[0]}\nw,0,voc12,fit,attention,cam,attention/miou_best,34\n"
+        "w,1,voc12,fit,attention,cam,attention/miou_best,35\n"
+    )
     script.collect(tmp_path, tmp_path)
     lines = script.tables().splitlines()
     assert lines[2] == "| slow | 0.20, 0.65 | 0.40, 0.40 | 0.30 | 0.40 | 70.5 ± 0.7 |"
-    assert lines[6].endswith("| 43.0 ± 1.4 | +3.0 (+2.0, +4.0) | +1.5 (+1.0, +2.0) |")
-    assert lines[-1].endswith("| 48.0 ± 0.0 | −2.0 (−2.0, −2.0) | −1.0 (−1.0, −1.0) |")
+    assert (
+        lines[6]
+        == "| slow | 30.0 ± 0.0 | 30.0 ± 0.0 | 30.0 ± 0.0 | 0.0 (0.0, 0.0) | 0.0 (0.0, 0.0) |"
+    )
+    assert lines[10].endswith("| 43.0 ± 1.4 | +3.0 (+2.0, +4.0) | +1.5 (+1.0, +2.0) |")
+    assert lines[-1] == "| slow | 30.0 ± 0.0 | 34.5 ± 0.7 |"
+    assert lines[-5].endswith("| 48.0 ± 0.0 | −2.0 [−3.1, −0.5] (−2.0, −2.0) | −1.0 (−1.0, −1.0) |")
