@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 NOTEBOOK_STAMP := $(VENV)/.notebooks-up-to-date
 DOCS_STAMP := $(VENV)/.docs-up-to-date
+BENCH_STAMP := $(VENV)/.bench-up-to-date
 
 DATA ?= synthetic
 DATA_DIR ?=
@@ -76,9 +77,13 @@ smoke: export WANDB_MODE := offline
 smoke: $(STAMP) ## The whole pipeline at toy size, in half a minute
 	$(BIN)/oaa reproduce experiment=smoke $(ARGS)
 
-bench: $(STAMP) ## Speeds, and ratios of two ways to do the same work (docs/speed.md)
-	$(BIN)/python benchmarks/throughput.py
-	$(BIN)/python benchmarks/ratios.py $(ARGS)
+# Each group in a process of its own: an allocator remembers what was freed before.
+GROUPS ?= store steps epochs waiting modes attend labels scores start
+
+bench: $(BENCH_STAMP) ## Ratios of two ways to do the same work (docs/speed.md): GROUPS='attend labels' for some
+	for group in $(GROUPS); do $(BIN)/python -m pytest -c benchmarks/pytest.ini \
+		--benchmark-json=benchmarks/results/$$group.json $(ARGS) benchmarks/bench_$$group.py || exit 1; done
+	$(BIN)/python benchmarks/table.py
 
 # Hide tqdm's advice to install widgets, which shows a path of this machine.
 notebooks: export PYTHONWARNINGS := ignore:IProgress not found
@@ -107,6 +112,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(NOTEBOOK_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite,export,notebooks]'
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite,export,bench]'
 	@touch $@
 
 $(DOCS_STAMP): $(STAMP)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from training_lines import Mode, network, stepping
+from networks import Mode, network, stepping
 
 from oaa_pl.machine import keep_freed_memory, usable_cores
 

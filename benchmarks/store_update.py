@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
-from ratios import update_pngs
+from pngs import update_pngs, write_pngs
 
 from oaa_pl.store.image_ids import ImageIds
 from oaa_pl.store.layout import Header, Pairs
@@ -60,9 +59,7 @@ def measure(count: int, side: int, folder: Path) -> dict[str, float]:
             "maximum, float16": partial(np.maximum, two, two.copy(), out=two),
             "maximum, float32": partial(np.maximum, single, maps, out=single),
         })  # fmt: skip
-        files = [folder / f"{n}.png" for n in range(count)]
-        for file, grey in zip(files, one[0], strict=True):
-            Image.fromarray(grey).save(file)
+        files = write_pngs(folder, maps)
         beside = in_turns({"update": update, "PNG": partial(update_pngs, files, maps)})
     return {**found, "update beside PNG": beside["update"], "PNG": beside["PNG"]}
 

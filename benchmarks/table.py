@@ -1,6 +1,6 @@
-"""The table of docs/speed.md, from ratios.json: `python benchmarks/table.py`.
+"""The table of docs/speed.md, from results/*.json: `python benchmarks/table.py`.
 
-The page's numbers come from the file alone; a test compares the two.
+The page's numbers come from these files of pytest-benchmark alone; a test compares them.
 """
 
 import json
@@ -8,26 +8,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FILE", "PAGE", "filled", "rendered", "write_table"]
+__all__ = ["GROUPS", "PAGE", "filled", "read", "rendered", "write_table"]
 
-FILE = Path(__file__).parent / "ratios.json"
-PAGE = FILE.parents[1] / "docs" / "speed.md"
-_BEGIN, _END = "<!-- ratios.json: begin -->\n", "<!-- ratios.json: end -->\n"
+GROUPS = (
+    "store", "steps", "epochs", "waiting", "modes", "attend", "labels", "scores", "start",
+)  # fmt: skip
+PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
+_RESULTS = Path(__file__).parent / "results"
+_BEGIN, _END = "<!-- benchmarks/results: begin -->\n", "<!-- benchmarks/results: end -->\n"
 _SIGNS = {"<=": "≤", ">=": "≥"}
+
+
+def read() -> dict[str, Any]:
+    """The file of every group, by the group's name."""
+    return {
+        group: json.loads((_RESULTS / f"{group}.json").read_text(encoding="utf-8"))
+        for group in GROUPS
+    }
 
 
 def rendered(found: Mapping[str, Any]) -> str:
     """The table as Markdown, and a line for each run of the measurements.
 
     Args:
-        found: the content of ratios.json.
+        found: the content of pytest-benchmark's file for each group.
     """
     rows = ["| what | sought | measured | how |", "|---|---:|---:|---|"]
     runs: dict[str, list[str]] = {}
-    for name, group in found["groups"].items():
-        rows += map(_row, group["lines"])
-        note = f"; {group['note']}" if group["note"] else ""
-        run = f"{group['processor']}, {group['cores']} cores, torch {group['torch']}{note}"
+    for name, group in found.items():
+        rows += [_row(one["extra_info"]) for one in group["benchmarks"]]
+        machine, cpu = group["machine_info"]["oaa_pl"], group["machine_info"]["cpu"]
+        note = f"; {machine['note']}" if machine["note"] else ""
+        kind = f" (family {cpu['family']}, model {cpu['model']})" if "family" in cpu else ""
+        processor = f"{machine['processor']}{kind}"
+        run = f"{processor}, {machine['cores']} cores, torch {machine['torch']}{note}"
         runs.setdefault(run, []).append(name)
     of_all = len(runs) == 1
     lines = [f"- {'all' if of_all else ', '.join(names)}: {run}." for run, names in runs.items()]
@@ -47,10 +61,9 @@ def filled(page: str, table: str) -> str:
 
 
 def write_table() -> None:
-    """Write the table of ratios.json into docs/speed.md."""
-    found = json.loads(FILE.read_text(encoding="utf-8"))
+    """Write the table into docs/speed.md."""
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(filled(page, rendered(found)), encoding="utf-8")
+    PAGE.write_text(filled(page, rendered(read())), encoding="utf-8")
 
 
 def _row(line: Mapping[str, Any]) -> str:

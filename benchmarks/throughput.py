@@ -1,4 +1,4 @@
-"""How fast the parts are on this machine: `make bench`, about half a minute on two CPU cores.
+"""How fast the parts are on this machine, in half a minute: `python benchmarks/throughput.py`.
 
 Each line is the median of several runs after a warm-up. The training steps are forward, backward
 and update at the paper's batch of 5; "accumulation" is what the same batch costs on top of them.

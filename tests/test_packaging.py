@@ -34,9 +34,9 @@ def pins() -> dict[str, str]:
 
 
 def requirements() -> list[Requirement]:
-    """Everything that `pip install -e '.[dev,lite,export,notebooks,docs]'` asks for by name."""
+    """Everything that the Makefile installs by name."""
     extras = PROJECT["project"]["optional-dependencies"]
-    pinned = ("dev", "lite", "export", "notebooks", "docs")
+    pinned = ("dev", "lite", "export", "bench", "notebooks", "docs")
     lines = [
         *PROJECT["project"]["dependencies"],
         *(line for name in pinned for line in extras[name]),
