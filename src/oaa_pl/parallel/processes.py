@@ -1,6 +1,6 @@
 """Processes of this machine: one thread each, and one clean end for a Ctrl-C.
 
-A process gets its work once, when it starts: work that knows 100,000 photos takes a second to load.
+A process gets its work once, when it starts: to load it takes 20 µs for each photo that it knows.
 
 Kept free of torch imports so that the processes start fast. They do in two thirds of the time that
 joblib's take, and end without a traceback at a Ctrl-C.
