@@ -52,29 +52,30 @@ def update(request: pytest.FixtureRequest, store: MemmapStore) -> Update:
 
 def test_maximum_of_1_byte_cells(bench: Bench, update: Update) -> None:
     cells = np.random.default_rng(1).integers(0, 255, update.maps.shape, np.uint8)
-    bench.ratio(
-        f"{len(cells)} maps: NumPy's maximum of 1-byte cells over a store update", ">= 0.5",
-        partial(np.maximum, cells, cells.copy(), out=cells), update,
+    over_an_update(
+        bench, update, cells, "1-byte cells", ">= 0.5",
         "at most 0.38 can be reached: see [updates](#updates-of-a-store)",
     )  # fmt: skip
 
 
 def test_maximum_of_the_states_bytes(bench: Bench, update: Update) -> None:
-    count = len(update.maps)
-    cells = np.random.default_rng(1).integers(0, 255, (count, 2, *GRID), np.uint8)
-    bench.ratio(
-        f"{count} maps: NumPy's maximum of the state's bytes over a store update", ">= 0.5",
-        partial(np.maximum, cells, cells.copy(), out=cells), update,
-        "2 bytes a cell; at most 0.75 can be reached",
-    )  # fmt: skip
+    cells = np.random.default_rng(1).integers(0, 255, (len(update.maps), 2, *GRID), np.uint8)
+    how = "2 bytes a cell; at most 0.75 can be reached"
+    over_an_update(bench, update, cells, "the state's bytes", ">= 0.5", how)
 
 
 def test_maximum_of_float16(bench: Bench, update: Update) -> None:
     cells = update.maps.astype(np.float16)
+    over_an_update(bench, update, cells, "float16", "", "what a loop in NumPy would pay")
+
+
+def over_an_update(
+    bench: Bench, update: Update, cells: np.ndarray, of: str, sought: str, how: str
+) -> None:
+    """NumPy's maximum of the cells of as many maps, in arrays of its own, over an update."""
     bench.ratio(
-        f"{len(cells)} maps: NumPy's maximum of float16 over a store update", "",
-        partial(np.maximum, cells, cells.copy(), out=cells), update,
-        "what a loop in NumPy would pay",
+        f"{len(cells)} maps: NumPy's maximum of {of} over a store update", sought,
+        partial(np.maximum, cells, cells.copy(), out=cells), update, how,
     )  # fmt: skip
 
 
